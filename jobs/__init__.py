@@ -1,0 +1,1 @@
+"""How the work is spread: configuration, corpus, selection, extraction, tasks, plan and the Ray driver."""

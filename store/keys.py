@@ -1,0 +1,79 @@
+"""Names of units of work: the immutable keys that paths, logs, errors and retries speak of.
+
+A **shard** is a fixed group of books. Its name is a hash of what it holds and of the study it belongs to, so
+that relaunching the same command finds the same shards. A **chunk** is one file of one shard: a table and, for
+the tables that are partitioned, a layer, a class of marks and a part.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+MARK_CLASSES = ("internal", "terminal")
+"""The classes of marks: punctuation that goes on, and punctuation that ends."""
+
+
+@dataclass(frozen=True, order=True)
+class ShardKey:
+    """The name of a group of books within one study: 16 hexadecimal digits."""
+
+    name: str
+
+    @classmethod
+    def of(cls, fingerprint: str, book_checksums: Iterable[str]) -> ShardKey:
+        """Hash the study's fingerprint and the books' checksums; the order of the books does not count.
+
+        Raises ValueError where there is no book: an empty shard has no name.
+        """
+        checksums = sorted(book_checksums)
+        if not checksums:
+            raise ValueError("a shard needs at least one book")
+        digest = hashlib.sha256("\n".join([fingerprint, *checksums]).encode())
+        return cls(digest.hexdigest()[:16])
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True, order=True)
+class BlockKey:
+    """One unit of pair work: the states of one class of marks, in one layer, of one shard."""
+
+    shard: ShardKey
+    layer: int
+    mark_class: str
+
+    def __post_init__(self) -> None:
+        if self.layer < 0:
+            raise ValueError(f"layer {self.layer} of shard {self.shard} is negative; layer 0 is the embeddings")
+        if self.mark_class not in MARK_CLASSES:
+            raise ValueError(f"class {self.mark_class!r} is not one of {', '.join(MARK_CLASSES)}")
+
+    def __str__(self) -> str:
+        return f"shard {self.shard} layer {self.layer} class {self.mark_class}"
+
+
+@dataclass(frozen=True, order=True)
+class ChunkKey:
+    """One file of one shard.
+
+    `layer` and `mark_class` are set for partitioned tables and None for the others. `part` numbers the pieces
+    of a block whose rows do not fit in one file; it is a function of the row counts, never of the attempt.
+    """
+
+    table: str
+    shard: ShardKey
+    layer: int | None = None
+    mark_class: str | None = None
+    part: int = 0
+
+    @classmethod
+    def of_block(cls, table: str, block: BlockKey, part: int = 0) -> ChunkKey:
+        """The chunk of `table` that holds (a part of) a block."""
+        return cls(table, block.shard, block.layer, block.mark_class, part)
+
+    def __str__(self) -> str:
+        where = "" if self.layer is None else f" layer {self.layer} class {self.mark_class}"
+        return f"{self.table} of shard {self.shard}{where}" + (f" part {self.part}" if self.part else "")
