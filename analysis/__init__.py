@@ -1,0 +1,1 @@
+"""Pure numerics: binning, pair statistics, covariance, nulls and effect sizes. Arrays in, arrays out."""

@@ -1,0 +1,235 @@
+"""Mutual information, covariance and correlation of all pairs of vectors, each taken as D paired observations.
+
+`pair_statistics` does all pairs of a few hundred or thousand vectors at once. For more, `prepare` once and take the
+triangle of pairs in blocks of rows (`row_ranges`, `row_range`); `cross_statistics` does the pairs between two groups.
+Results do not depend on how the pairs are cut.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.kernels import Pairs, fill_tile
+from analysis.variants import Vectors, look
+
+BINS_ALLOWED = (2, 64)
+DIMENSIONS_ALLOWED = (2, 65_535)
+TILE = 512
+
+
+@dataclass(frozen=True)
+class PairStatistics:
+    """Statistics of pairs (x, y), one entry a pair; entropies in bits.
+
+    `mi`: plug-in mutual information H(x) + H(y) - H(x, y) of the joint histogram. `cov`: covariance over the `n`
+    dimensions left, divided by n - 1. `corr`: Pearson's correlation over the same. `hx`, `hy`: marginal entropies of
+    the same histogram. Where no dimension is left `mi`, `hx` and `hy` are NaN; `cov` is NaN for n < 2, and `corr`
+    also where a vector is constant.
+    """
+
+    mi: NDArray[np.float64]
+    cov: NDArray[np.float64]
+    corr: NDArray[np.float64]
+    n: NDArray[np.int32]
+    hx: NDArray[np.float64]
+    hy: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class PreparedVectors:
+    """Checked vectors with their outliers found; what blocks of pairs are computed from. See `prepare`."""
+
+    x: NDArray[np.float32]
+    keep: NDArray[np.bool_]
+    bins: int
+    vectors: Vectors
+
+    @property
+    def outlier_counts(self) -> NDArray[np.int64]:
+        """int64 [D]: how many vectors left this dimension out."""
+        return self.keep.shape[0] - np.count_nonzero(self.keep, axis=0).astype(np.int64)
+
+
+def pair_statistics(
+    x: NDArray[np.float32], bins: int = 15, outlier_z: float = 5.0, *, device: str = "cpu"
+) -> PairStatistics:
+    """Statistics of all pairs of the vectors in `x`, float32 [N, D]: arrays in `numpy.triu_indices(N, 1)` order.
+
+    A dimension is left out of a pair where |z| > `outlier_z` in either vector, z from the vector's own mean and
+    standard deviation (ddof = 1). The joint histogram is `numpy.histogram2d`'s over the dimensions left, `bins` x
+    `bins`. `device="cuda"` computes on a GPU.
+
+    Raises ValueError for a wrong shape or type and for values that are not finite, naming the vector.
+    """
+    prepared = prepare(x, bins, outlier_z)
+    return row_range(prepared, 0, len(prepared.x), device=device)
+
+
+def prepare(
+    x: NDArray[np.float32], bins: int = 15, outlier_z: float = 5.0, *, where: str = ""
+) -> PreparedVectors:
+    """Checks float32 [N, D] vectors and finds their outliers. `where` ("layer 3, class internal") goes into errors.
+
+    Raises ValueError for a wrong shape or type and for values that are not finite.
+    """
+    x = _checked(x, bins, where)
+    with np.errstate(all="ignore"):
+        mean = x.mean(axis=1, keepdims=True)
+        z = (x - mean) / x.std(axis=1, ddof=1, keepdims=True, mean=mean)
+        keep = ~(np.abs(z) > outlier_z)
+    return PreparedVectors(x, keep, bins, _vectors(x, keep))
+
+
+def row_ranges(tokens: int, max_pairs: int) -> list[tuple[int, int]]:
+    """Cuts the triangle of pairs of `tokens` vectors into ranges of rows of at most `max_pairs` pairs (or one row).
+
+    A function of its arguments alone; the ranges cover 0 to `tokens` in order.
+    """
+    if max_pairs < 1:
+        raise ValueError(f"max_pairs is {max_pairs}; a block holds at least 1 pair")
+    ranges, start = [], 0
+    while start < tokens:
+        stop, pairs = start + 1, tokens - 1 - start
+        while stop < tokens and pairs + tokens - 1 - stop <= max_pairs:
+            pairs += tokens - 1 - stop
+            stop += 1
+        ranges.append((start, stop))
+        start = stop
+    return ranges
+
+
+def row_range(prepared: PreparedVectors, start: int, stop: int, *, device: str = "cpu") -> PairStatistics:
+    """All pairs (i, j) with start <= i < stop and i < j < N, in row-major order."""
+    tokens = len(prepared.x)
+    if not 0 <= start <= stop <= tokens:
+        raise ValueError(f"rows {start} to {stop} are not a range within the {tokens} vectors")
+    before = _pairs_before(np.arange(tokens + 1), tokens)
+    origin = before[:-1] - before[start] - np.arange(tokens) - 1
+    return _compute(prepared, prepared, _triangle(start, stop, tokens), origin, before[stop] - before[start], device)
+
+
+def cross_statistics(a: PreparedVectors, b: PreparedVectors, *, device: str = "cpu") -> PairStatistics:
+    """All pairs of a vector of `a` (as x) with a vector of `b` (as y): each array is flat, [Na * Nb] in row-major order.
+
+    Raises ValueError where the two were not prepared alike.
+    """
+    if a.bins != b.bins or a.x.shape[1] != b.x.shape[1]:
+        raise ValueError(
+            f"prepared with {a.bins} bins of {a.x.shape[1]} dimensions and {b.bins} bins of {b.x.shape[1]}; "
+            "prepare both groups with the same bins and the same model"
+        )
+    tiles = (
+        (_span(i, len(a.x)), _span(j, len(b.x)), False)
+        for i in range(0, len(a.x), TILE)
+        for j in range(0, len(b.x), TILE)
+    )
+    return _compute(a, b, tiles, np.arange(len(a.x)) * len(b.x), len(a.x) * len(b.x), device)
+
+
+def _checked(x: NDArray[np.float32], bins: int, where: str) -> NDArray[np.float32]:
+    place = f" in {where}" if where else ""
+    if not isinstance(x, np.ndarray) or x.ndim != 2 or x.dtype != np.float32:
+        found = f"{x.dtype} {list(x.shape)}" if isinstance(x, np.ndarray) else type(x).__name__
+        raise ValueError(f"vectors{place} are {found}; pass a float32 array [vectors, dimensions]")
+    if not BINS_ALLOWED[0] <= bins <= BINS_ALLOWED[1]:
+        raise ValueError(f"bins is {bins}; choose from {BINS_ALLOWED[0]} to {BINS_ALLOWED[1]}")
+    if not DIMENSIONS_ALLOWED[0] <= x.shape[1] <= DIMENSIONS_ALLOWED[1]:
+        raise ValueError(
+            f"vectors{place} have {x.shape[1]} dimensions; between {DIMENSIONS_ALLOWED[0]} and {DIMENSIONS_ALLOWED[1]} "
+            "are possible"
+        )
+    bad = np.flatnonzero(~(np.abs(x) < np.finfo(np.float32).max / 2).all(axis=1))
+    if bad.size:
+        token = int(bad[0])
+        dimension = int(np.flatnonzero(~(np.abs(x[token]) < np.finfo(np.float32).max / 2))[0])
+        raise ValueError(
+            f"token {token}{place} has the value {x[token, dimension]} in dimension {dimension}; all values must be "
+            "finite and within the range of float32: leave the token out or run the model in float32"
+        )
+    return np.ascontiguousarray(x)
+
+
+def _vectors(x: NDArray[np.float32], keep: NDArray[np.bool_]) -> Vectors:
+    """Sums over the dimensions kept, in float64 and centred first; the distinct outlier sets."""
+    kept = np.count_nonzero(keep, axis=1)
+    mean = np.where(keep, x, 0).sum(axis=1, dtype=np.float64) / np.maximum(kept, 1)
+    centred = np.where(keep, x - mean[:, None], 0.0)
+    sets, set_of = np.unique(~keep, axis=0, return_inverse=True)
+    set_index, set_dims = np.nonzero(sets)
+    return Vectors(
+        x=x,
+        lowest=np.where(keep, x, np.float32(np.inf)).min(axis=1),
+        highest=np.where(keep, x, np.float32(-np.inf)).max(axis=1),
+        kept=kept.astype(np.int64),
+        mean=mean,
+        total=centred.sum(axis=1),
+        squares=np.square(centred).sum(axis=1),
+        set_of=set_of.astype(np.int64),
+        set_start=np.searchsorted(set_index, np.arange(len(sets) + 1)).astype(np.int64),
+        set_dims=set_dims.astype(np.int64),
+    )
+
+
+def _pairs_before(row: NDArray[np.int64], tokens: int) -> NDArray[np.int64]:
+    """How many pairs of the triangle stand before row `row`."""
+    return row * (2 * tokens - row - 1) // 2
+
+
+def _span(start: int, stop: int) -> NDArray[np.int64]:
+    return np.arange(start, min(start + TILE, stop))
+
+
+def _triangle(start: int, stop: int, tokens: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], bool]]:
+    """Tiles (rows, columns, is on the diagonal) that cover the pairs of a range of rows."""
+    for i in range(start, stop, TILE):
+        rows = _span(i, stop)
+        yield rows, rows, True
+        for j in range(rows[-1] + 1, tokens, TILE):
+            yield rows, _span(j, tokens), False
+
+
+def _compute(a, b, tiles, origin, pairs, device) -> PairStatistics:
+    if device != "cpu":
+        raise ValueError(f"device is {device}; use cpu")
+    table, unit = _entropy_table(a.x.shape[1])
+    floats = {name: np.empty(pairs) for name in ("mi", "cov", "corr", "hx", "hy")}
+    out = Pairs(origin=origin, n=np.empty(pairs, np.int32), **floats)
+    for rows, columns, diagonal in tiles:
+        _tile(a, rows, b, columns, diagonal, table, unit, out)
+    return PairStatistics(n=out.n, **floats)
+
+
+def _tile(a, rows, b, columns, diagonal, table, unit, out) -> None:
+    va, vb = a.vectors, b.vectors
+    row_sets, row_set = np.unique(va.set_of[rows], return_inverse=True)
+    column_sets, column_set = np.unique(vb.set_of[columns], return_inverse=True)
+    variants_a, views_a = look(va, rows, vb, column_sets, a.bins, table)
+    variants_b, views_b = (variants_a, views_a) if diagonal else look(vb, columns, va, row_sets, a.bins, table)
+    centred_a = _centred(a, rows)
+    products = centred_a @ (centred_a if diagonal else _centred(b, columns)).T
+    fill_tile(
+        va, rows, variants_a, views_a, column_set, vb, columns, variants_b, views_b, row_set,
+        products, diagonal, table, unit, out,
+    )  # fmt: skip
+
+
+def _centred(prepared: PreparedVectors, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    centred = prepared.x[rows] - prepared.vectors.mean[rows, None]
+    centred[~prepared.keep[rows]] = 0.0
+    return centred
+
+
+def _entropy_table(dimensions: int) -> tuple[NDArray[np.int64], float]:
+    """n log2 n for n = 0 .. D as int64 [D + 1] in fixed point, and the value of one unit in bits.
+
+    Counts are integers up to D, so entropies need no logarithm per pair. In fixed point sums of such terms are exact
+    and do not depend on their order: MI is exactly 0 where it must be, however the pairs are cut.
+    """
+    counts = np.arange(dimensions + 1, dtype=np.float64)
+    terms = counts * np.log2(np.maximum(counts, 1.0))
+    shift = 61 - int(np.ceil(np.log2(terms[-1])))
+    return np.rint(np.ldexp(terms, shift)).astype(np.int64), float(2.0**-shift)
