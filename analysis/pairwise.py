@@ -13,8 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.kernels import Pairs, fill_tile
+from analysis.kernels import Pairs, Side, choose_ranks, fill_tile, list_sparse
 from analysis.variants import Vectors, look
+from analysis.vector_code import LANES, RANKS_AT_ONCE
 
 BINS_ALLOWED = (2, 64)
 DIMENSIONS_ALLOWED = (2, 65_535)
@@ -161,7 +162,7 @@ def _vectors(x: NDArray[np.float32], keep: NDArray[np.bool_]) -> Vectors:
     sets, set_of = np.unique(~keep, axis=0, return_inverse=True)
     set_index, set_dims = np.nonzero(sets)
     return Vectors(
-        x=x,
+        x=_padded(x),
         lowest=np.where(keep, x, np.float32(np.inf)).min(axis=1),
         highest=np.where(keep, x, np.float32(-np.inf)).max(axis=1),
         kept=kept.astype(np.int64),
@@ -172,6 +173,10 @@ def _vectors(x: NDArray[np.float32], keep: NDArray[np.bool_]) -> Vectors:
         set_start=np.searchsorted(set_index, np.arange(len(sets) + 1)).astype(np.int64),
         set_dims=set_dims.astype(np.int64),
     )
+
+
+def _padded(x: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.pad(x, ((0, 0), (0, -x.shape[1] % 64)), constant_values=np.nan) if x.shape[1] % 64 else x
 
 
 def _pairs_before(row: NDArray[np.int64], tokens: int) -> NDArray[np.int64]:
@@ -205,16 +210,29 @@ def _compute(a, b, tiles, origin, pairs, device) -> PairStatistics:
 
 def _tile(a, rows, b, columns, diagonal, table, unit, out) -> None:
     va, vb = a.vectors, b.vectors
+    rows = rows[np.argsort(va.set_of[rows], kind="stable")]
     row_sets, row_set = np.unique(va.set_of[rows], return_inverse=True)
-    column_sets, column_set = np.unique(vb.set_of[columns], return_inverse=True)
-    variants_a, views_a = look(va, rows, vb, column_sets, a.bins, table)
-    variants_b, views_b = (variants_a, views_a) if diagonal else look(vb, columns, va, row_sets, a.bins, table)
+    if diagonal:
+        columns, column_sets, column_set = rows, row_sets, row_set
+    else:
+        columns = columns[np.argsort(vb.set_of[columns], kind="stable")]
+        column_sets, column_set = np.unique(vb.set_of[columns], return_inverse=True)
+    side_a = Side(va, rows, row_set, *look(va, rows, vb, column_sets, a.bins, table))
+    side_b = side_a if diagonal else Side(vb, columns, column_set, *look(vb, columns, va, row_sets, a.bins, table))
     centred_a = _centred(a, rows)
     products = centred_a @ (centred_a if diagonal else _centred(b, columns)).T
-    fill_tile(
-        va, rows, variants_a, views_a, column_set, vb, columns, variants_b, views_b, row_set,
-        products, diagonal, table, unit, out,
-    )  # fmt: skip
+    ranks = choose_ranks(side_b.variants)
+    partners = _aligned(ranks * LANES * side_b.variants.bits.shape[2], np.uint64)
+    counts = _aligned(RANKS_AT_ONCE * LANES, np.int64)
+    sparse = list_sparse(side_b.variants, ranks)
+    fill_tile(side_a, side_b, sparse, products, diagonal, ranks, partners, counts, table, unit, out)
+
+
+def _aligned(size, dtype):
+    """An array of 64-bit items that starts on a cache line, as whole-register loads like it."""
+    space = np.empty(size + 8, dtype)
+    start = -space.ctypes.data % 64 // 8
+    return space[start : start + size]
 
 
 def _centred(prepared: PreparedVectors, rows: NDArray[np.int64]) -> NDArray[np.float64]:

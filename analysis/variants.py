@@ -15,6 +15,8 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
+from analysis.vector_code import at_least, at_most, trailing_zeros
+
 ABSENT = 255
 """Code of a dimension that lies in no bin of a variant."""
 
@@ -24,7 +26,7 @@ COMPILED = {"nogil": True, "cache": True}
 class Vectors(NamedTuple):
     """Vectors with their outliers found; N vectors of D dimensions, S distinct outlier sets."""
 
-    x: np.ndarray  # float32 [N, D]
+    x: np.ndarray  # float32 [N, D], padded with NaN to a multiple of 64 dimensions
     lowest: np.ndarray  # float32 [N], over the dimensions kept; +inf where none is
     highest: np.ndarray  # float32 [N]; -inf where none is kept
     kept: np.ndarray  # int64 [N], number of dimensions kept
@@ -37,13 +39,16 @@ class Vectors(NamedTuple):
 
 
 class Variants(NamedTuple):
-    """Binned forms of vectors; V variants, bins in order of population (rank 0 holds most)."""
+    """Binned forms of vectors: V variants."""
 
     bits: np.ndarray  # uint64 [V, bins, words]: dimension d is bit d % 64 of word d // 64
-    codes: np.ndarray  # uint8 [V, D]: the rank of each dimension's bin, or ABSENT
-    counts: np.ndarray  # int64 [V, bins]: dimensions per rank
-    bin_of_rank: np.ndarray  # int64 [V, bins]
+    codes: np.ndarray  # uint8 [V, D]: the bin of each dimension, or ABSENT
+    counts: np.ndarray  # int64 [V, bins]: dimensions per bin
+    by_population: np.ndarray  # int64 [V, bins]: the bins, fullest first
     constant: np.ndarray  # bool [V]: all values equal
+    row_start: np.ndarray  # int64 [V, bins + 1]: where a bin's words that are not 0 start in the next two
+    words: np.ndarray  # uint64
+    places: np.ndarray  # int64: which word of the row each is
 
 
 class Views(NamedTuple):
@@ -132,35 +137,56 @@ def _edges(low, high, bins):
 
 @njit(**COMPILED)
 def _bin_variants(x, owner, lowest, highest, bins):
-    variants, dims = owner.size, x.shape[1]
-    bits = np.zeros((variants, bins, (dims + 63) // 64), np.uint64)
-    codes = np.full((variants, dims), ABSENT, np.uint8)
+    variants, words = owner.size, x.shape[1] // 64
+    bits = np.zeros((variants, bins, words), np.uint64)
+    codes = np.full((variants, x.shape[1]), ABSENT, np.uint8)
     counts = np.zeros((variants, bins), np.int64)
-    bin_of_rank = np.empty((variants, bins), np.int64)
-    rank_of_bin = np.empty(bins, np.int64)
+    by_population = np.empty((variants, bins), np.int64)
     for v in range(variants):
-        low, high, values = lowest[v], highest[v], x[owner[v]]
-        if low > high:
-            bin_of_rank[v] = np.arange(bins)
-            continue
-        edges = _edges(low, high, bins)
-        by_bin = np.zeros(bins, np.int64)
-        for d in range(dims):
-            if low <= values[d] <= high:
-                # The number of edges not above the value, as searchsorted(side="right") counts them.
-                b = min(np.searchsorted(edges, values[d], side="right") - 1, bins - 1)
-                codes[v, d] = b
-                by_bin[b] += 1
-        bin_of_rank[v] = np.argsort(-by_bin, kind="mergesort")
-        for rank in range(bins):
-            rank_of_bin[bin_of_rank[v, rank]] = rank
-            counts[v, rank] = by_bin[bin_of_rank[v, rank]]
-        for d in range(dims):
-            if codes[v, d] != ABSENT:
-                rank = rank_of_bin[codes[v, d]]
-                codes[v, d] = rank
-                bits[v, rank, d >> 6] |= np.uint64(1) << np.uint64(d & 63)
-    return Variants(bits, codes, counts, bin_of_rank, lowest == highest)
+        if lowest[v] <= highest[v]:
+            _bin(x[owner[v]], lowest[v], highest[v], bits[v], codes[v], counts[v])
+        by_population[v] = np.argsort(-counts[v], kind="mergesort")
+    row_start, row_words, places = _filled_words(bits)
+    return Variants(bits, codes, counts, by_population, lowest == highest, row_start, row_words, places)
+
+
+@njit(**COMPILED)
+def _bin(values, low, high, bits, codes, counts):
+    """Bins 64 dimensions at a time: bin b holds what is at least edge b and not at least edge b + 1, the last is closed.
+
+    That is where `numpy.searchsorted(edges, value, side="right")` puts a value, ties on edges included.
+    """
+    bins = bits.shape[0]
+    edges = _edges(low, high, bins)
+    for w in range(bits.shape[1]):
+        remaining = at_least(values, 64 * w, low) & at_most(values, 64 * w, high)
+        for b in range(bins):
+            above = at_least(values, 64 * w, edges[b + 1]) & remaining if b < bins - 1 else np.uint64(0)
+            inside = remaining & ~above
+            remaining = above
+            bits[b, w] = inside
+            while inside:
+                d = 64 * w + trailing_zeros(inside)
+                codes[d] = b
+                counts[b] += 1
+                inside &= inside - np.uint64(1)
+
+
+@njit(**COMPILED)
+def _filled_words(bits):
+    """The words that are not 0, bin by bin."""
+    variants, bins, words = bits.shape
+    row_start = np.empty((variants, bins + 1), np.int64)
+    filled, places = np.empty(bits.size, np.uint64), np.empty(bits.size, np.int64)
+    end = 0
+    for v in range(variants):
+        for b in range(bins):
+            row_start[v, b] = end
+            for w in range(words):
+                filled[end], places[end] = bits[v, b, w], w
+                end += bits[v, b, w] != 0
+        row_start[v, bins] = end
+    return row_start, filled[:end], places[:end]
 
 
 @njit(**COMPILED)
@@ -191,8 +217,8 @@ def _tabulate(vectors, rows, set_start, set_dims, sets, variant, variants, table
                 left[r, s] -= 1
                 total[r, s] -= value - mean
                 squares[r, s] -= (value - mean) ** 2
-                rank = variants.codes[v, d]
-                if rank != ABSENT:
-                    margin[r, s] -= table[count[rank]] - table[count[rank] - 1]
-                    count[rank] -= 1
+                b = variants.codes[v, d]
+                if b != ABSENT:
+                    margin[r, s] -= table[count[b]] - table[count[b] - 1]
+                    count[b] -= 1
     return Views(variant, left, margin, total, squares)
