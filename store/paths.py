@@ -3,9 +3,10 @@
 study.json
 pairs/layer=00/class=internal/<shard>.parquet
 summaries/<shard>.parquet
-_commits/<shard>.json
+_commits/<shard>.json               what one shard consists of
+_commits/generation-000001.json     many shards rewritten as one
 _runs/<run>.json
-_lock.json
+_lock/run-000001.json
 """
 
 from __future__ import annotations
@@ -13,18 +14,21 @@ from __future__ import annotations
 import re
 
 from store.columns import TABLES
-from store.keys import ChunkKey, ShardKey
+from store.keys import MARK_CLASSES, ChunkKey, ShardKey
 
 STUDY = "study.json"
-LOCK = "_lock.json"
+LOCKS = "_lock/"
 COMMITS = "_commits/"
 RUNS = "_runs/"
 
 _CHUNK = re.compile(
     r"(?P<table>[a-z_]+)/"
     r"(?:layer=(?P<layer>\d{2,})/class=(?P<mark_class>[a-z]+)/)?"
-    r"(?P<shard>[0-9a-f]{16})(?:-p(?P<part>\d{4}))?\.parquet"
+    r"(?P<shard>[0-9a-f]{16})(?:-p(?P<part>\d{4,}))?\.parquet"
 )
+_RECORD = re.compile(r"_commits/(?:[0-9a-f]{16}|generation-(?P<number>\d{6,}))\.json")
+_RUN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_LOCK = re.compile(r"_lock/(?P<purpose>[a-z]+)-(?P<term>\d{6,})\.json")
 
 
 def chunk_path(key: ChunkKey) -> str:
@@ -47,8 +51,11 @@ def parse_chunk_path(path: str) -> ChunkKey | None:
         return None
     layer = None if match["layer"] is None else int(match["layer"])
     key = ChunkKey(match["table"], ShardKey(match["shard"]), layer, match["mark_class"], int(match["part"] or 0))
-    partitioned = bool(TABLES[key.table].partitioned_by)
-    return key if partitioned == (layer is not None) and chunk_path(key) == path else None
+    if bool(TABLES[key.table].partitioned_by) != (layer is not None):
+        return None
+    if layer is not None and key.mark_class not in MARK_CLASSES:
+        return None
+    return key if chunk_path(key) == path else None
 
 
 def commit_path(shard: ShardKey) -> str:
@@ -56,6 +63,29 @@ def commit_path(shard: ShardKey) -> str:
     return f"{COMMITS}{shard}.json"
 
 
+def generation_path(number: int) -> str:
+    """Where the record of one compaction lives. Numbers grow by one, so two compactions cannot both take one."""
+    return f"{COMMITS}generation-{number:06d}.json"
+
+
+def is_record_path(path: str) -> bool:
+    """Whether a path is that of a shard's commit record or of a generation's."""
+    return _RECORD.fullmatch(path) is not None
+
+
 def run_path(run: str) -> str:
-    """Where the record of one run lives."""
+    """Where the record of one run lives. Raises ValueError for a name that is no plain file name."""
+    if not _RUN.fullmatch(run):
+        raise ValueError(f"run name {run!r} must consist of letters, digits, dots, dashes and underscores")
     return f"{RUNS}{run}.json"
+
+
+def lock_path(purpose: str, term: int) -> str:
+    """Where the holder of a lock's n-th term signs."""
+    return f"{LOCKS}{purpose}-{term:06d}.json"
+
+
+def parse_lock_path(path: str) -> tuple[str, int] | None:
+    """The purpose and term of a lock's path, or None where it is not one."""
+    match = _LOCK.fullmatch(path)
+    return None if match is None else (match["purpose"], int(match["term"]))

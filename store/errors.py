@@ -1,0 +1,50 @@
+# ruff: noqa: N818 - the names say what happened; "error" would add nothing
+"""What can go wrong with a store, as exceptions whose message is one line: what, where, and what to do."""
+
+from __future__ import annotations
+
+
+class StoreError(Exception):
+    """The store refuses. The message names the place, what was found and the remedy."""
+
+    exit_code = 3
+
+
+class NoStore(StoreError):
+    """There is no store where one was expected."""
+
+    exit_code = 2
+
+
+class StudyMismatch(StoreError):
+    """The store holds another study; the message names the fields that differ."""
+
+
+class StoreLocked(StoreError):
+    """Another driver works on the store, or has taken this one's place."""
+
+
+class StoreUnavailable(StoreError, OSError):
+    """The disk or the object store does not answer or refuses. Trying again later may help, so it is an OSError."""
+
+
+class StoreFull(StoreUnavailable):
+    """No space is left where the store lives."""
+
+
+class ObjectMissing(StoreError):
+    """An object that was asked for is not there."""
+
+
+class ChunkInvalid(StoreError):
+    """A table does not satisfy its column specs."""
+
+
+class ChunkDamaged(StoreError):
+    """A stored file cannot be read, or does not hold what its commit record says."""
+
+
+class QueryError(StoreError):
+    """A query that DuckDB cannot run, or that a store does not allow."""
+
+    exit_code = 2

@@ -1,0 +1,68 @@
+"""One small interface over a local folder and an S3 prefix: whole objects, written once or replaced atomically.
+
+Everything the store does rests on `put_new`: of any number of attempts to publish one name, exactly one succeeds,
+and a reader sees the whole object or none of it. The interface is small on purpose; a file system's rename, append
+and locks are not in it, because object stores lack them.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+_PARALLEL_READS = 16
+
+
+@dataclass(frozen=True)
+class StoredObject:
+    """What a listing says of one object: its path relative to the store, its size, and seconds since the epoch."""
+
+    path: str
+    bytes: int
+    modified: float
+
+
+class ObjectStore(ABC):
+    """The objects of one store. Paths are relative to it, with forward slashes.
+
+    All methods raise StoreUnavailable where the disk or the service fails, after bounded retries where they help.
+    """
+
+    location: str
+
+    @abstractmethod
+    def put_new(self, path: str, data: bytes) -> bool:
+        """Publish an object unless its name is taken; say whether this call published it.
+
+        When it returns, the object is durable, whichever attempt wrote it.
+        """
+
+    @abstractmethod
+    def put(self, path: str, data: bytes) -> None:
+        """Publish an object, or replace the one of this name as a whole."""
+
+    @abstractmethod
+    def read(self, path: str) -> bytes:
+        """The object's bytes. Raises ObjectMissing."""
+
+    @abstractmethod
+    def walk(self, folder: str = "") -> Iterator[StoredObject]:
+        """Every object below a folder (`pairs/`), or of the whole store, in no particular order."""
+
+    @abstractmethod
+    def delete(self, path: str) -> None:
+        """Remove an object; one that is not there is no error."""
+
+    @abstractmethod
+    def address(self, path: str) -> str:
+        """The object's full name for humans and for engines that read Parquet themselves."""
+
+    def read_all(self, paths: Iterable[str]) -> list[bytes]:
+        """Read many objects at once, in the order asked. Raises ObjectMissing."""
+        paths = list(paths)
+        if len(paths) < 2:
+            return [self.read(path) for path in paths]
+        with ThreadPoolExecutor(min(_PARALLEL_READS, len(paths))) as pool:
+            return list(pool.map(self.read, paths))

@@ -1,0 +1,145 @@
+"""Objects of an S3 bucket below a prefix, published by conditional PUT.
+
+Region, endpoint (`AWS_ENDPOINT_URL`) and credentials come from the usual AWS environment. A PUT with
+`If-None-Match: *` is atomic and exclusive. botocore repeats requests that were answered with 500, 503, `SlowDown` or
+not at all, with back-off and a bound; when the answer to a PUT that had arrived is lost, its repetition finds the name
+taken by our own object, which the checksum kept beside it gives away.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from store.errors import ObjectMissing, StoreError, StoreUnavailable
+from store.objects import ObjectStore, StoredObject
+
+ATTEMPTS = 8
+"""Requests sent for one operation, the first included; botocore's back-off between them doubles up to 20 s."""
+
+_CHECKSUM = "interpunct-sha256"
+_TAKEN = {"PreconditionFailed", "412"}
+_CONFLICT = {"ConditionalRequestConflict", "409"}
+_MISSING = {"NoSuchKey", "404", "NotFound"}
+_DENIED = {"AccessDenied", "403", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken"}
+
+
+class S3Prefix(ObjectStore):
+    """The objects below one prefix of one bucket."""
+
+    def __init__(self, location: str) -> None:
+        self.location = location.rstrip("/")
+        self.bucket, _, prefix = self.location.removeprefix("s3://").partition("/")
+        if not self.bucket:
+            raise StoreError(f"store {location} names no bucket; write s3://BUCKET/PREFIX")
+        self.prefix = f"{prefix}/" if prefix else ""
+        self._made: Any = None
+        self._making = threading.Lock()
+
+    def __reduce__(self) -> tuple[type[S3Prefix], tuple[str]]:
+        return S3Prefix, (self.location,)
+
+    def put_new(self, path: str, data: bytes) -> bool:
+        checksum = hashlib.sha256(data).hexdigest()
+        for _ in range(ATTEMPTS):
+            try:
+                self._put(path, data, checksum, IfNoneMatch="*")
+                return True
+            except ClientError as error:
+                if _code(error) in _CONFLICT:  # another PUT of this name is under way: ask again who won
+                    continue
+                if _code(error) in _TAKEN:
+                    return self._published_by_us(path, checksum)
+                raise self._explained(path, error) from error
+        raise StoreUnavailable(f"{self.address(path)}: {ATTEMPTS} writes in a row met another; run it again")
+
+    def put(self, path: str, data: bytes) -> None:
+        try:
+            self._put(path, data, hashlib.sha256(data).hexdigest())
+        except ClientError as error:
+            raise self._explained(path, error) from error
+
+    def read(self, path: str) -> bytes:
+        with self._errors(path):
+            for attempt in range(ATTEMPTS):
+                response = self._client.get_object(Bucket=self.bucket, Key=self.prefix + path)
+                try:
+                    body: bytes = response["Body"].read()
+                    return body
+                except BotoCoreError:  # the connection broke in the body, where botocore does not try again
+                    if attempt == ATTEMPTS - 1:
+                        raise
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    def walk(self, folder: str = "") -> Iterator[StoredObject]:
+        with self._errors(folder):
+            pages = self._client.get_paginator("list_objects_v2").paginate(
+                Bucket=self.bucket, Prefix=self.prefix + folder
+            )
+            for page in pages:
+                for entry in page.get("Contents", ()):
+                    path = entry["Key"].removeprefix(self.prefix)
+                    yield StoredObject(path, entry["Size"], entry["LastModified"].timestamp())
+
+    def delete(self, path: str) -> None:
+        with self._errors(path):
+            self._client.delete_object(Bucket=self.bucket, Key=self.prefix + path)
+
+    def address(self, path: str) -> str:
+        return f"{self.location}/{path}"
+
+    @property
+    def _client(self) -> Any:
+        """A client made on first use, for this process and endpoint: sockets do not survive a fork."""
+        identity = os.getpid(), os.environ.get("AWS_ENDPOINT_URL")
+        with self._making:
+            if self._made is None or self._made[0] != identity:
+                retries = {"total_max_attempts": ATTEMPTS, "mode": "standard"}
+                config = Config(retries=retries, connect_timeout=10, read_timeout=60, max_pool_connections=32)
+                self._made = identity, boto3.session.Session().client("s3", config=config)
+            return self._made[1]
+
+    def _put(self, path: str, data: bytes, checksum: str, **condition: str) -> None:
+        try:
+            self._client.put_object(
+                Bucket=self.bucket, Key=self.prefix + path, Body=data, Metadata={_CHECKSUM: checksum}, **condition
+            )
+        except BotoCoreError as error:
+            raise StoreUnavailable(f"{self.address(path)} cannot be written: {error}") from error
+
+    def _published_by_us(self, path: str, checksum: str) -> bool:
+        """Whether the object that stands is this very attempt's, whose answer was lost, or equal to it."""
+        with self._errors(path):
+            head = self._client.head_object(Bucket=self.bucket, Key=self.prefix + path)
+        return bool(head["Metadata"].get(_CHECKSUM) == checksum)
+
+    @contextlib.contextmanager
+    def _errors(self, path: str) -> Iterator[None]:
+        try:
+            yield
+        except ClientError as error:
+            raise self._explained(path, error) from error
+        except BotoCoreError as error:
+            raise StoreUnavailable(f"{self.address(path)}: {error}") from error
+
+    def _explained(self, path: str, error: ClientError) -> StoreError:
+        code, where = _code(error), self.address(path)
+        if code == "NoSuchBucket":
+            return StoreError(f"{where}: the bucket {self.bucket} does not exist; create it first")
+        if code in _MISSING:
+            return ObjectMissing(f"{where} is missing")
+        if code in _DENIED:
+            return StoreError(f"{where}: access denied ({code}); check the AWS credentials and the bucket's policy")
+        return StoreUnavailable(f"{where}: S3 answered {code} {ATTEMPTS} times; run the same command again later")
+
+
+def _code(error: ClientError) -> str:
+    return str(error.response.get("Error", {}).get("Code", ""))

@@ -1,0 +1,131 @@
+"""`study.json`: what the store's numbers depend on, and so what every run that adds to it must agree with."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from store import paths
+from store.columns import SCHEMA_VERSION
+from store.errors import ObjectMissing, StoreError, StudyMismatch
+from store.locations import object_store
+from store.objects import ObjectStore
+
+_RECORDED_LIBRARIES = ("interpunct", "numpy", "pyarrow", "duckdb", "numba", "torch", "transformers", "ray")
+
+
+def _written_with() -> dict[str, str]:
+    """The versions at work. They are recorded and do not bind: a study outlives an upgrade."""
+    versions = {"python": platform.python_version()}
+    for library in _RECORDED_LIBRARIES:
+        try:
+            versions[library] = metadata.version(library)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+@dataclass(frozen=True)
+class Study:
+    """One model, one configuration, one schema version.
+
+    `config` is the resolved configuration and `model` the model's identity, both as plain JSON values.
+    """
+
+    config: dict[str, Any]
+    model: dict[str, Any]
+    schema_version: int = SCHEMA_VERSION
+    written_with: dict[str, str] = field(default_factory=_written_with, compare=False)
+
+    def __post_init__(self) -> None:
+        # Through JSON once, so that a study equals what reading its own file gives.
+        object.__setattr__(self, "config", json.loads(json.dumps(self.config)))
+        object.__setattr__(self, "model", json.loads(json.dumps(self.model)))
+
+    @property
+    def fingerprint(self) -> str:
+        """The sha256 of everything that binds, 64 hexadecimal digits."""
+        return hashlib.sha256(json.dumps(self._binding(), sort_keys=True).encode()).hexdigest()
+
+    def to_json(self) -> str:
+        """The text of `study.json`."""
+        recorded = {"fingerprint": self.fingerprint, **self._binding(), "written_with": self.written_with}
+        return json.dumps(recorded, indent=2, ensure_ascii=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str | bytes, where: str = "study.json") -> Study:
+        """The study that `to_json` wrote. Raises StoreError for anything else, or a newer schema."""
+        try:
+            recorded = json.loads(text)
+            fields = {name: recorded[name] for name in ("config", "model", "schema_version", "written_with")}
+            study = cls(**fields)
+        except (ValueError, KeyError, TypeError) as error:
+            raise StoreError(f"{where} is damaged ({error}); restore it from a backup, or use another store") from error
+        if study.schema_version > SCHEMA_VERSION:
+            raise StoreError(
+                f"{where} has schema version {study.schema_version} and this Interpunct reads up to {SCHEMA_VERSION};"
+                " upgrade Interpunct"
+            )
+        if recorded.get("fingerprint") != study.fingerprint:
+            raise StoreError(f"{where} was edited: its fingerprint does not match; restore it, or use another store")
+        return study
+
+    def differences(self, other: Study) -> list[str]:
+        """One line per binding field in which two studies differ: `bins: 15 and 20`."""
+        mine, others = _flat(self._binding()), _flat(other._binding())
+        absent = object()
+        return [
+            f"{name}: {_shown(mine.get(name, absent), absent)} and {_shown(others.get(name, absent), absent)}"
+            for name in sorted(mine | others)
+            if mine.get(name, absent) != others.get(name, absent)
+        ]
+
+    def _binding(self) -> dict[str, Any]:
+        return {"schema_version": self.schema_version, "config": self.config, "model": self.model}
+
+
+def study_of(location: str | Path) -> Study | None:
+    """The study a store holds, or None where there is no store yet. Writes nothing."""
+    return read_study(object_store(location))
+
+
+def read_study(objects: ObjectStore) -> Study | None:
+    """The study recorded among a store's objects, or None where there is none."""
+    try:
+        return Study.from_json(objects.read(paths.STUDY), objects.address(paths.STUDY))
+    except ObjectMissing:
+        return None
+
+
+def create_or_match(objects: ObjectStore, study: Study) -> None:
+    """Record the study, or check that the one recorded is the same. Raises StudyMismatch naming the fields."""
+    if objects.put_new(paths.STUDY, study.to_json().encode()):
+        return
+    recorded = Study.from_json(objects.read(paths.STUDY), objects.address(paths.STUDY))
+    differences = recorded.differences(study)
+    if differences:
+        raise StudyMismatch(
+            f"store {objects.location} holds another study (its value, then yours): {'; '.join(differences)}."
+            " Use the same settings, or another store"
+        )
+
+
+def _flat(values: dict[str, Any]) -> dict[str, Any]:
+    """Nested keys joined by dots, without the leading group names that users do not type."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, dict):
+            prefix = "" if name == "config" else f"{name}."
+            flat.update({f"{prefix}{inner}": item for inner, item in _flat(value).items()})
+        else:
+            flat[name] = value
+    return flat
+
+
+def _shown(value: Any, absent: object) -> str:
+    return "absent" if value is absent else json.dumps(value, ensure_ascii=False)

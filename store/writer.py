@@ -1,0 +1,129 @@
+"""The two sides that write: workers publish chunks, and the one driver commits shards.
+
+    worker   publish_chunk(location, key, table) -> FileReceipt
+    driver   with writer.lock(): writer.commit(CommitRecord(shard, files, books, run))
+
+Both can be repeated at any time by anyone: names are a function of the key, and the first to publish wins.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from store import lock, paths
+from store.columns import TABLES
+from store.commits import CommitRecord, Committed, FileReceipt, committed, live_records, load_records
+from store.encoding import decode, encode
+from store.errors import ChunkDamaged, StoreError
+from store.keys import ChunkKey, ShardKey
+from store.locations import object_store
+from store.objects import ObjectStore
+from store.study import Study, create_or_match
+
+
+def publish_chunk(location: str | Path, key: ChunkKey, table: pa.Table) -> FileReceipt:
+    """Validate, encode and publish one file, once; safe to repeat from any number of workers.
+
+    Where a sound file stands already, its receipt is returned: `receipt.sha256` then tells whether its bytes are the
+    ones of this table. A damaged file in its place is replaced.
+    Raises ChunkInvalid where the table does not satisfy its spec, StoreUnavailable where the storage fails.
+    """
+    objects = object_store(location)
+    path = paths.chunk_path(key)
+    data = encode(TABLES[key.table], table, str(key))
+    if not objects.put_new(path, data):
+        standing = objects.read(path)
+        if standing != data:
+            try:
+                return _receipt(key, standing, objects.address(path))
+            except ChunkDamaged:
+                objects.put(path, data)
+    return FileReceipt(path, table.num_rows, len(data), hashlib.sha256(data).hexdigest())
+
+
+def read_chunk(location: str | Path, key: ChunkKey) -> pa.Table:
+    """The table that was published, committed or not. Raises ObjectMissing, ChunkDamaged."""
+    objects = object_store(location)
+    path = paths.chunk_path(key)
+    return decode(TABLES[key.table], objects.read(path), objects.address(path))
+
+
+class StudyWriter:
+    """The driver's side of one store."""
+
+    def __init__(self, objects: ObjectStore, study: Study) -> None:
+        self._objects = objects
+        self._lock: lock.StoreLock | None = None
+        self._leftovers: dict[str, list[ChunkKey]] | None = None
+        self.study = study
+        self.location = objects.location
+
+    @classmethod
+    def open(cls, location: str | Path, study: Study) -> StudyWriter:
+        """Create the store, or join one that holds the same study.
+
+        Raises StudyMismatch naming the fields that differ, StoreUnavailable where the place cannot be written.
+        """
+        objects = object_store(location)
+        create_or_match(objects, study)
+        return cls(objects, study)
+
+    def lock(self) -> lock.StoreLock:
+        """A context manager that keeps other drivers out. Entering it raises StoreLocked naming the owner."""
+        self._lock = lock.StoreLock(self._objects, lock.RUN)
+        return self._lock
+
+    def committed(self) -> Committed:
+        """What is done, read afresh."""
+        return committed(live_records(load_records(self._objects)))
+
+    def uncommitted_chunks(self, shard: ShardKey) -> dict[ChunkKey, FileReceipt]:
+        """The sound files of an interrupted attempt at a shard, read and checked, with their receipts.
+
+        The store's files are listed once per writer: these are the files from before this writer first asked.
+        """
+        if self._leftovers is None:
+            self._leftovers = self._list_leftovers()
+        receipts = {}
+        for key in self._leftovers.get(shard.name, []):
+            path = paths.chunk_path(key)
+            try:
+                receipts[key] = _receipt(key, self._objects.read(path), self._objects.address(path))
+            except ChunkDamaged:
+                continue  # `publish_chunk` replaces it
+        return receipts
+
+    def commit(self, record: CommitRecord) -> bool:
+        """Make a shard visible, whole, to every reader; False where another attempt had committed it.
+
+        Raises StoreError outside `lock()`, StoreLocked where another driver has taken over.
+        """
+        if self._lock is None:
+            raise StoreError(f"commit of shard {record.shard} outside `with writer.lock():`; take the lock first")
+        self._lock.check()
+        return self._objects.put_new(record.path, record.stamped().to_json())
+
+    def record_run(self, run: str, record: dict[str, Any]) -> None:
+        """Write down what a run did or is doing; a later call for the same run replaces the record."""
+        self._objects.put(paths.run_path(run), json.dumps(record, indent=2, ensure_ascii=False).encode() + b"\n")
+
+    def _list_leftovers(self) -> dict[str, list[ChunkKey]]:
+        done = {file.path for record in load_records(self._objects) for file in record.files}
+        leftovers: dict[str, list[ChunkKey]] = {}
+        for table in TABLES:
+            for listed in self._objects.walk(f"{table}/"):
+                key = paths.parse_chunk_path(listed.path)
+                if key is not None and listed.path not in done:
+                    leftovers.setdefault(key.shard.name, []).append(key)
+        return {shard: sorted(keys, key=paths.chunk_path) for shard, keys in leftovers.items()}
+
+
+def _receipt(key: ChunkKey, data: bytes, where: str) -> FileReceipt:
+    """The receipt of a file that stands. Raises ChunkDamaged where it is not a sound file of the key's table."""
+    rows = decode(TABLES[key.table], data, where).num_rows
+    return FileReceipt(paths.chunk_path(key), rows, len(data), hashlib.sha256(data).hexdigest())
