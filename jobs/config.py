@@ -81,10 +81,16 @@ class RunConfig:
     title_column: str | None = _setting(None, "column or key of the title in .parquet and .jsonl files")
     max_book_megabytes: int = _setting(64, "a single text larger than this is refused, with a reason")
     cache: str | None = _setting(None, "folder for downloads; default: the user's cache folder", metavar="DIR")
+    max_download_megabytes: int = _setting(4096, "a download larger than this is given up, with a reason")
+    download_seconds: int = _setting(600, "a download that takes longer than this is given up")
+    gutenberg_mirror: str | None = _setting(
+        None, "base addresses for gutenberg:ID, by comma; also INTERPUNCT_GUTENBERG_MIRROR", metavar="URL"
+    )
 
     def __post_init__(self) -> None:
         _at_least(self, "attempts", 1)
-        _at_least(self, "max_book_megabytes", 1)
+        for name in ("max_book_megabytes", "max_download_megabytes", "download_seconds"):
+            _at_least(self, name, 1)
         if self.books_per_shard is not None:
             _at_least(self, "books_per_shard", 1)
         if not 0 < self.memory_fraction <= 1:

@@ -1,0 +1,61 @@
+"""From a file's characters to the book itself: newlines, header, licence, credits and transcriber's notes."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from jobs.corpus.credits import without_credits, without_insertions
+from jobs.corpus.gutenberg import body_lines, is_gutenberg, read_header
+from jobs.corpus.references import Problem, UnusableTextError
+
+_CONTROLS = dict.fromkeys([*range(9), 11, *range(14, 32), 127, 0xFEFF])
+_CONTROL = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f\ufeff]")
+_LITTLE_SURVIVES = 0.5
+
+
+@dataclass(frozen=True)
+class CleanText:
+    """The book's own text, what its header states, and what the reader should know about the cleaning."""
+
+    text: str
+    title: str | None = None
+    author: str | None = None
+    warnings: tuple[str, ...] = ()
+
+
+def clean(text: str) -> CleanText:
+    """Take away what is not the book. A text from elsewhere than Project Gutenberg keeps every line.
+
+    Warns, with numbers, where less than half of the characters survive. Raises UnusableTextError where none do.
+    """
+    normal = _normalised(text)
+    header = read_header(normal)
+    body = without_insertions(normal)
+    if is_gutenberg(body):
+        body = "\n".join(without_credits(body_lines(body.split("\n"))))
+    body = body.strip("\n")
+    if not body.strip():
+        raise UnusableTextError(
+            f"nothing is left of {len(normal)} characters when header, licence and notes are taken away; "
+            "use --text raw to keep them",
+            Problem.EMPTY,
+        )
+    share = len(body) / len(normal)
+    warnings = () if share >= _LITTLE_SURVIVES else (_warning(len(body), len(normal)),)
+    return CleanText(body + "\n", header.title, header.author, warnings)
+
+
+def _normalised(text: str) -> str:
+    """Newlines as `\\n`, a form feed as a newline, and no other control characters."""
+    if "\r" in text:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+    text = text.replace("\f", "\n")
+    return text.translate(_CONTROLS) if _CONTROL.search(text) else text
+
+
+def _warning(kept: int, total: int) -> str:
+    return (
+        f"cleaning kept {kept} of {total} characters ({kept / total:.0%}); if that is too little, "
+        "look at the file, or use --text raw"
+    )

@@ -1,0 +1,179 @@
+"""What Project Gutenberg puts around a book: header, markers, small print and licence, in their historic forms.
+
+From 1971 to now the wording changed many times (`Etext`, `EBook`, `eBook`; `*END*THE SMALL PRINT!`; `*** START OF
+THIS PROJECT GUTENBERG EBOOK`, on one line or two; end lines in the book's own language). What all forms share is
+that they speak of Project Gutenberg again and again, so a marker counts only where what it cuts off does.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+_MENTION = re.compile(r"gutenberg|small print|\be-?texts?\b", re.IGNORECASE)
+_START = re.compile(r"^\W*(?:this is the )?start of (?:th(?:e|is) )?project gutenberg", re.IGNORECASE)
+_SMALL_PRINT_END = re.compile(r"\*\s*end\s*\*?.{0,8}the small print|small print!?.*\*\s*end\s*\*", re.IGNORECASE)
+_SMALL_PRINT_START = re.compile(r"\*\s*start\s*\**\s*the small print", re.IGNORECASE)
+_END = re.compile(
+    r"^\W*(?:(?:this|here) (?:is|ends) )?(?:the |das |la )?"
+    r"(?:ends?|ende|fin|fine|fim|final|einde|slut|slutet|loppu|kraj|konec|koniec|sfarsitul|τέλος|конец)\b"
+    r".{0,60}gutenberg",
+    re.IGNORECASE,
+)
+_LICENCE = re.compile(
+    r"start(?::| of the)? full licen[cs]e|^\W*the full project gutenberg licen[cs]e"
+    r"|this file should be named .{1,40}\.(?:txt|zip)|^updated editions will replace the previous one"
+    r"|^\W*section 1\.\s+general terms of use and redistributing project gutenberg",
+    re.IGNORECASE,
+)
+_HEADER_LINE = re.compile(r"^\W*(?:the |this is (?:the|a) )?project gutenberg(?:'s|’s)?\b", re.IGNORECASE)
+_EBOOK_ID = re.compile(r"\[\s*e-?(?:book|text)\s*(?:#|number)?\s*(\d+)\s*\]", re.IGNORECASE)
+_FIELD = re.compile(r"^(title|author):[ \t]*(\S.*(?:\n[ \t]+\S.*)*)", re.IGNORECASE | re.MULTILINE)
+_FIRST_LINE = re.compile(
+    r"project gutenberg(?:(?:'s|’s)[ \t]+|[ \t]+e-?(?:book|text)[ \t]+of[ \t]+)(?P<title>[^\n]+?)"
+    r"(?:,?[ \t]+by[ \t]+(?P<author>[^\n*#\[]+))?[ \t*]*$",
+    re.IGNORECASE | re.MULTILINE,
+)
+_HEADER_CHARACTERS = 20_000
+_LICENCE_DENSITY = 0.5
+_LITTLE = 1_500
+
+
+@dataclass(frozen=True)
+class Header:
+    """What the header of a Project Gutenberg file states; None where it does not."""
+
+    ebook_id: int | None = None
+    title: str | None = None
+    author: str | None = None
+
+
+def read_header(text: str) -> Header:
+    """Ebook number, title and author from the first characters of a text; nothing for a text of another origin.
+
+    >>> read_header("The Project Gutenberg Etext of Emma, by Jane Austen\\n\\nAugust, 1994  [Etext #158]\\n")
+    Header(ebook_id=158, title='Emma', author='Jane Austen')
+    """
+    head = text[:_HEADER_CHARACTERS].replace("\r\n", "\n").replace("\r", "\n")
+    if "gutenberg" not in head.lower():
+        return Header()
+    start = next((match.start() for match in re.finditer(r"^.*$", head, re.MULTILINE) if _START.match(match[0])), None)
+    head = head[:start]
+    number = _EBOOK_ID.search(head)
+    fields = {match[1].lower(): " ".join(match[2].split()) for match in reversed(list(_FIELD.finditer(head)))}
+    first = _FIRST_LINE.search(head)
+    return Header(
+        int(number[1]) if number else None,
+        fields.get("title") or (first["title"].strip(" *") if first else None),
+        fields.get("author") or (first["author"].strip(" *") if first and first["author"] else None),
+    )
+
+
+def is_gutenberg(text: str) -> bool:
+    """Whether a text says anywhere that it comes from Project Gutenberg."""
+    return "Gutenberg" in text or "GUTENBERG" in text
+
+
+def body_lines(lines: list[str]) -> list[str]:
+    """The lines of a Project Gutenberg file without header, licence and what stands between several books of it."""
+    mentions = _Mentions(lines)
+    kept: list[str] = []
+    position = _header_end(lines, 0, mentions)
+    while position < len(lines):
+        end = _next_end(lines, position, mentions)
+        kept.extend(lines[position:end])
+        if end == len(lines):
+            break
+        restart = _next_start(lines, end)
+        position = len(lines) if restart is None else _header_end(lines, restart, mentions)
+    return kept
+
+
+class _Mentions:
+    """How densely a stretch of lines speaks of Project Gutenberg."""
+
+    def __init__(self, lines: list[str]) -> None:
+        self.at = [number for number, line in enumerate(lines) if _may_mention(line) and _MENTION.search(line)]
+        self._lines = lines
+
+    def reads_like_a_licence(self, start: int, stop: int) -> bool:
+        characters = sum(map(len, self._lines[start:stop]))
+        hits = sum(start <= number < stop for number in self.at)
+        return hits * 1000 >= _LICENCE_DENSITY * characters
+
+
+def _may_mention(line: str) -> bool:
+    """A fast first look: most lines of a book contain none of these."""
+    return "utenberg" in line or "UTENBERG" in line or "text" in line or "TEXT" in line or "SMALL PRINT" in line
+
+
+def _header_end(lines: list[str], position: int, mentions: _Mentions) -> int:
+    """The first line after the header that starts at `position`: after its last marker, or after its last
+    paragraph that speaks of Project Gutenberg where there is no marker."""
+    end = position
+    for number in _markers(lines, position, mentions):
+        if not mentions.reads_like_a_licence(end, number + 1):
+            break
+        end = _after_marker(lines, number)
+    if end == position and any(_HEADER_LINE.match(line) for line in lines[position : position + 20]):
+        end = _unmarked_header_end(lines, position, mentions)
+    return end
+
+
+def _markers(lines: list[str], position: int, mentions: _Mentions) -> Iterator[int]:
+    for number in mentions.at:
+        if number >= position and (_START.match(lines[number]) or _SMALL_PRINT_END.search(lines[number])):
+            yield number
+
+
+def _after_marker(lines: list[str], number: int) -> int:
+    """A marker may run over two or three lines, up to the closing asterisks."""
+    if not lines[number].lstrip().startswith("*") or lines[number].rstrip().endswith("*"):
+        return number + 1
+    for following in range(number + 1, min(number + 4, len(lines))):
+        if not lines[following].strip():
+            break
+        if lines[following].rstrip().endswith("*"):
+            return following + 1
+    return number + 1
+
+
+def _unmarked_header_end(lines: list[str], position: int, mentions: _Mentions) -> int:
+    """Follow the mentions as long as they stay close together, to the end of the last one's paragraph."""
+    end = position
+    for number in mentions.at:
+        if number >= end:
+            if number - end > 40:
+                break
+            end = number + 1
+    while end < len(lines) and lines[end].strip():
+        end += 1
+    return end
+
+
+def _next_end(lines: list[str], position: int, mentions: _Mentions) -> int:
+    """The first line of the licence after `position`, or the number of lines where there is none."""
+    for number in mentions.at:
+        if number >= position and _is_end(lines, number):
+            following = _next_start(lines, number + 1)
+            stop = len(lines) if following is None else following
+            little = sum(map(len, lines[number:stop])) < _LITTLE
+            if little or mentions.reads_like_a_licence(number, stop):
+                return number
+    return len(lines)
+
+
+def _is_end(lines: list[str], number: int) -> bool:
+    line = lines[number].strip()
+    joined = f"{lines[number - 1].strip()} {line}" if number else line
+    return bool(
+        _END.match(line)
+        or _LICENCE.search(line)
+        or _SMALL_PRINT_START.search(line)
+        or (len(joined) < 120 and _END.match(joined))
+    )
+
+
+def _next_start(lines: list[str], position: int) -> int | None:
+    return next((number for number in range(position, len(lines)) if _START.match(lines[number])), None)

@@ -1,0 +1,120 @@
+"""Reads sources on a worker: once to list, count and hash their texts, and again to hand a text over."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from itertools import groupby
+
+from jobs.config import RunConfig
+from jobs.corpus.decoding import decode
+from jobs.corpus.formats import file_name, stem_of
+from jobs.corpus.gutenberg import read_header
+from jobs.corpus.opening import open_source
+from jobs.corpus.readers import Content, Record, format_of, list_records, read_records
+from jobs.corpus.references import BookRef, Problem, Source, UnreadableSourceError, UnusableTextError
+from jobs.errors import BookError
+
+_HEAD = 65_536
+
+
+def survey(source: Source, run: RunConfig) -> Iterator[BookRef]:
+    """One reference per text of a source, in order. What cannot be read or used becomes a reference with a problem.
+
+    One text is held at a time, whatever the size of the file.
+    """
+    stem = stem_of(file_name(source.uri))
+    listed = 0
+    try:
+        with open_source(source.uri, run, revalidate=True) as stream:
+            for record in list_records(stream, format_of(source.uri, stream), run):
+                yield _reference(source.uri, stem, record)
+                listed += 1
+    except (UnreadableSourceError, UnusableTextError) as error:
+        yield refused(source.uri, error)
+        return
+    if listed == 0:
+        yield refused(source.uri, UnusableTextError("the file holds no record", Problem.EMPTY))
+
+
+def refused(uri: str, error: UnreadableSourceError | UnusableTextError) -> BookRef:
+    """The reference that stands for a source from which nothing could be taken."""
+    return BookRef(stem_of(file_name(uri)), uri, problem=str(error), problem_kind=error.kind)
+
+
+def read_book(ref: BookRef, run: RunConfig) -> bytes | str:
+    """The text a reference names, as bytes to be decoded or as characters.
+
+    Raises BookError for a text that was refused, SourceError where it cannot be read any more or has changed.
+    """
+    ((_, content),) = read_books([ref], run)
+    if isinstance(content, BookError):
+        raise content
+    return content
+
+
+def read_books(refs: Iterable[BookRef], run: RunConfig) -> Iterator[tuple[BookRef, bytes | str | BookError]]:
+    """The texts of several references, in the given order, with the error in the place of one that fails.
+
+    Neighbours from one file are read in one pass over it, so a shard of records from a compressed file costs one
+    decompression and not one each. One text is held at a time.
+    """
+    for uri, group in groupby(refs, key=lambda ref: ref.uri):
+        yield from _read_group(uri, list(group), run)
+
+
+def _read_group(uri: str, refs: list[BookRef], run: RunConfig) -> Iterator[tuple[BookRef, bytes | str | BookError]]:
+    done = 0
+    try:
+        with open_source(uri, run) as stream:
+            for ref, content in read_records(stream, format_of(uri, stream), refs, run):
+                done += 1
+                yield ref, _unchanged(ref, content)
+    except (UnreadableSourceError, UnusableTextError) as error:
+        yield from ((ref, error) for ref in refs[done:])
+
+
+def _unchanged(ref: BookRef, content: Content) -> bytes | str | BookError:
+    if isinstance(content, UnusableTextError):
+        return content
+    if ref.sha256 is not None and _checksum(content) != ref.sha256:
+        return UnreadableSourceError(f"{ref.source} has changed since the run began; run again to take it as it is now")
+    return content
+
+
+def _reference(uri: str, stem: str, record: Record) -> BookRef:
+    if record.name:
+        stem = stem_of(record.name)
+    elif record.number is not None:
+        stem = f"{stem}-{record.number:06d}"
+    if isinstance(record.content, UnusableTextError):
+        return BookRef(
+            stem, uri, record.number, record.offset, problem=str(record.content), problem_kind=record.content.kind
+        )
+    head, problem = _head(record.content)
+    header = read_header(head)
+    return BookRef(
+        stem=f"pg{header.ebook_id}" if header.ebook_id is not None else stem,
+        uri=uri,
+        record=record.number,
+        offset=record.offset,
+        bytes=len(record.content),
+        sha256=_checksum(record.content),
+        ebook_id=header.ebook_id,
+        title=record.title or header.title,
+        author=header.author,
+        problem=None if problem is None else str(problem),
+        problem_kind=None if problem is None else problem.kind,
+    )
+
+
+def _head(content: bytes | str) -> tuple[str, UnusableTextError | None]:
+    """The first characters of a text, or why it is none."""
+    try:
+        return decode(content[:_HEAD]).text, None
+    except UnusableTextError as error:
+        return "", error
+
+
+def _checksum(content: bytes | str) -> str:
+    return hashlib.sha256(content if isinstance(content, bytes) else content.encode()).hexdigest()
