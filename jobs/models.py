@@ -175,9 +175,7 @@ def load_model(name: str, revision: str | None = None, dtype: str = "float32") -
 
 
 def cache_folder() -> Path:
-    """The folder for what is expensive to make again: `INTERPUNCT_CACHE`, or the user's cache folder."""
-    if own := os.environ.get("INTERPUNCT_CACHE"):
-        return Path(own).expanduser()
+    """The user's cache folder, for what is expensive to make again."""
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "interpunct"
 
 
