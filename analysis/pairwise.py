@@ -13,9 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.kernels import Pairs, Side, choose_ranks, fill_tile, list_sparse
+from analysis.finish import Pairs, finish
+from analysis.kernels import joint_terms
+from analysis.outliers import centre, find_outliers
 from analysis.variants import Vectors, look
-from analysis.vector_code import LANES, RANKS_AT_ONCE
 
 BINS_ALLOWED = (2, 64)
 DIMENSIONS_ALLOWED = (2, 65_535)
@@ -45,14 +46,24 @@ class PreparedVectors:
     """Checked vectors with their outliers found; what blocks of pairs are computed from. See `prepare`."""
 
     x: NDArray[np.float32]
-    keep: NDArray[np.bool_]
     bins: int
     vectors: Vectors
 
     @property
+    def keep(self) -> NDArray[np.bool_]:
+        """bool [N, D]: which dimensions each vector keeps."""
+        keep = np.ones(self.x.shape, np.bool_)
+        for token, outlier_set in enumerate(self.vectors.set_of):
+            keep[token, self.vectors.left_out(outlier_set)] = False
+        return keep
+
+    @property
     def outlier_counts(self) -> NDArray[np.int64]:
         """int64 [D]: how many vectors left this dimension out."""
-        return self.keep.shape[0] - np.count_nonzero(self.keep, axis=0).astype(np.int64)
+        tokens = np.bincount(self.vectors.set_of, minlength=len(self.vectors.set_start) - 1)
+        counts = np.zeros(self.x.shape[1], np.int64)
+        np.add.at(counts, self.vectors.set_dims, np.repeat(tokens, np.diff(self.vectors.set_start)))
+        return counts
 
 
 def pair_statistics(
@@ -78,11 +89,7 @@ def prepare(
     Raises ValueError for a wrong shape or type and for values that are not finite.
     """
     x = _checked(x, bins, where)
-    with np.errstate(all="ignore"):
-        mean = x.mean(axis=1, keepdims=True)
-        z = (x - mean) / x.std(axis=1, ddof=1, keepdims=True, mean=mean)
-        keep = ~(np.abs(z) > outlier_z)
-    return PreparedVectors(x, keep, bins, _vectors(x, keep))
+    return PreparedVectors(x, bins, find_outliers(x, outlier_z))
 
 
 def row_ranges(tokens: int, max_pairs: int) -> list[tuple[int, int]]:
@@ -154,31 +161,6 @@ def _checked(x: NDArray[np.float32], bins: int, where: str) -> NDArray[np.float3
     return np.ascontiguousarray(x)
 
 
-def _vectors(x: NDArray[np.float32], keep: NDArray[np.bool_]) -> Vectors:
-    """Sums over the dimensions kept, in float64 and centred first; the distinct outlier sets."""
-    kept = np.count_nonzero(keep, axis=1)
-    mean = np.where(keep, x, 0).sum(axis=1, dtype=np.float64) / np.maximum(kept, 1)
-    centred = np.where(keep, x - mean[:, None], 0.0)
-    sets, set_of = np.unique(~keep, axis=0, return_inverse=True)
-    set_index, set_dims = np.nonzero(sets)
-    return Vectors(
-        x=_padded(x),
-        lowest=np.where(keep, x, np.float32(np.inf)).min(axis=1),
-        highest=np.where(keep, x, np.float32(-np.inf)).max(axis=1),
-        kept=kept.astype(np.int64),
-        mean=mean,
-        total=centred.sum(axis=1),
-        squares=np.square(centred).sum(axis=1),
-        set_of=set_of.astype(np.int64),
-        set_start=np.searchsorted(set_index, np.arange(len(sets) + 1)).astype(np.int64),
-        set_dims=set_dims.astype(np.int64),
-    )
-
-
-def _padded(x: NDArray[np.float32]) -> NDArray[np.float32]:
-    return np.pad(x, ((0, 0), (0, -x.shape[1] % 64)), constant_values=np.nan) if x.shape[1] % 64 else x
-
-
 def _pairs_before(row: NDArray[np.int64], tokens: int) -> NDArray[np.int64]:
     """How many pairs of the triangle stand before row `row`."""
     return row * (2 * tokens - row - 1) // 2
@@ -204,41 +186,31 @@ def _compute(a, b, tiles, origin, pairs, device) -> PairStatistics:
     floats = {name: np.empty(pairs) for name in ("mi", "cov", "corr", "hx", "hy")}
     out = Pairs(origin=origin, n=np.empty(pairs, np.int32), **floats)
     for rows, columns, diagonal in tiles:
-        _tile(a, rows, b, columns, diagonal, table, unit, out)
+        _tile(a.vectors, rows, b.vectors, columns, a.bins, diagonal, table, unit, out)
     return PairStatistics(n=out.n, **floats)
 
 
-def _tile(a, rows, b, columns, diagonal, table, unit, out) -> None:
-    va, vb = a.vectors, b.vectors
-    rows = rows[np.argsort(va.set_of[rows], kind="stable")]
-    row_sets, row_set = np.unique(va.set_of[rows], return_inverse=True)
-    if diagonal:
-        columns, column_sets, column_set = rows, row_sets, row_set
-    else:
-        columns = columns[np.argsort(vb.set_of[columns], kind="stable")]
-        column_sets, column_set = np.unique(vb.set_of[columns], return_inverse=True)
-    side_a = Side(va, rows, row_set, *look(va, rows, vb, column_sets, a.bins, table))
-    side_b = side_a if diagonal else Side(vb, columns, column_set, *look(vb, columns, va, row_sets, a.bins, table))
-    centred_a = _centred(a, rows)
-    products = centred_a @ (centred_a if diagonal else _centred(b, columns)).T
-    ranks = choose_ranks(side_b.variants)
-    partners = _aligned(ranks * LANES * side_b.variants.bits.shape[2], np.uint64)
-    counts = _aligned(RANKS_AT_ONCE * LANES, np.int64)
-    sparse = list_sparse(side_b.variants, ranks)
-    fill_tile(side_a, side_b, sparse, products, diagonal, ranks, partners, counts, table, unit, out)
+def _tile(a, rows, b, columns, bins, diagonal, table, unit, out) -> None:
+    rows, row_sets, set_a = _by_set(a, rows)
+    columns, column_sets, set_b = (rows, row_sets, set_a) if diagonal else _by_set(b, columns)
+    variants_a, views_a = look(a, rows, b, column_sets, bins, table)
+    variants_b, views_b = (variants_a, views_a) if diagonal else look(b, columns, a, row_sets, bins, table)
+    joint = joint_terms(variants_a, variants_b, views_a.variant, views_b.variant, set_a, set_b, diagonal, table)
+    centred = centre(a, rows)
+    products = centred @ (centred if diagonal else centre(b, columns)).T
+    finish(
+        a, b, rows, columns, variants_a, variants_b, views_a, views_b, set_a, set_b, joint, products,
+        diagonal, table, unit, out,
+    )  # fmt: skip
 
 
-def _aligned(size, dtype):
-    """An array of 64-bit items that starts on a cache line, as whole-register loads like it."""
-    space = np.empty(size + 8, dtype)
-    start = -space.ctypes.data % 64 // 8
-    return space[start : start + size]
+def _by_set(vectors: Vectors, index: NDArray[np.int64]):
+    """The vectors in the order of their outlier sets, the sets that occur, and which of these each vector has.
 
-
-def _centred(prepared: PreparedVectors, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-    centred = prepared.x[rows] - prepared.vectors.mean[rows, None]
-    centred[~prepared.keep[rows]] = 0.0
-    return centred
+    Neighbours then ask for the same variants.
+    """
+    index = index[np.argsort(vectors.set_of[index], kind="stable")]
+    return index, *np.unique(vectors.set_of[index], return_inverse=True)
 
 
 def _entropy_table(dimensions: int) -> tuple[NDArray[np.int64], float]:

@@ -15,12 +15,12 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from analysis.vector_code import at_least, at_most, trailing_zeros
+from analysis.vector_code import at_most, compare_word, lowest_bit, population
 
 ABSENT = 255
 """Code of a dimension that lies in no bin of a variant."""
 
-COMPILED = {"nogil": True, "cache": True}
+COMPILED = {"nogil": True, "cache": True, "error_model": "numpy"}
 
 
 class Vectors(NamedTuple):
@@ -37,6 +37,10 @@ class Vectors(NamedTuple):
     set_start: np.ndarray  # int64 [S + 1], into set_dims
     set_dims: np.ndarray  # int64, the left-out dimensions, ascending within a set
 
+    def left_out(self, outlier_set):
+        """The dimensions of an outlier set."""
+        return self.set_dims[self.set_start[outlier_set] : self.set_start[outlier_set + 1]]
+
 
 class Variants(NamedTuple):
     """Binned forms of vectors: V variants."""
@@ -46,9 +50,6 @@ class Variants(NamedTuple):
     counts: np.ndarray  # int64 [V, bins]: dimensions per bin
     by_population: np.ndarray  # int64 [V, bins]: the bins, fullest first
     constant: np.ndarray  # bool [V]: all values equal
-    row_start: np.ndarray  # int64 [V, bins + 1]: where a bin's words that are not 0 start in the next two
-    words: np.ndarray  # uint64
-    places: np.ndarray  # int64: which word of the row each is
 
 
 class Views(NamedTuple):
@@ -61,19 +62,20 @@ class Views(NamedTuple):
     squares: np.ndarray  # float64, sum of (x - mean)^2 over the dimensions left
 
 
+@njit(**COMPILED)
 def look(vectors, rows, partners, sets, bins, table):
     """Variants and views of the vectors `rows` against the outlier sets `sets` of `partners`.
 
     `rows` and `sets` are int64 index arrays; `table` is int64 [D + 1], n log2 n in fixed point.
     """
-    variant, lowest, highest, owner = _find_variants(vectors, rows, partners.set_start, partners.set_dims, sets)
-    variants = _bin_variants(vectors.x, owner, lowest, highest, bins)
-    views = _tabulate(vectors, rows, partners.set_start, partners.set_dims, sets, variant, variants, table)
-    return variants, views
+    own = _bin(vectors.x, rows, vectors.lowest[rows], vectors.highest[rows], bins)
+    variant, owner, lowest, highest = _find_variants(vectors, rows, own, partners.set_start, partners.set_dims, sets)
+    variants = _bin(vectors.x, owner, lowest, highest, bins)
+    return variants, _tabulate(vectors, rows, partners.set_start, partners.set_dims, sets, variant, variants, table)
 
 
 @njit(**COMPILED)
-def _find_variants(vectors, rows, set_start, set_dims, sets):
+def _find_variants(vectors, rows, own, set_start, set_dims, sets):
     """The (lowest, highest) of each vector without each set, numbered as they occur."""
     variant = np.empty((rows.size, sets.size), np.int64)
     capacity = 2 * rows.size + 16
@@ -81,11 +83,16 @@ def _find_variants(vectors, rows, set_start, set_dims, sets):
     owner = np.empty(capacity, np.int64)
     used = 0
     for r in range(rows.size):
-        i = rows[r]
-        first = used
+        i, first = rows[r], used
+        own_low, own_high = vectors.lowest[i], vectors.highest[i]
         for s in range(sets.size):
-            dims = set_dims[set_start[sets[s]] : set_start[sets[s] + 1]]
-            low, high = _range_without(vectors.x[i], vectors.lowest[i], vectors.highest[i], dims)
+            start, stop = set_start[sets[s]], set_start[sets[s] + 1]
+            low, high = own_low, own_high
+            for k in range(start, stop):
+                value = vectors.x[i, set_dims[k]]
+                if value == own_low or value == own_high:
+                    low, high = _range_without(vectors.x, i, own.bits, r, set_dims, start, stop)
+                    break
             v = first
             while v < used and not (lowest[v] == low and highest[v] == high):
                 v += 1
@@ -97,96 +104,102 @@ def _find_variants(vectors, rows, set_start, set_dims, sets):
                 lowest[v], highest[v], owner[v] = low, high, i
                 used += 1
             variant[r, s] = v
-    return variant, lowest[:used], highest[:used], owner[:used]
+    return variant, owner[:used], lowest[:used], highest[:used]
 
 
 @njit(**COMPILED)
-def _range_without(values, lowest, highest, dims):
-    """Smallest and largest value left when `dims` go; a vector's own outliers lie outside [lowest, highest]."""
-    moved = False
-    for d in dims:
-        moved |= values[d] == lowest or values[d] == highest
-    if not moved:
-        return lowest, highest
+def _range_without(x, i, bits, r, set_dims, start, stop):
+    """Smallest and largest value left when dimensions go: they lie in the outermost own bins that still hold any."""
     low, high = np.float32(np.inf), np.float32(-np.inf)
-    next_gone = 0
-    for d in range(values.size):
-        if next_gone < dims.size and dims[next_gone] == d:
-            next_gone += 1
-        elif lowest <= values[d] <= highest:
-            low, high = min(low, values[d]), max(high, values[d])
+    bins = bits.shape[1]
+    for b in range(bins):
+        if low == np.inf:
+            low, _ = _bin_range_without(x, i, bits, r, b, set_dims, start, stop)
+        if high == -np.inf:
+            _, high = _bin_range_without(x, i, bits, r, bins - 1 - b, set_dims, start, stop)
     return low, high
 
 
 @njit(**COMPILED)
-def _edges(low, high, bins):
-    """Bin edges as `numpy.linspace(low, high, bins + 1)` computes them in float32, empty ranges widened by 1."""
+def _bin_range_without(x, i, bits, r, b, set_dims, start, stop):
+    low, high = np.float32(np.inf), np.float32(-np.inf)
+    for w in range(bits.shape[2]):
+        word = bits[r, b, w]
+        while word:
+            d = 64 * w + lowest_bit(word)
+            word &= word - np.uint64(1)
+            gone = False
+            for k in range(start, stop):
+                gone |= set_dims[k] == d
+            if not gone:
+                low, high = min(low, x[i, d]), max(high, x[i, d])
+    return low, high
+
+
+@njit(**COMPILED)
+def _bin(x, owner, lowest, highest, bins):
+    """Bins vector `owner[v]` between `lowest[v]` and `highest[v]`, 64 dimensions at a time.
+
+    A value belongs to the last edge that it reaches, and what reaches the last edge to the last bin: that is where
+    `numpy.histogram2d` puts it (`searchsorted(edges, value, side="right")`, last bin closed), ties included.
+    """
+    number, words = owner.size, x.shape[1] // 64
+    bits = np.zeros((number, bins, words), np.uint64)
+    codes = np.full((number, x.shape[1]), ABSENT, np.uint8)
+    counts = np.zeros((number, bins), np.int64)
+    by_population = np.empty((number, bins), np.int64)
+    edges = np.empty(bins + 1, np.float32)
+    for v in range(number):
+        if lowest[v] <= highest[v]:
+            _edges(lowest[v], highest[v], edges)
+            _bin_vector(x[owner[v]], lowest[v], highest[v], edges, bits[v], codes[v], counts[v])
+        _order(counts[v], by_population[v])
+    return Variants(bits, codes, counts, by_population, lowest == highest)
+
+
+@njit(**COMPILED)
+def _bin_vector(values, lowest, highest, edges, bits, codes, counts):
+    bins, words = bits.shape
+    for w in range(words):
+        outside = ~at_most(values, 64 * w, highest)
+        reached = compare_word(values, 64 * w, lowest, codes) & ~outside
+        for b in range(bins):
+            above = np.uint64(0)
+            if b < bins - 1:
+                above = compare_word(values, 64 * w, edges[b + 1], codes) & ~outside
+            bits[b, w] = reached & ~above
+            counts[b] += population(reached & ~above)
+            reached = above
+        while outside:
+            codes[64 * w + lowest_bit(outside)] = ABSENT
+            outside &= outside - np.uint64(1)
+
+
+@njit(**COMPILED)
+def _edges(low, high, edges):
+    """Bin edges as `numpy.linspace(low, high, bins + 1)` computes them in float32, an empty range widened by 1."""
+    bins = edges.size - 1
     if low == high:
         low, high = low - np.float32(0.5), high + np.float32(0.5)
     delta = np.float32(high - low)
     step = np.float32(delta / np.float32(bins))
-    edges = np.empty(bins + 1, np.float32)
     for k in range(bins):
-        offset = np.float32(k) * step
+        offset = np.float32(np.float32(k) * step)
         if step == 0:
-            offset = np.float32(np.float32(k) / np.float32(bins)) * delta
-        edges[k] = np.float32(offset) + low
+            offset = np.float32(np.float32(np.float32(k) / np.float32(bins)) * delta)
+        edges[k] = np.float32(offset + low)
     edges[bins] = high
-    return edges
 
 
 @njit(**COMPILED)
-def _bin_variants(x, owner, lowest, highest, bins):
-    variants, words = owner.size, x.shape[1] // 64
-    bits = np.zeros((variants, bins, words), np.uint64)
-    codes = np.full((variants, x.shape[1]), ABSENT, np.uint8)
-    counts = np.zeros((variants, bins), np.int64)
-    by_population = np.empty((variants, bins), np.int64)
-    for v in range(variants):
-        if lowest[v] <= highest[v]:
-            _bin(x[owner[v]], lowest[v], highest[v], bits[v], codes[v], counts[v])
-        by_population[v] = np.argsort(-counts[v], kind="mergesort")
-    row_start, row_words, places = _filled_words(bits)
-    return Variants(bits, codes, counts, by_population, lowest == highest, row_start, row_words, places)
-
-
-@njit(**COMPILED)
-def _bin(values, low, high, bits, codes, counts):
-    """Bins 64 dimensions at a time: bin b holds what is at least edge b and not at least edge b + 1, the last is closed.
-
-    That is where `numpy.searchsorted(edges, value, side="right")` puts a value, ties on edges included.
-    """
-    bins = bits.shape[0]
-    edges = _edges(low, high, bins)
-    for w in range(bits.shape[1]):
-        remaining = at_least(values, 64 * w, low) & at_most(values, 64 * w, high)
-        for b in range(bins):
-            above = at_least(values, 64 * w, edges[b + 1]) & remaining if b < bins - 1 else np.uint64(0)
-            inside = remaining & ~above
-            remaining = above
-            bits[b, w] = inside
-            while inside:
-                d = 64 * w + trailing_zeros(inside)
-                codes[d] = b
-                counts[b] += 1
-                inside &= inside - np.uint64(1)
-
-
-@njit(**COMPILED)
-def _filled_words(bits):
-    """The words that are not 0, bin by bin."""
-    variants, bins, words = bits.shape
-    row_start = np.empty((variants, bins + 1), np.int64)
-    filled, places = np.empty(bits.size, np.uint64), np.empty(bits.size, np.int64)
-    end = 0
-    for v in range(variants):
-        for b in range(bins):
-            row_start[v, b] = end
-            for w in range(words):
-                filled[end], places[end] = bits[v, b, w], w
-                end += bits[v, b, w] != 0
-        row_start[v, bins] = end
-    return row_start, filled[:end], places[:end]
+def _order(counts, by_population):
+    """Fills `by_population` with the bins, fullest first, by insertion."""
+    for b in range(counts.size):
+        place = b
+        while place > 0 and counts[by_population[place - 1]] < counts[b]:
+            by_population[place] = by_population[place - 1]
+            place -= 1
+        by_population[place] = b
 
 
 @njit(**COMPILED)
@@ -198,7 +211,7 @@ def _tabulate(vectors, rows, set_start, set_dims, sets, variant, variants, table
     for v in range(full.size):
         for count in variants.counts[v]:
             full[v] += table[count]
-    count = np.empty(variants.counts.shape[1], np.int64)
+    counts = np.empty(variants.counts.shape[1], np.int64)
     for r in range(rows.size):
         i = rows[r]
         low, high, mean = vectors.lowest[i], vectors.highest[i], vectors.mean[i]
@@ -207,18 +220,19 @@ def _tabulate(vectors, rows, set_start, set_dims, sets, variant, variants, table
             left[r, s], margin[r, s] = vectors.kept[i], full[v]
             total[r, s], squares[r, s] = vectors.total[i], vectors.squares[i]
             untouched = True
-            for d in set_dims[set_start[sets[s]] : set_start[sets[s] + 1]]:
+            for k in range(set_start[sets[s]], set_start[sets[s] + 1]):
+                d = set_dims[k]
                 value = vectors.x[i, d]
                 if not low <= value <= high:
                     continue
-                if untouched:
-                    count[:] = variants.counts[v]
-                    untouched = False
                 left[r, s] -= 1
                 total[r, s] -= value - mean
                 squares[r, s] -= (value - mean) ** 2
+                if untouched:
+                    counts[:] = variants.counts[v]
+                    untouched = False
                 b = variants.codes[v, d]
                 if b != ABSENT:
-                    margin[r, s] -= table[count[b]] - table[count[b] - 1]
-                    count[b] -= 1
+                    margin[r, s] -= table[counts[b]] - table[counts[b] - 1]
+                    counts[b] -= 1
     return Views(variant, left, margin, total, squares)

@@ -12,28 +12,92 @@ from numba.np.arrayobj import make_array
 LANES = 8
 """Partners counted at a time: one 64-bit lane of a 512-bit register each."""
 
-WORD = ir.IntType(64)
-_LANES = ir.VectorType(WORD, LANES)
-_FLOATS = ir.VectorType(ir.FloatType(), 64)
 RANKS_AT_ONCE = 16
 """Bin rows of the partners whose sums fit into the registers."""
 
+_WORD = ir.IntType(64)
+_LANES = ir.VectorType(_WORD, LANES)
+_FLOATS = ir.VectorType(ir.FloatType(), 64)
+_FLAGS = ir.VectorType(ir.IntType(1), 64)
+_BYTES = ir.VectorType(ir.IntType(8), 64)
+_FLOAT32 = types.Array(types.float32, 1, "C")
+_INT64 = types.Array(types.int64, 1, "C")
+_UINT64 = types.Array(types.uint64, 1, "C")
+_UINT8 = types.Array(types.uint8, 1, "C")
+
 
 @intrinsic
-def at_least(typing_context, values, start, threshold):
-    """uint64 mask of the 64 float32 `values` from `start`: bit k is set where values[start + k] >= threshold."""
+def count_row(typing_context, words, places, start, stop, partners, offset, ranks, counts):
+    """Joint counts of one bin row of x with `ranks` bin rows of LANES partners at once.
 
-    return _comparison(">=")
+    The row is its words that are not 0, `words[start:stop]`, with their places in the row. The partners' rows are
+    uint64 [words, ranks, LANES], flat, from `partners[offset]`; `counts`, int64 [ranks, LANES], flat, is overwritten.
+    A word of x is spread over all lanes, and AND, population count and add take one word of all partners in one
+    instruction each; the sums of all ranks stay in registers until the row ends.
+    """
+
+    def code(context, builder, signature, arguments):
+        words, places, start, stop, partners, offset, ranks, counts = arguments
+        words = _element(context, builder, _UINT64, words)
+        places = _element(context, builder, _INT64, places)
+        partners = builder.bitcast(_element(context, builder, _UINT64, partners, offset), _LANES.as_pointer())
+        counts = builder.bitcast(_element(context, builder, _INT64, counts), _LANES.as_pointer())
+        done = builder.append_basic_block("counted")
+        switch = builder.switch(ranks, done)
+        for width in range(1, RANKS_AT_ONCE + 1):
+            block = builder.append_basic_block(f"ranks_{width}")
+            switch.add_case(ir.Constant(_WORD, width), block)
+            builder.position_at_end(block)
+            _count_row(builder, words, places, start, stop, partners, width, counts)
+            builder.branch(done)
+        builder.position_at_end(done)
+        return context.get_dummy_value()
+
+    signature = types.void(
+        _UINT64, _INT64, types.int64, types.int64, _UINT64, types.int64, types.int64, _INT64
+    )  # fmt: skip
+    return signature, code
+
+
+@intrinsic
+def compare_word(typing_context, values, start, threshold, codes):
+    """uint64 mask of the 64 float32 `values` from `start`: bit k is set where values[start + k] >= threshold.
+
+    The uint8 `codes[start + k]` of those goes up by 1.
+    """
+
+    def code(context, builder, signature, arguments):
+        values, start, threshold, codes = arguments
+        flags = _compare(context, builder, ">=", values, start, threshold)
+        place = builder.bitcast(_element(context, builder, _UINT8, codes, start), _BYTES.as_pointer())
+        builder.store(builder.add(builder.load(place, align=1), builder.zext(flags, _BYTES)), place, align=1)
+        return builder.bitcast(flags, _WORD)
+
+    return types.uint64(_FLOAT32, types.int64, types.float32, _UINT8), code
 
 
 @intrinsic
 def at_most(typing_context, values, start, threshold):
-    """The same with values[start + k] <= threshold."""
-    return _comparison("<=")
+    """uint64 mask of the 64 float32 `values` from `start`: bit k is set where values[start + k] <= threshold."""
+
+    def code(context, builder, signature, arguments):
+        return builder.bitcast(_compare(context, builder, "<=", *arguments), _WORD)
+
+    return types.uint64(_FLOAT32, types.int64, types.float32), code
 
 
 @intrinsic
-def trailing_zeros(typing_context, word):
+def population(typing_context, word):
+    """How many bits of a uint64 are set."""
+
+    def code(context, builder, signature, arguments):
+        return builder.ctpop(arguments[0])
+
+    return types.int64(types.uint64), code
+
+
+@intrinsic
+def lowest_bit(typing_context, word):
     """Place of the lowest bit that is set in a uint64 that is not 0."""
 
     def code(context, builder, signature, arguments):
@@ -42,64 +106,28 @@ def trailing_zeros(typing_context, word):
     return types.int64(types.uint64), code
 
 
-@intrinsic
-def count_row(typing_context, words, indices, start, stop, partners, ranks, counts):
-    """Joint counts of one bin row of x with the first `ranks` bin rows of LANES partners at once.
-
-    The row is its words that are not 0, `words[start:stop]`, with their places `indices`. `partners` is uint64
-    [words, ranks, LANES], flat; `counts` int64 [ranks, LANES], flat, is overwritten. A word of x is spread over all
-    lanes, and AND, population count and add do one word of all partners in one instruction each; the sums of all
-    ranks stay in registers until the row ends.
-    """
-
-    def code(context, builder, signature, arguments):
-        arrays = [_element(context, builder, signature.args[k], arguments[k]) for k in (0, 1, 4, 6)]
-        done = builder.append_basic_block("counted")
-        switch = builder.switch(arguments[5], done)
-        for ranks in range(1, RANKS_AT_ONCE + 1):
-            block = builder.append_basic_block(f"ranks_{ranks}")
-            switch.add_case(ir.Constant(WORD, ranks), block)
-            builder.position_at_end(block)
-            _count_row(context, builder, arrays, arguments[2], arguments[3], ranks)
-            builder.branch(done)
-        builder.position_at_end(done)
-        return context.get_dummy_value()
-
-    word_array = types.Array(types.uint64, 1, "C")
-    return types.void(
-        word_array, types.Array(types.int64, 1, "C"), types.int64, types.int64, word_array, types.int64,
-        types.Array(types.int64, 1, "C"),
-    ), code  # fmt: skip
-
-
-def _comparison(operator):
-    def code(context, builder, signature, arguments):
-        pointer = _element(context, builder, signature.args[0], arguments[0], arguments[1])
-        floats = builder.load(builder.bitcast(pointer, _FLOATS.as_pointer()), align=4)
-        return builder.bitcast(builder.fcmp_ordered(operator, floats, _splat(builder, arguments[2], _FLOATS)), WORD)
-
-    return types.uint64(types.Array(types.float32, 1, "C"), types.int64, types.float32), code
-
-
-def _count_row(context, builder, arrays, start, stop, ranks):
-    words, indices, partners, counts = arrays
-    sums = [cgutils.alloca_once_value(builder, ir.Constant(_LANES, None)) for _ in range(ranks)]
+def _count_row(builder, words, places, start, stop, partners, ranks, counts):
+    zero = ir.Constant(_LANES, None)
+    sums = [cgutils.alloca_once(builder, _LANES) for _ in range(ranks)]
     for total in sums:
-        builder.store(ir.Constant(_LANES, None), total)
+        builder.store(zero, total)
     population = cgutils.get_or_insert_function(
         builder.module, ir.FunctionType(_LANES, [_LANES]), f"llvm.ctpop.v{LANES}i64"
     )
-    partners = builder.bitcast(partners, _LANES.as_pointer())
-    with cgutils.for_range(builder, stop, start, intp=WORD) as loop:
+    with cgutils.for_range(builder, stop, start, intp=_WORD) as loop:
         word = _splat(builder, builder.load(builder.gep(words, [loop.index])), _LANES)
-        first = builder.mul(builder.load(builder.gep(indices, [loop.index])), ir.Constant(WORD, ranks))
+        first = builder.mul(builder.load(builder.gep(places, [loop.index])), ir.Constant(_WORD, ranks))
         for rank, total in enumerate(sums):
-            place = builder.add(first, ir.Constant(WORD, rank))
-            both = builder.and_(word, builder.load(builder.gep(partners, [place]), align=8))
+            partner = builder.gep(partners, [builder.add(first, ir.Constant(_WORD, rank))])
+            both = builder.and_(word, builder.load(partner, align=8))
             builder.store(builder.add(builder.load(total), builder.call(population, [both])), total)
-    counts = builder.bitcast(counts, _LANES.as_pointer())
     for rank, total in enumerate(sums):
-        builder.store(builder.load(total), builder.gep(counts, [ir.Constant(WORD, rank)]), align=8)
+        builder.store(builder.load(total), builder.gep(counts, [ir.Constant(_WORD, rank)]), align=8)
+
+
+def _compare(context, builder, operator, values, start, threshold):
+    place = builder.bitcast(_element(context, builder, _FLOAT32, values, start), _FLOATS.as_pointer())
+    return builder.fcmp_ordered(operator, builder.load(place, align=4), _splat(builder, threshold, _FLOATS))
 
 
 def _element(context, builder, array_type, array, index=None):

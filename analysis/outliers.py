@@ -1,0 +1,79 @@
+"""Which dimensions each vector leaves out, and sums over the rest."""
+
+import numpy as np
+from numba import njit
+
+from analysis.variants import COMPILED, Vectors
+
+
+def find_outliers(x, outlier_z):
+    """Vectors (float32 [N, D], C-contiguous, finite) with the dimensions where |z| > outlier_z left out.
+
+    z is computed as NumPy does in float32, from the vector's own mean and standard deviation (ddof = 1). A constant
+    vector has no z and leaves nothing out.
+    """
+    with np.errstate(all="ignore"):
+        mean = x.mean(axis=1, keepdims=True)
+        deviation = x.std(axis=1, ddof=1, mean=mean)
+    masks, *sums = _survey(x, mean[:, 0], deviation, np.float32(outlier_z))
+    rows = [mask.tobytes() for mask in masks]
+    distinct = sorted(set(rows))
+    number = {mask: k for k, mask in enumerate(distinct)}
+    set_of = np.array([number[mask] for mask in rows], np.int64)
+    bits = np.frombuffer(b"".join(distinct), np.uint8).reshape(len(distinct), masks.shape[1])
+    owner, dims = np.nonzero(np.unpackbits(bits, axis=1, bitorder="little"))
+    set_start = np.searchsorted(owner, np.arange(len(distinct) + 1))
+    return Vectors(_padded(x), *sums, set_of, set_start.astype(np.int64), dims.astype(np.int64))
+
+
+def _padded(x):
+    return np.pad(x, ((0, 0), (0, -x.shape[1] % 64)), constant_values=np.nan) if x.shape[1] % 64 else x
+
+
+@njit(**COMPILED, fastmath={"reassoc"})
+def _survey(x, mean, deviation, outlier_z):
+    """Left-out dimensions as bits (d % 8 of byte d // 8); extremes, number, mean and centred sums of the rest.
+
+    Reassociation lets the float64 sums use vector registers; z is a subtraction and a division, which it leaves alone.
+    """
+    number, dims = x.shape
+    masks = np.zeros((number, (dims + 7) // 8), np.uint8)
+    lowest, highest = np.empty(number, np.float32), np.empty(number, np.float32)
+    kept, middle = np.zeros(number, np.int64), np.zeros(number)
+    total, squares = np.zeros(number), np.zeros(number)
+    keep = np.empty(dims, np.bool_)
+    for i in range(number):
+        row, row_mean, row_deviation = x[i], mean[i], deviation[i]
+        count, low, high, first = 0, np.float32(np.inf), np.float32(-np.inf), 0.0
+        for d in range(dims):
+            keep[d] = not abs((row[d] - row_mean) / row_deviation) > outlier_z
+        for d in range(dims):
+            count += keep[d]
+            low = min(low, row[d] if keep[d] else np.float32(np.inf))
+            high = max(high, row[d] if keep[d] else np.float32(-np.inf))
+            first += row[d] if keep[d] else 0.0
+        middle[i] = first / count if count else 0.0
+        for d in range(dims):
+            centred = row[d] - middle[i] if keep[d] else 0.0
+            total[i] += centred
+            squares[i] += centred * centred
+        kept[i], lowest[i], highest[i] = count, low, high
+        if count < dims:
+            for d in range(dims):
+                masks[i, d >> 3] |= np.uint8(not keep[d]) << np.uint8(d & 7)
+    return masks, lowest, highest, kept, middle, total, squares
+
+
+@njit(**COMPILED)
+def centre(vectors, rows):
+    """float64 [R, D]: the vectors `rows` less their means, 0 in the dimensions that they leave out or that are padding."""
+    dims = vectors.x.shape[1]
+    centred = np.empty((rows.size, dims))
+    for r in range(rows.size):
+        row, mean = vectors.x[rows[r]], vectors.mean[rows[r]]
+        for d in range(dims):
+            centred[r, d] = row[d] - mean if row[d] == row[d] else 0.0
+        outlier_set = vectors.set_of[rows[r]]
+        for k in range(vectors.set_start[outlier_set], vectors.set_start[outlier_set + 1]):
+            centred[r, vectors.set_dims[k]] = 0.0
+    return centred
