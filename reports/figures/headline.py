@@ -1,0 +1,47 @@
+"""Mean mutual information of both classes over the layers, and the difference between the classes."""
+
+from __future__ import annotations
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from reports.style import CLASS_COLOURS, CLASSES, INK, QUANTITY_LABELS, new_figure, note, report_style
+
+
+def headline(means: pd.DataFrame, differences: pd.DataFrame) -> Figure:
+    """Left: means by class. Right: terminal - internal. Both with 95 % bands where there are intervals.
+
+    `means` has quantity, layer, class, mean, low, high; `differences` quantity, layer, difference, low, high.
+    """
+    with report_style():
+        figure = new_figure(10, 3.8)
+        left, right = figure.subplots(1, 2)
+        _draw_means(left, means[means["quantity"] == "mi"])
+        _draw_difference(right, differences[differences["quantity"] == "mi"])
+    return figure
+
+
+def _draw_means(axes: Axes, means: pd.DataFrame) -> None:
+    axes.set(xlabel="layer", ylabel=f"mean {QUANTITY_LABELS['mi']}", title="Within each class")
+    for mark_class in CLASSES:
+        rows = means[means["class"] == mark_class].sort_values("layer")
+        if len(rows):
+            colour = CLASS_COLOURS[mark_class]
+            axes.plot(rows["layer"], rows["mean"], color=colour, marker="o", markersize=3.5, label=mark_class)
+            axes.fill_between(rows["layer"], rows["low"], rows["high"], color=colour, alpha=0.25, linewidth=0)
+    axes.grid(axis="y")
+    if axes.lines:
+        axes.legend(loc="best")
+
+
+def _draw_difference(axes: Axes, differences: pd.DataFrame) -> None:
+    axes.set(xlabel="layer", ylabel="difference (bits)", title="Terminal minus internal")
+    rows = differences.dropna(subset=["difference"]).sort_values("layer")
+    if rows.empty:
+        note(axes, "needs pairs of both classes")
+        return
+    axes.axhline(0, color=INK, linewidth=0.8)
+    axes.plot(rows["layer"], rows["difference"], color=INK, marker="o", markersize=3.5, linewidth=1.2)
+    axes.fill_between(rows["layer"], rows["low"], rows["high"], color=INK, alpha=0.15, linewidth=0)
+    axes.grid(axis="y")

@@ -1,0 +1,158 @@
+"""Mutual information against covariance: one layer in detail, and every layer in a grid."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from reports.style import (
+    CLASS_COLOURS,
+    CLASS_TITLES,
+    CLASSES,
+    INK,
+    POINT_ALPHA,
+    QUANTITY_LABELS,
+    class_colour_map,
+    new_figure,
+    note,
+    report_style,
+    robust_limits,
+)
+
+GRID_COLUMNS = 8
+
+
+def mi_against_covariance(
+    sample: pd.DataFrame, reference: pd.DataFrame, moments: pd.DataFrame, layer: int
+) -> Figure:
+    """Three panels: internal, terminal (each with its r over all pairs), and both together.
+
+    `sample` has class, cov, mi; `reference` has class, cov, gaussian_mi; `moments` has layer, class, r.
+    """
+    with report_style():
+        figure = new_figure(11, 4)
+        panels = figure.subplots(1, 3, sharex=True, sharey=True)
+        correlations = _correlations(moments, layer)
+        for axes, mark_class in zip(panels, CLASSES, strict=False):
+            points = sample[sample["class"] == mark_class]
+            _draw_class(axes, points, reference[reference["class"] == mark_class], mark_class)
+            axes.set_title(f"{CLASS_TITLES[mark_class]}: {_r_text(correlations.get(mark_class))}")
+        _draw_both(panels[2], sample)
+        panels[0].set_ylabel(QUANTITY_LABELS["mi"])
+        _limit(panels[0], sample, reference)
+        figure.suptitle(f"Mutual information against covariance, layer {layer}")
+    return figure
+
+
+def mi_against_covariance_by_layer(samples: pd.DataFrame, moments: pd.DataFrame) -> Figure:
+    """One panel a layer with both classes and the r of each; MI on one axis for all, covariance on its own.
+
+    `samples` has layer, class, cov, mi; `moments` has layer, class, r over all pairs.
+    """
+    layers = sorted({int(layer) for layer in moments["layer"]})
+    columns = min(GRID_COLUMNS, max(1, math.ceil(math.sqrt(len(layers) * 1.6))))
+    rows = max(1, math.ceil(len(layers) / columns))
+    with report_style():
+        figure = new_figure(max(4.5, 1.5 * columns), 1.35 * rows + 0.9)
+        grid = figure.subplots(rows, columns, sharey=True, squeeze=False)
+        by_layer = dict(tuple(samples.groupby("layer", observed=True)))
+        for axes, layer in zip(grid.flat, layers, strict=False):
+            _draw_small(axes, by_layer.get(layer, samples.iloc[:0]), _correlations(moments, layer), layer)
+        for axes in grid.flat[len(layers) :]:
+            axes.set_visible(False)
+        if len(samples):
+            grid[0, 0].set_ylim(*_padded(robust_limits(samples["mi"].to_numpy(dtype=float), 0.001)))
+        figure.supxlabel("covariance (each layer on its own scale)", fontsize=9.5)
+        figure.supylabel(QUANTITY_LABELS["mi"], fontsize=9.5)
+        figure.legend(handles=_class_handles(), loc="outside upper right", ncols=2)
+        figure.suptitle("Mutual information against covariance, layer by layer", x=0.02, ha="left")
+    return figure
+
+
+def _draw_class(axes: Axes, points: pd.DataFrame, reference: pd.DataFrame, mark_class: str) -> None:
+    axes.set_xlabel(QUANTITY_LABELS["cov"])
+    if points.empty:
+        note(axes, f"no {mark_class} pairs")
+        return
+    axes.hexbin(
+        points["cov"],
+        points["mi"],
+        gridsize=70,
+        bins="log",
+        mincnt=1,
+        linewidths=0.1,
+        cmap=class_colour_map(mark_class),
+        rasterized=True,
+    )
+    axes.plot(reference["cov"], reference["gaussian_mi"], color=INK, linewidth=1.2, linestyle="--", label="Gaussian")
+    axes.legend(loc="upper left")
+
+
+def _draw_both(axes: Axes, sample: pd.DataFrame) -> None:
+    axes.set(xlabel=QUANTITY_LABELS["cov"], title="Both")
+    _scatter_mixed(axes, sample, size=3)
+    axes.legend(handles=_class_handles(), loc="upper left")
+
+
+def _draw_small(axes: Axes, points: pd.DataFrame, correlations: dict[str, float], layer: int) -> None:
+    _scatter_mixed(axes, points, size=2)
+    axes.set_title(f"layer {layer}", fontsize=8.5, pad=2)
+    axes.tick_params(labelsize=6.5, length=2, pad=1.5)
+    axes.xaxis.set_major_locator(MaxNLocator(2))
+    axes.yaxis.set_major_locator(MaxNLocator(3))
+    for row, (mark_class, r) in enumerate(correlations.items()):
+        axes.text(
+            0.97,
+            0.04 + 0.13 * (len(correlations) - 1 - row),
+            _r_text(r),
+            color=CLASS_COLOURS[mark_class],
+            fontsize=6.5,
+            ha="right",
+            transform=axes.transAxes,
+        )
+
+
+def _scatter_mixed(axes: Axes, points: pd.DataFrame, size: float) -> None:
+    """Both classes in one artist in a shuffled order, so that neither lies on top of the other."""
+    order = np.random.default_rng(0).permutation(len(points))
+    shuffled = points.iloc[order]
+    colours = shuffled["class"].astype(str).map(CLASS_COLOURS).to_numpy()
+    axes.scatter(
+        shuffled["cov"], shuffled["mi"], s=size, c=colours, alpha=POINT_ALPHA, linewidths=0, rasterized=True
+    )
+
+
+def _limit(axes: Axes, sample: pd.DataFrame, reference: pd.DataFrame) -> None:
+    if len(sample):
+        axes.set_xlim(*_padded(robust_limits(sample["cov"].to_numpy(dtype=float), 0.001)))
+        low, high = robust_limits(sample["mi"].to_numpy(dtype=float), 0.0005)
+        curve = reference["gaussian_mi"]
+        axes.set_ylim(*_padded((min(low, curve.min()), high) if len(curve) else (low, high)))
+
+
+def _padded(limits: tuple[float, float]) -> tuple[float, float]:
+    low, high = limits
+    pad = 0.08 * (high - low)
+    return low - pad, high + pad
+
+
+def _correlations(moments: pd.DataFrame, layer: int) -> dict[str, float]:
+    rows = moments[moments["layer"] == layer]
+    return {str(mark_class): float(r) for mark_class, r in zip(rows["class"], rows["r"], strict=True)}
+
+
+def _r_text(r: float | None) -> str:
+    return "no pairs" if r is None else "r undefined" if math.isnan(r) else f"r = {r:.2f}"
+
+
+def _class_handles() -> list[Line2D]:
+    return [
+        Line2D([], [], marker="o", linestyle="", markersize=4, color=CLASS_COLOURS[name], label=name)
+        for name in CLASSES
+    ]

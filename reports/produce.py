@@ -1,0 +1,68 @@
+"""The one-shot report: pin what is committed, skip when nothing changed, build, draw, publish."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from reports.build import build_report
+from reports.errors import NothingChanged
+from reports.page import draw, files_beside, render_page
+from reports.publish import FACTS, LATEST, latest_facts, publish, publishing
+from store.reader import open_store
+
+FORMAT = 1
+"""Raised when the same snapshot makes another page, so that reports are made anew after an upgrade."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What report is wanted, and where."""
+
+    store: str
+    out: str
+    layer: int | None = None
+    books: tuple[str, ...] = ()
+    compare: str | None = None
+    pdf: bool = False
+    keep: int = 10
+    title: str | None = None
+    force: bool = False
+
+    def options(self) -> dict[str, object]:
+        """What changes the content of the report, as JSON values."""
+        chosen = {name: asdict(self)[name] for name in ("layer", "books", "compare", "pdf", "title")}
+        return {**chosen, "books": sorted(self.books), "format": FORMAT}
+
+
+@dataclass(frozen=True)
+class Produced:
+    """A published report: its folder, its page and its findings."""
+
+    folder: Path
+    page: Path
+    findings: tuple[str, ...]
+
+
+def produce_report(request: Request, now: datetime | None = None) -> Produced:
+    """Make and publish one report.
+
+    Raises NothingChanged where the newest report shows the same, ReportError and StoreError for what a user can mend.
+    """
+    out = Path(request.out)
+    now = now or datetime.now(UTC)
+    with open_store(request.store) as store, publishing(out):
+        before = latest_facts(out)
+        pinned = {"snapshot": store.snapshot, "options": request.options()}
+        if not request.force and before and {key: before.get(key) for key in pinned} == pinned:
+            raise NothingChanged(f"nothing changed since {out / LATEST}/index.html; --force makes it anew")
+        report = build_report(store, request.layer, request.books, request.title)
+        drawings, pictures = draw(report)
+        page = render_page(report, drawings)
+        contents = {"index.html": page.encode("utf-8"), **files_beside(report, pictures, drawings)}
+        facts = {**report.facts, **pinned, "made": now.isoformat(timespec="seconds")}
+        contents[FACTS] = json.dumps(facts, indent=1).encode()
+        folder = publish(out, contents, now, request.keep)
+    return Produced(folder, out / LATEST / "index.html", report.findings)

@@ -1,0 +1,2 @@
+-- The configuration of the study, one row.
+SELECT * FROM study

@@ -1,0 +1,83 @@
+"""Statistics of the report, frame to frame. Drawing is elsewhere; estimators with an error are in intervals.py."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+
+def gaussian_reference(sample: pd.DataFrame, groups: int = 40) -> pd.DataFrame:
+    """What jointly Gaussian vectors of the same correlation would share, against the pairs' covariance.
+
+    Pairs of each class are cut into groups of equal size by `cov`; each row holds a group's median `cov` and its
+    mean -log2(1 - corr^2) / 2 in bits (Cover and Thomas, Elements of Information Theory, 2006, example 8.5.1).
+    Constant vectors, whose correlation is NaN, are left out.
+    """
+    frames = []
+    for mark_class, rows in sample.dropna(subset=["corr"]).groupby("class", observed=True):
+        ordered = rows.sort_values("cov", kind="stable")
+        correlation = np.clip(ordered["corr"].to_numpy(dtype=float), -1 + 1e-9, 1 - 1e-9)
+        bits = -0.5 * np.log2(1 - correlation**2)
+        covariance = ordered["cov"].to_numpy(dtype=float)
+        for part in np.array_split(np.arange(len(ordered)), min(groups, max(1, len(ordered) // 20))):
+            frames.append((mark_class, np.median(covariance[part]), bits[part].mean()))
+    return pd.DataFrame(frames, columns=["class", "cov", "gaussian_mi"])
+
+
+def densities(histograms: pd.DataFrame, edges: dict[str, np.ndarray]) -> pd.DataFrame:
+    """Histogram counts as the share of the pairs of a layer and class, and that share per unit of the quantity.
+
+    `histograms` has quantity, layer, class, bin, pairs; `edges` the fixed edges by quantity. Bins between the
+    first and last occupied one that hold no pair are filled with zero. Open-ended outer bins are left out.
+    """
+    frames = []
+    for (quantity, layer, mark_class), rows in histograms.groupby(["quantity", "layer", "class"], observed=True):
+        borders = np.asarray(edges[quantity], dtype=float)
+        counts = np.zeros(len(borders) - 1)
+        inside = rows[rows["bin"] < len(counts)]
+        counts[inside["bin"].to_numpy()] = inside["pairs"].to_numpy()
+        counts[~np.isfinite(np.diff(borders))] = 0
+        occupied = np.flatnonzero(counts)
+        if not occupied.size:
+            continue
+        kept = np.arange(occupied[0], occupied[-1] + 1)
+        width = borders[kept + 1] - borders[kept]
+        frames.append(
+            pd.DataFrame(
+                {
+                    "quantity": quantity,
+                    "layer": layer,
+                    "class": mark_class,
+                    "left": borders[kept],
+                    "right": borders[kept + 1],
+                    "pairs": counts[kept].astype(np.int64),
+                    "share": counts[kept] / rows["pairs"].sum(),
+                    "density": counts[kept] / rows["pairs"].sum() / width,
+                }
+            )
+        )
+    columns = ["quantity", "layer", "class", "left", "right", "pairs", "share", "density"]
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=columns)
+
+
+def both_classes(activation_means: pd.DataFrame) -> pd.DataFrame:
+    """Mean activations with one row a dimension and one column a class; a class without marks is NaN."""
+    wide = activation_means.pivot_table(index="dimension", columns="class", values="mean", observed=True)
+    return wide.reindex(columns=["internal", "terminal"]).reset_index()
+
+
+def square(pairs: pd.DataFrame, value: str) -> np.ndarray:
+    """The symmetric matrix of a quantity over marks, float32 `[N, N]`; NaN on the diagonal and where no pair is."""
+    if pairs.empty:
+        return np.empty((0, 0), dtype=np.float32)
+    first, second = pairs["i"].to_numpy(dtype=np.int64), pairs["j"].to_numpy(dtype=np.int64)
+    marks = int(second.max()) + 1
+    matrix = np.full((marks, marks), np.nan, dtype=np.float32)
+    matrix[first, second] = matrix[second, first] = pairs[value].to_numpy(dtype=np.float32)
+    return matrix
+
+
+def relative_depth(layers: pd.Series) -> pd.Series:
+    """Depth of each layer from 0 (embeddings) to 1 (the last one), for stores with different numbers of layers."""
+    last = layers.max()
+    return layers / last if last else layers.astype(float)

@@ -1,0 +1,132 @@
+"""How every figure looks, and how it becomes SVG and PNG.
+
+Two hues of Okabe and Ito (2008), told apart with every kind of colour vision and in print, stand for the two
+classes everywhere. Layers are coloured by cividis, made for colour-blind readers (Nuñez et al. 2018,
+doi:10.1371/journal.pone.0199239). Ink is drawn in a marker colour that the SVG turns into `currentColor`, so that
+one rendering reads well on light and on dark pages.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize, to_rgb
+from matplotlib.figure import Figure
+
+CLASSES = ("internal", "terminal")
+CLASS_COLOURS = {"internal": "#0072b2", "terminal": "#d55e00"}
+CLASS_TITLES = {"internal": "Internal (goes on)", "terminal": "Terminal (ends)"}
+INK = "#010203"
+LAYER_COLOURS = mpl.colormaps["cividis"]
+MI_COLOURS = mpl.colormaps["viridis"]
+COV_COLOURS = mpl.colormaps["PuOr"]
+QUANTITY_LABELS = {"mi": "mutual information (bits)", "cov": "covariance"}
+POINT_ALPHA = 0.25
+
+_RC = {
+    "font.family": "sans-serif",
+    "font.size": 9.5,
+    "axes.titlesize": 10.5,
+    "axes.labelsize": 9.5,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "axes.titlecolor": INK,
+    "axes.facecolor": "none",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.formatter.useoffset": False,
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "xtick.labelsize": 8.5,
+    "ytick.labelsize": 8.5,
+    "legend.frameon": False,
+    "legend.fontsize": 8.5,
+    "grid.color": INK,
+    "grid.alpha": 0.14,
+    "figure.facecolor": "none",
+    "svg.fonttype": "none",
+    "svg.hashsalt": "interpunct",
+    "savefig.dpi": 150,
+}
+
+
+@contextmanager
+def report_style() -> Iterator[None]:
+    """The report's rcParams, for the time of one drawing."""
+    with mpl.rc_context(_RC):
+        yield
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """A figure of that many inches with the Agg canvas; it belongs to no pyplot state."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def class_colour_map(mark_class: str) -> Colormap:
+    """From nearly transparent to the full hue of the class: reads on light and on dark paper."""
+    red, green, blue = to_rgb(CLASS_COLOURS[mark_class])
+    return LinearSegmentedColormap.from_list(mark_class, [(red, green, blue, 0.12), (red, green, blue, 1.0)])
+
+
+def layer_colour(layer: int, layers: list[int]) -> tuple[float, float, float, float]:
+    """The colour of a layer on the scale from the first to the last one present."""
+    return LAYER_COLOURS(_layer_scale(layers)(layer))
+
+
+def add_layer_colour_bar(figure: Figure, axes: list[Axes], layers: list[int]) -> None:
+    """A colour bar from the first to the last layer, shared by the axes."""
+    mappable = ScalarMappable(_layer_scale(layers), LAYER_COLOURS)
+    bar = figure.colorbar(mappable, ax=axes, label="layer", pad=0.015, aspect=30)
+    bar.outline.set_visible(False)
+
+
+def note(axes: Axes, text: str) -> None:
+    """A line of text in the middle of empty axes: what is missing, and why."""
+    axes.text(0.5, 0.5, text, ha="center", va="center", transform=axes.transAxes, alpha=0.7)
+    axes.set_xticks([])
+    axes.set_yticks([])
+
+
+def robust_limits(values: np.ndarray, share: float = 0.005) -> tuple[float, float]:
+    """Colour limits that leave out `share` of the values at either end; (0, 1) where there is no value."""
+    finite = values[np.isfinite(values)]
+    if not finite.size:
+        return 0.0, 1.0
+    low, high = np.quantile(finite, [share, 1 - share])
+    return (float(low), float(high)) if high > low else (float(low) - 0.5, float(low) + 0.5)
+
+
+def to_png(figure: Figure, dpi: int = 110) -> bytes:
+    """The figure on white paper."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=dpi, facecolor="white", pil_kwargs={"optimize": True})
+    return buffer.getvalue()
+
+
+def to_svg(figure: Figure, key: str, dpi: int = 130) -> str:
+    """The figure as an SVG element without XML header, on no paper, its ink in `currentColor`.
+
+    `key` makes the ids of clip paths and markers unique on a page with many figures.
+    """
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="svg", dpi=dpi, facecolor="none", metadata={"Date": None, "Creator": None})
+    text = buffer.getvalue().decode("utf-8")
+    svg = text[text.index("<svg") :].replace(INK, "currentColor")
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r'(\bid="|href="#|url\(#)', lambda match: f"{match[1]}{key}-", svg)
+    return re.sub(r"font: ([\d.]+)px [^;\"]*", r"font-size: \1px", svg).strip()
+
+
+def _layer_scale(layers: list[int]) -> Normalize:
+    return Normalize(min(layers, default=0), max(max(layers, default=0), min(layers, default=0) + 1))

@@ -1,0 +1,127 @@
+"""The tables of a report: layers, books, outlier dimensions, extreme pairs in their words, and books that failed."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from reports.exhibits import Section, Table
+from reports.queries import Answer, Store, ask
+from reports.scope import MATRIX_MARKS, Scope
+
+EXTREME_PAIRS = 8
+OUTLIERS_PER_LAYER = 5
+TABLE_ROWS = 500
+"""A table in the page has at most so many rows; the CSV beside the page has all."""
+
+
+def layer_table(moments: Answer, differences: pd.DataFrame) -> Table:
+    """One row a layer: means, correlations and the difference with its interval."""
+    wide = moments.frame.pivot_table(
+        index="layer", columns="class", values=["mi_mean", "mi_std", "cov_mean", "r"], observed=True
+    )
+    wide.columns = [f"{quantity}_{mark_class}" for quantity, mark_class in wide.columns]
+    chosen = differences[differences["quantity"] == "mi"].set_index("layer")
+    wide = wide.join(chosen[["difference", "low", "high", "standardised"]])
+    names = [f"{quantity}_{name}" for quantity in ("mi_mean", "cov_mean", "r") for name in ("internal", "terminal")]
+    columns = [*names, "difference", "low", "high", "standardised"]
+    return Table(
+        "layers",
+        "Layer by layer",
+        "Means over all pairs of a layer; difference is terminal minus internal mean mutual information in bits with "
+        "its 95 % interval; standardised is that difference in standard deviations of the pairs; r is Pearson's "
+        "between mutual information and covariance.",
+        wide.reindex(columns=columns).reset_index(),
+        {
+            "mi_mean_internal": "MI internal",
+            "mi_mean_terminal": "MI terminal",
+            "cov_mean_internal": "cov internal",
+            "cov_mean_terminal": "cov terminal",
+            "r_internal": "r internal",
+            "r_terminal": "r terminal",
+        },
+        (moments.sql,),
+    )
+
+
+def outlier_section(store: Store, scope: Scope) -> Section:
+    """Dimensions that are left out as outliers, layer by layer."""
+    answer = ask(store, "outlier_dimensions", books=scope.spread_books)
+    top = answer.frame.groupby("layer", observed=True).head(OUTLIERS_PER_LAYER)
+    counts = answer.frame.groupby("layer", observed=True)["dimension"].nunique()
+    frame = top.assign(dimensions_in_layer=top["layer"].map(counts))
+    table = Table(
+        "outlier-dimensions",
+        "Outlier dimensions",
+        f"The {OUTLIERS_PER_LAYER} dimensions of each layer that most marks leave out, and the share of the marks of "
+        "each class that do. A dimension is left out of a pair where either vector has it beyond the study's "
+        "threshold of standard deviations. Dimensions that stay on the list from layer to layer are the massive "
+        "activations of the residual stream.",
+        frame.drop(columns=["marks"]),
+        {"marks_without": "marks that leave it out", "dimensions_in_layer": "outlier dimensions in the layer"},
+        (answer.sql,),
+    )
+    return Section("outliers", "Outlier dimensions", "", (table,))
+
+
+def extremes_section(store: Store, scope: Scope) -> Section:
+    """The pairs that share the most and the least information, with their words in context."""
+    answer = ask(
+        store,
+        "extreme_pairs",
+        layer=scope.layer,
+        books=scope.scatter_books,
+        marks=MATRIX_MARKS,
+        count=EXTREME_PAIRS,
+    )
+    frame = answer.frame
+    shown = pd.DataFrame(
+        {
+            "class": frame["class"],
+            "extreme": frame["extreme"],
+            "mi": frame["mi"],
+            "cov": frame["cov"],
+            "corr": frame["corr"],
+            "book": frame["book"],
+            "i": frame["i"],
+            "j": frame["j"],
+            "first": _in_context(frame, "i"),
+            "second": _in_context(frame, "j"),
+        }
+    )
+    table = Table(
+        "extreme-pairs",
+        f"Extreme pairs of layer {scope.layer}",
+        f"The {EXTREME_PAIRS} pairs of each class that share the most and the least information, among the first "
+        f"{MATRIX_MARKS} marks of {len(scope.scatter_books)} book{'s' if len(scope.scatter_books) > 1 else ''}. The "
+        "mark stands in brackets; words after it are for the reader, the model had not seen them.",
+        shown,
+        {"mi": "MI (bits)", "first": "first mark in context", "second": "second mark in context"},
+        (answer.sql,),
+    )
+    return Section("extremes", "Pairs in their words", "", (table,))
+
+
+def failed_section(scope_books: Answer) -> Section:
+    """Books that gave no pairs, and why; warnings about books that did."""
+    frame = scope_books.frame
+    left_out = frame[(frame["status"] != "used") | frame["reason"].notna()]
+    columns = ["book", "title", "status", "reason", "source"]
+    if left_out.empty:
+        return Section("failures", "Books that failed", f"None: all {len(frame):,} books were used.")
+    table = Table(
+        "failed-books",
+        "Books that were left out, or used with a warning",
+        f"{int((frame['status'] != 'used').sum()):,} of {len(frame):,} books gave no pairs. Failed and quarantined "
+        "books are tried again by the next run; rejected ones are not.",
+        left_out[columns].head(TABLE_ROWS),
+        {},
+        (scope_books.sql,),
+    )
+    return Section("failures", "Books that failed", "", (table,))
+
+
+def _in_context(frame: pd.DataFrame, which: str) -> pd.Series:
+    before = frame[f"before_{which}"].fillna("").str.replace(r"\s+", " ", regex=True)
+    after = frame[f"after_{which}"].fillna("").str.replace(r"\s+", " ", regex=True)
+    mark = frame[f"token_{which}"].astype("string").fillna("?").str.strip()
+    return before.str[-90:] + "[" + mark + "]" + after.str[:50]
