@@ -245,7 +245,7 @@ def _readable(files: ModelFiles, part: str) -> Iterator[None]:
             yield
     except UsageError:
         raise
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
+    except Exception as error:  # the readers of damaged files raise errors of every kind
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UsageError(f"model {files.name!r}: its {part} cannot be loaded: {reason}") from error
 

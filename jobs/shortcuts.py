@@ -115,9 +115,17 @@ def decoder_blocks(model: PreTrainedModel) -> nn.ModuleList | None:
 def applicable(model: PreTrainedModel) -> tuple[Shortcut, ...]:
     """The shortcuts worth trying on this model where it lies."""
     on_cpu = model.device.type == "cpu"
-    if on_cpu and torch.backends.mkldnn.is_available():
-        return (pack_linear_layers, fuse_tanh_gelu, narrow_last_block)
-    return (fuse_tanh_gelu, narrow_last_block)
+    packed = (pack_linear_layers,) if on_cpu and onednn_packs(model.dtype) else ()
+    return (*packed, fuse_tanh_gelu, narrow_last_block)
+
+
+def onednn_packs(dtype: torch.dtype) -> bool:
+    """Whether torch's oneDNN can multiply numbers of this format by a packed weight on this processor."""
+    identity = torch.eye(16, dtype=dtype)
+    try:
+        return torch.equal(PackedLinear(identity, None, None)(identity), identity)
+    except (RuntimeError, AttributeError):
+        return False
 
 
 def _fusible(parent: nn.Module) -> Iterator[tuple[str, tuple[str, tuple[str, str]]]]:
