@@ -123,7 +123,7 @@ BOOKS = Table(
         Column("status", _STRING, "used, rejected (its content), duplicate, failed (its source) or quarantined"),
         Column("reason", _STRING, "Why the book was not used, or a warning about it", nullable=True),
     ),
-    sorted_by=("book",),
+    sorted_by=("book", "source"),
 )
 
 ACTIVATIONS = Table(

@@ -84,7 +84,7 @@ def _check_order(spec: Table, table: pa.Table, where: str) -> None:
     columns = [name for name in spec.sorted_by if name in table.column_names]
     ascends = np.zeros(table.num_rows - 1, dtype=bool)
     for name in reversed(columns):
-        step = _steps(table.column(name))
+        step = np.diff(_ranks(table.column(name)))
         ascends = (step > 0) | ((step == 0) & ascends)
     if columns and not ascends.all():
         row = int(np.argmin(ascends)) + 1
@@ -95,17 +95,23 @@ def _check_order(spec: Table, table: pa.Table, where: str) -> None:
             raise ChunkInvalid(f"{where}: {wrong} rows have i >= j; a pair is stored once, with i < j")
 
 
-def _steps(column: pa.ChunkedArray) -> np.ndarray:
-    """The sign-like difference of each value to the one before, int64 `[rows - 1]`."""
+def order_of(spec: Table, table: pa.Table) -> np.ndarray:
+    """The row numbers in the spec's order, int64 `[rows]`."""
+    names = [name for name in spec.sorted_by if name in table.column_names]
+    return np.lexsort([_ranks(table.column(name)) for name in reversed(names)])
+
+
+def _ranks(column: pa.ChunkedArray) -> np.ndarray:
+    """Integers in the order of the values, int64 `[rows]`."""
     values = column.combine_chunks()
-    if _is_text(values.type):
-        if not pa.types.is_dictionary(values.type):
-            values = values.dictionary_encode()
-        names = np.array(values.dictionary.to_pylist(), dtype=object)
-        ranks = np.empty(len(names), dtype=np.int64)
-        ranks[np.argsort(names, kind="stable")] = np.arange(len(names))
-        return np.diff(ranks[values.indices.to_numpy()])
-    return np.diff(values.to_numpy(zero_copy_only=False).astype(np.int64))
+    if not _is_text(values.type):
+        return values.to_numpy(zero_copy_only=False).astype(np.int64)
+    if not pa.types.is_dictionary(values.type):
+        values = values.dictionary_encode()
+    names = np.array(values.dictionary.to_pylist(), dtype=object)
+    ranks = np.empty(len(names), dtype=np.int64)
+    ranks[np.argsort(names, kind="stable")] = np.arange(len(names))
+    return ranks[values.indices.to_numpy()]
 
 
 def _options(spec: Table) -> dict[str, Any]:

@@ -18,11 +18,10 @@ from pathlib import Path
 
 from store.errors import ObjectMissing, StoreFull, StoreUnavailable
 from store.objects import ObjectStore, StoredObject
+from store.paths import TEMPORARY_SUFFIX
 
 CLAIM_EXPIRES_S = 30.0
 """A claim folder older than this was left by a process that died between claiming and renaming."""
-
-TEMPORARY_SUFFIX = ".tmp"
 
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 _FULL = {errno.ENOSPC, errno.EDQUOT}

@@ -20,6 +20,8 @@ STUDY = "study.json"
 LOCKS = "_lock/"
 COMMITS = "_commits/"
 RUNS = "_runs/"
+TEMPORARY_SUFFIX = ".tmp"
+"""Ends the names of files that are being written: never `.parquet`, so that no engine takes them for data."""
 
 _CHUNK = re.compile(
     r"(?P<table>[a-z_]+)/"
@@ -89,3 +91,10 @@ def parse_lock_path(path: str) -> tuple[str, int] | None:
     """The purpose and term of a lock's path, or None where it is not one."""
     match = _LOCK.fullmatch(path)
     return None if match is None else (match["purpose"], int(match["term"]))
+
+
+def is_bookkeeping(path: str) -> bool:
+    """Whether a path is one of the store's own that holds no table: the study, a record, a run, a lock."""
+    if path == STUDY or is_record_path(path) or parse_lock_path(path) is not None:
+        return True
+    return path.startswith(RUNS) and path.endswith(".json") and _RUN.fullmatch(path[len(RUNS) : -5]) is not None

@@ -17,7 +17,7 @@ from typing import Any
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError
 
 from store.errors import ObjectMissing, StoreError, StoreUnavailable
 from store.objects import ObjectStore, StoredObject
@@ -113,7 +113,7 @@ class S3Prefix(ObjectStore):
                 Bucket=self.bucket, Key=self.prefix + path, Body=data, Metadata={_CHECKSUM: checksum}, **condition
             )
         except BotoCoreError as error:
-            raise StoreUnavailable(f"{self.address(path)} cannot be written: {error}") from error
+            raise self._unreached(path, error) from error
 
     def _published_by_us(self, path: str, checksum: str) -> bool:
         """Whether the object that stands is this very attempt's, whose answer was lost, or equal to it."""
@@ -128,7 +128,12 @@ class S3Prefix(ObjectStore):
         except ClientError as error:
             raise self._explained(path, error) from error
         except BotoCoreError as error:
-            raise StoreUnavailable(f"{self.address(path)}: {error}") from error
+            raise self._unreached(path, error) from error
+
+    def _unreached(self, path: str, error: BotoCoreError) -> StoreError:
+        if isinstance(error, NoCredentialsError | PartialCredentialsError):
+            return StoreError(f"{self.address(path)}: {error}; set AWS_PROFILE, or the AWS_* keys, or use a role")
+        return StoreUnavailable(f"{self.address(path)}: {error}; check the network, then run the same command again")
 
     def _explained(self, path: str, error: ClientError) -> StoreError:
         code, where = _code(error), self.address(path)
