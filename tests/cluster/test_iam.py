@@ -78,7 +78,7 @@ def test_a_node_can_do_all_that_the_store_does(account):
         assert not store.put_new("pairs/one.parquet", b"two")
         store.put("_lock.json", b"{}")
         assert store.read("pairs/one.parquet") == b"one"
-        assert {stored.path for stored in store.list("pairs/")} == {"pairs/one.parquet"}
+        assert {stored.path for stored in store.walk("pairs/")} == {"pairs/one.parquet"}
         store.delete("_lock.json")
         assert object_store("s3://for-nodes/books").read("one.txt") == b"text"
 
@@ -109,7 +109,7 @@ def test_a_reader_can_read_and_no_more(account):
     def use() -> None:
         store = object_store("s3://for-readers/study")
         assert store.read("study.json") == b"{}"
-        assert [stored.path for stored in store.list()] == ["study.json"]
+        assert [stored.path for stored in store.walk()] == ["study.json"]
         with pytest.raises(StoreError, match="access denied"):
             store.put_new("pairs/one.parquet", b"one")
         with pytest.raises(StoreError, match="access denied"):

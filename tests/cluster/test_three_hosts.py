@@ -1,0 +1,167 @@
+"""Three hosts, one of them cut off in mid-run without a goodbye: the run ends soon after, with the same rows.
+
+The hosts share no folder and nothing but a switch; the study lives on an S3 server that runs on the first of them.
+Needs root and iproute2, and takes a few minutes: `make test-slow`.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from jobs.ray_adapter import CLUSTER_ENVIRONMENT
+from store.reader import open_store
+from tests.cluster.artefacts import ROOT
+from tests.cluster.hosts import Host, network, wait_until, why_not
+
+REASON = why_not()
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(900),
+    pytest.mark.skipif(REASON is not None, reason=str(REASON)),
+]
+
+BOOKS = 40
+RECOVERY = 60.0
+"""Seconds that losing a host may cost a run."""
+
+S3_PORT, RAY_PORT = 5000, 6379
+STORE = "s3://library/study"
+SETTINGS = ["--per-class", "60", "--books-per-shard", "1"]
+OBJECT_STORE = 200_000_000
+
+_COPY = """
+import sys
+from pathlib import Path
+from store.locations import object_store
+source, target = object_store(sys.argv[1]), Path(sys.argv[2])
+for stored in source.walk():
+    path = target / stored.path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(source.read(stored.path))
+"""
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Three hosts with Ray on each, and the S3 server's log of who asked for what."""
+
+    hosts: list[Host]
+    environment: dict[str, str]
+    requests: Path
+
+    @property
+    def head(self) -> Host:
+        return self.hosts[0]
+
+    def writes(self, folder: str, of: Host | None = None) -> int:
+        """How many objects of a folder of the study were written, by all hosts or by one."""
+        client = re.escape(of.address) if of else r"\S+"
+        pattern = re.compile(rf'^{client} .*"PUT /library/study/{folder}/\S+ HTTP/1.1\S* 200', re.MULTILINE)
+        return len(pattern.findall(self.requests.read_text(encoding="utf-8", errors="replace")))
+
+
+@pytest.fixture(scope="module")
+def books(tmp_path_factory: pytest.TempPathFactory, sample_text: str) -> Path:
+    """Short books: the paragraphs of the sample in different orders."""
+    folder = tmp_path_factory.mktemp("books")
+    paragraphs = sample_text.split("\n\n")
+    for number in range(BOOKS):
+        shuffled = random.Random(number).sample(paragraphs, len(paragraphs))
+        (folder / f"book{number:02d}.txt").write_text("\n\n".join(shuffled), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def undisturbed(books: Path, tiny_gpt2: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same study by the plain loop on this machine."""
+    store = tmp_path_factory.mktemp("undisturbed") / "study"
+    command = [sys.executable, "-m", "interpunct", "run", str(books), "--store", str(store), "--serial"]
+    subprocess.run([*command, "--model", str(tiny_gpt2), *SETTINGS], cwd=ROOT, check=True, capture_output=True)
+    return store
+
+
+@pytest.fixture
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    # Short, since Ray's socket paths below it may have 107 characters at most.
+    folder = tmp_path_factory.mktemp("3h")
+    with network(3, folder) as hosts, ExitStack() as logs:
+        environment = {
+            **CLUSTER_ENVIRONMENT,
+            "RAY_AUTH_MODE": "token",
+            "RAY_AUTH_TOKEN": "0123456789abcdef" * 4,
+            "RAY_USAGE_STATS_ENABLED": "0",
+            "AWS_ENDPOINT_URL": f"http://{hosts[0].address}:{S3_PORT}",
+            "AWS_ACCESS_KEY_ID": "simulated",
+            "AWS_SECRET_ACCESS_KEY": "simulated",
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "HF_HUB_OFFLINE": "1",
+        }
+        requests = folder / "requests.log"
+        server = ["moto_server", "--host", hosts[0].address, "--port", str(S3_PORT)]
+        hosts[0].start(server, {}, logs.enter_context(requests.open("wb")))
+        wait_until(lambda: "Running on" in requests.read_text(encoding="utf-8"), 60, "the S3 server's start")
+        make_bucket = "import boto3; boto3.client('s3').create_bucket(Bucket='library')"
+        hosts[0].run(["python", "-c", make_bucket], environment, 60)
+        for host in hosts:
+            role = (
+                ["--head", f"--port={RAY_PORT}"] if host is hosts[0] else [f"--address={hosts[0].address}:{RAY_PORT}"]
+            )
+            options = ["--num-cpus=2", f"--object-store-memory={OBJECT_STORE}", f"--temp-dir={host.folder / 'ray'}"]
+            command = ["ray", "start", f"--node-ip-address={host.address}", *role, *options, "--block"]
+            log = host.folder / "ray.log"
+            host.start(command, environment, logs.enter_context(log.open("wb")))
+            wait_until(lambda log=log: "Ray runtime started" in log.read_text(encoding="utf-8"), 90, "Ray's start")
+        yield Cluster(hosts, environment, requests)
+
+
+def start_run(cluster: Cluster, books: Path, model: Path, log: Path) -> subprocess.Popen[bytes]:
+    address = f"{cluster.head.address}:{RAY_PORT}"
+    command = ["interpunct", "run", str(books), "--store", STORE, "--address", address, "--model", str(model)]
+    return cluster.head.start([*command, "--extractors", "3", *SETTINGS], cluster.environment, log.open("wb"))
+
+
+def rows(store: Path, view: str) -> list[tuple]:
+    with open_store(store) as study:
+        return study.sql(f"SELECT * FROM {view} ORDER BY ALL").fetchall()
+
+
+def test_a_host_is_cut_off_in_mid_run(cluster, books, tiny_gpt2, undisturbed, tmp_path):
+    lost = cluster.hosts[2]
+    log = tmp_path / "run.log"
+    started = time.monotonic()
+    run = start_run(cluster, books, tiny_gpt2, log)
+
+    def well_under_way() -> bool:
+        assert run.poll() is None, f"the run ended early:\n{log.read_text(encoding='utf-8')}"
+        return cluster.writes("_commits") >= BOOKS // 4 and cluster.writes("pairs", lost) >= 10
+
+    wait_until(well_under_way, 300, "a quarter of the commits, with the third host at work")
+    lost.pull_cable()
+    cut, done_then, written_then = time.monotonic(), cluster.writes("_commits"), cluster.writes("pairs", lost)
+    assert done_then < BOOKS, "the run was over before the host was cut off"
+    pace = (cut - started) / done_then
+
+    code = run.wait(timeout=400)
+    ended = time.monotonic()
+    told = log.read_text(encoding="utf-8")
+    assert code == 0, told
+    assert cluster.writes("pairs", lost) == written_then, "the host was not cut off"
+    # What was left would have taken two hosts half as long again as three.
+    expected = (BOOKS - done_then) * pace * 1.5
+    print(f"cut after {cut - started:.0f} s and {done_then} of {BOOKS} shards; ended {ended - cut:.0f} s later")
+    assert ended - cut < expected + RECOVERY, told
+
+    copied = tmp_path / "study"
+    cluster.head.run(["python", "-c", _COPY, STORE, str(copied)], cluster.environment, 120)
+    for view in ("pairs", "tokens", "activations", "summaries"):
+        assert rows(copied, view) == rows(undisturbed, view), f"{view} differs from the undisturbed run's"
