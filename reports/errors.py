@@ -13,9 +13,3 @@ class ReportUsageError(ReportError):
     """Wrong use: a layer, a book, a folder or a clock that does not fit."""
 
     exit_code = 2
-
-
-class NothingChanged(ReportError):
-    """The newest report already shows this snapshot of the store with these options."""
-
-    exit_code = 4

@@ -21,7 +21,7 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from reports.exhibits import Exhibit, Report, Section, Table
+from reports.exhibits import Exhibit, Report, Table
 from reports.style import to_png, to_svg
 
 PLAIN_CSV_BYTES = 30_000
@@ -96,11 +96,6 @@ def png_uri(data: bytes) -> str:
     return "data:image/png;base64," + base64.b64encode(data).decode()
 
 
-def sections_with_content(report: Report) -> list[Section]:
-    """Sections that show something, in order."""
-    return [section for section in report.sections if section.parts or section.explorer or section.introduction]
-
-
 def _download(name: str, csv: bytes) -> Download:
     if len(csv) <= PLAIN_CSV_BYTES:
         return Download(f"{name}.csv", "data:text/csv;base64," + base64.b64encode(csv).decode())
@@ -120,19 +115,24 @@ def _standalone(svg: str) -> str:
 
 
 def _shown(value: Any) -> str:
-    if value is None or (isinstance(value, float | np.floating) and math.isnan(value)) or value is pd.NA:
+    if _is_missing(value):
         return "–"
     if isinstance(value, float | np.floating):
-        return f"{value:,.4g}" if abs(value) < 1e5 else f"{value:,.0f}"
+        number = float(value)
+        return f"{number:,.4g}" if abs(number) < 1e5 else f"{number:,.0f}"
     if isinstance(value, int | np.integer) and not isinstance(value, bool):
-        return f"{value:,}"
+        return f"{int(value):,}"
     return str(value)
 
 
 def _sort_key(value: Any) -> str:
-    if isinstance(value, int | float | np.integer | np.floating) and not pd.isna(value):
-        return repr(float(value))
-    return "" if value is None or value is pd.NA or isinstance(value, float) else str(value)
+    if _is_missing(value):
+        return ""
+    return repr(float(value)) if isinstance(value, int | float | np.integer | np.floating) else str(value)
+
+
+def _is_missing(value: Any) -> bool:
+    return value is None or value is pd.NA or (isinstance(value, float | np.floating) and math.isnan(float(value)))
 
 
 @cache

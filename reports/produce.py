@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from reports.build import build_report
-from reports.errors import NothingChanged
 from reports.page import draw, files_beside, render_page
 from reports.publish import FACTS, LATEST, latest_facts, publish, publishing
 from store.reader import open_store
 
+PAGE = "index.html"
 FORMAT = 1
 """Raised when the same snapshot makes another page, so that reports are made anew after an upgrade."""
 
@@ -39,17 +39,17 @@ class Request:
 
 @dataclass(frozen=True)
 class Produced:
-    """A published report: its folder, its page and its findings."""
+    """The newest report: its page, its findings, and whether this call made it."""
 
-    folder: Path
     page: Path
     findings: tuple[str, ...]
+    changed: bool
 
 
 def produce_report(request: Request, now: datetime | None = None) -> Produced:
-    """Make and publish one report.
+    """Make and publish one report, or none where the newest one shows the same snapshot with the same options.
 
-    Raises NothingChanged where the newest report shows the same, ReportError and StoreError for what a user can mend.
+    Raises ReportError and StoreError for what a user can mend.
     """
     out = Path(request.out)
     now = now or datetime.now(UTC)
@@ -57,12 +57,12 @@ def produce_report(request: Request, now: datetime | None = None) -> Produced:
         before = latest_facts(out)
         pinned = {"snapshot": store.snapshot, "options": request.options()}
         if not request.force and before and {key: before.get(key) for key in pinned} == pinned:
-            raise NothingChanged(f"nothing changed since {out / LATEST}/index.html; --force makes it anew")
+            return Produced(out / LATEST / PAGE, tuple(before.get("findings", ())), changed=False)
         report = build_report(store, request.layer, request.books, request.title)
         drawings, pictures = draw(report)
         page = render_page(report, drawings)
-        contents = {"index.html": page.encode("utf-8"), **files_beside(report, pictures, drawings)}
-        facts = {**report.facts, **pinned, "made": now.isoformat(timespec="seconds")}
+        contents = {PAGE: page.encode("utf-8"), **files_beside(report, pictures, drawings)}
+        facts = {**report.facts, **pinned, "findings": report.findings, "made": now.isoformat(timespec="seconds")}
         contents[FACTS] = json.dumps(facts, indent=1).encode()
-        folder = publish(out, contents, now, request.keep)
-    return Produced(folder, out / LATEST / "index.html", report.findings)
+        publish(out, contents, now, request.keep)
+    return Produced(out / LATEST / PAGE, report.findings, changed=True)

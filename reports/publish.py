@@ -39,11 +39,15 @@ def publishing(out: Path) -> Iterator[None]:
         ) from None
     try:
         if (out / LATEST).exists() and not (out / LATEST).is_symlink():
-            raise ReportUsageError(f"{out / LATEST} is not a link that reports made; move it away or choose another --out")
+            raise ReportUsageError(
+                f"{out / LATEST} is not a link that a report made; move it away or choose another --out"
+            )
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise ReportError(f"another report is being written to {out}; wait for it, or choose another --out") from None
+            raise ReportError(
+                f"another report is being written to {out}; wait for it, or choose another --out"
+            ) from None
         yield
     finally:
         os.close(lock)

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize
+from matplotlib.colors import Colormap, Normalize
 from matplotlib.figure import Figure
 
 from reports.statistics import square
@@ -34,34 +34,43 @@ def pair_matrices(pairs: pd.DataFrame, quantity: str, layer: int, book: str) -> 
     """
     with report_style():
         figure = new_figure(10, 7.4)
-        upper, lower = figure.subfigures(2, 1, height_ratios=(2.1, 1))
-        axes = dict(zip(CLASSES, upper.subplots(1, 2), strict=True))
+        layout = [list(CLASSES), ["distribution", "distribution"]]
+        axes = figure.subplot_mosaic(layout, height_ratios=(2.1, 1))  # type: ignore[arg-type]
         scale = colour_scale(pairs[quantity].to_numpy(dtype=float), quantity)
-        for mark_class, panel in axes.items():
-            _draw_matrix(panel, pairs[pairs["class"] == mark_class], quantity, mark_class, scale)
-        upper.colorbar(scale, ax=list(axes.values()), label=QUANTITY_LABELS[quantity], extend="both", pad=0.02)
-        _draw_distributions(lower.subplots(), pairs, quantity)
+        for mark_class in CLASSES:
+            _draw_matrix(axes[mark_class], pairs[pairs["class"] == mark_class], quantity, mark_class, scale)
+        figure.colorbar(
+            ScalarMappable(*scale),
+            ax=[axes[name] for name in CLASSES],
+            label=QUANTITY_LABELS[quantity],
+            extend="both",
+            pad=0.02,
+        )
+        _draw_distributions(axes["distribution"], pairs, quantity)
         figure.suptitle(f"{TITLES[quantity]}, layer {layer}, {book}", parse_math=False)
     return figure
 
 
-def colour_scale(values: np.ndarray, quantity: str) -> ScalarMappable:
+def colour_scale(values: np.ndarray, quantity: str) -> tuple[Normalize, Colormap]:
     """Colours for a quantity: MI from low to high, covariance on either side of zero where it has both signs."""
     low, high = robust_limits(values)
     if quantity == "cov" and low < 0 < high:
         reach = max(-low, high)
-        return ScalarMappable(Normalize(-reach, reach), COV_COLOURS)
-    return ScalarMappable(Normalize(low, high), MI_COLOURS)
+        return Normalize(-reach, reach), COV_COLOURS
+    return Normalize(low, high), MI_COLOURS
 
 
-def _draw_matrix(axes: Axes, pairs: pd.DataFrame, quantity: str, mark_class: str, scale: ScalarMappable) -> None:
+def _draw_matrix(
+    axes: Axes, pairs: pd.DataFrame, quantity: str, mark_class: str, scale: tuple[Normalize, Colormap]
+) -> None:
     axes.set_title(CLASS_TITLES[mark_class])
     axes.set_xlabel("mark, in the order of the text")
     if pairs.empty:
         note(axes, f"no {mark_class} pairs")
         return
     matrix = square(pairs, quantity)
-    axes.imshow(matrix, norm=scale.norm, cmap=scale.cmap, interpolation="none")
+    norm, colours = scale
+    axes.imshow(matrix, norm=norm, cmap=colours, interpolation="none")
     axes.spines[:].set_visible(False)
     if mark_class == CLASSES[0]:
         axes.set_ylabel("mark")
@@ -78,8 +87,9 @@ def _draw_distributions(axes: Axes, pairs: pd.DataFrame, quantity: str) -> None:
     for mark_class, sample in values.items():
         if sample.size:
             colour = CLASS_COLOURS[mark_class]
-            axes.hist(sample, edges, density=True, histtype="stepfilled", color=colour, alpha=0.35)
-            axes.hist(sample, edges, density=True, histtype="step", color=colour, linewidth=1.1)
+            heights = np.histogram(sample, edges)[0] / sample.size / np.diff(edges)
+            axes.stairs(heights, edges, fill=True, color=colour, alpha=0.35)
+            axes.stairs(heights, edges, color=colour, linewidth=1.1)
             axes.axvline(
                 float(np.mean(sample)), color=colour, linestyle="--", label=f"{mark_class}: mean {np.mean(sample):.4g}"
             )

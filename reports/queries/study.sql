@@ -1,2 +1,0 @@
--- The configuration of the study, one row.
-SELECT * FROM study
