@@ -1,0 +1,183 @@
+"""The commands `sql`, `status`, `verify` and `compact`. Light to import: what they need is loaded when they run."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the store's commands to the command line."""
+    _add_sql(subparsers)
+    status = _add(subparsers, "status", execute_status, "what a store holds, who works on it, which books failed")
+    status.add_argument("--watch", action="store_true", help="keep looking until interrupted")
+    verify = _add(
+        subparsers,
+        "verify",
+        execute_verify,
+        "read every committed file and name every damage",
+        "Exit code 1: damage was found (with --fix: and the next run will recompute what was dropped).",
+    )
+    verify.add_argument(
+        "--fix", action="store_true", help="drop damaged shards from the commits; remove alien and uncommitted files"
+    )
+    _add_compact(subparsers)
+
+
+def execute_sql(arguments: argparse.Namespace) -> int:
+    """Answer one query, or many at a prompt."""
+    from store.reader import open_store
+    from store.results import print_result, write_result
+
+    query = arguments.query
+    if query is None and not sys.stdin.isatty():
+        query = sys.stdin.read()
+    with open_store(arguments.store) as store:
+        if query is None:
+            from store.prompt import run_prompt
+
+            run_prompt(store, arguments.format or "table")
+            return 0
+        form = arguments.format or _format_of(arguments.output)
+        relation = store.sql(query)
+        if arguments.output is None:
+            print_result(relation, form)
+        else:
+            write_result(relation, form, arguments.output, store.location)
+    return 0
+
+
+def execute_status(arguments: argparse.Namespace) -> int:
+    """Show what a store holds."""
+    from rich.console import Console
+
+    from store.status import show, watch
+
+    console = Console(soft_wrap=not sys.stdout.isatty())
+    if arguments.watch:
+        watch(arguments.store, console)
+    else:
+        show(arguments.store, console)
+    return 0
+
+
+def execute_verify(arguments: argparse.Namespace) -> int:
+    """Verify a store, and with --fix repair it."""
+    from store.verify import fix, verify
+
+    with _Progress("verifying", "records") as progress:
+        findings = (fix if arguments.fix else verify)(arguments.store, progress)
+    for damage in findings.damages:
+        print(f"damaged: {damage}")
+    for shard in findings.dropped_shards:
+        print(f"dropped: shard {shard}; run the same `interpunct run` command again to recompute it")
+    if arguments.fix:
+        print(f"removed: {len(findings.removed)} files")
+    elif findings.uncommitted:
+        print(f"uncommitted: {len(findings.uncommitted)} files of a run that goes on or was interrupted")
+    print(
+        f"verified: {findings.records} commit records, {findings.files} sound files, {findings.rows:,} rows,"
+        f" {findings.bytes:,} bytes, {len(findings.damages)} damages"
+    )
+    return 1 if findings.damages else 0
+
+
+def execute_compact(arguments: argparse.Namespace) -> int:
+    """Rewrite small files into large ones."""
+    from store.compaction import compact
+
+    with _Progress("compacting", "groups") as progress:
+        report = compact(arguments.store, arguments.target_mb << 20, arguments.grace, progress)
+    print(
+        f"compacted: {report.files_before:,} files into {report.files_after:,}, {report.rows:,} rows rewritten in"
+        f" {report.generations} generations; {report.removed:,} files of earlier generations removed"
+    )
+    return 0
+
+
+def _add(
+    subparsers: argparse._SubParsersAction[argparse.ArgumentParser],
+    name: str,
+    execute: Callable[[argparse.Namespace], int],
+    summary: str,
+    more: str = "",
+) -> argparse.ArgumentParser:
+    description = f"{summary[0].upper()}{summary[1:]}. {more}".strip()
+    parser = subparsers.add_parser(name, help=summary, description=description)
+    parser.add_argument("--store", required=True, metavar="S", help="the store: a folder or an s3:// prefix")
+    parser.set_defaults(execute=execute)
+    return parser
+
+
+def _add_sql(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = _add(
+        subparsers,
+        "sql",
+        execute_sql,
+        "query a store with DuckDB's SQL",
+        "Views: pairs, tokens, books, activations, summaries, study. Without a query: a prompt with history, or the "
+        "query from standard input. Queries only read, and only this store.",
+    )
+    parser.add_argument("query", nargs="?", metavar="QUERY", help='for example "SELECT * FROM books"')
+    parser.add_argument(
+        "--format", choices=("table", "csv", "json", "parquet"), help="default: table, or FILE's suffix"
+    )
+    parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="write the result to a file")
+
+
+def _add_compact(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = _add(
+        subparsers,
+        "compact",
+        execute_compact,
+        "rewrite many small files into few, with the same rows",
+        "Readers and runs may go on meanwhile. Replaced files stay for the grace period, for readers that have them "
+        "open, and are removed by the next compaction after it.",
+    )
+    parser.add_argument("--target-mb", type=_megabytes, default=128, metavar="N", help="size of a file; default: 128")
+    parser.add_argument(
+        "--grace", type=_duration, default=3600.0, metavar="TIME", help="such as 90s, 30m, 1h, 2d; default: 1h"
+    )
+
+
+def _format_of(output: Path | None) -> str:
+    suffix = output.suffix.removeprefix(".").lower() if output is not None else ""
+    return suffix if suffix in ("csv", "json", "parquet") else "table"
+
+
+def _duration(text: str) -> float:
+    match = re.fullmatch(r"(\d+)([smhd]?)", text)
+    if match is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no duration; write for example 90s, 30m, 1h or 2d")
+    return float(match[1]) * _SECONDS[match[2] or "s"]
+
+
+def _megabytes(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no size; write a whole number of megabytes, 1 or more")
+    return int(text)
+
+
+class _Progress:
+    """A line that counts, on a terminal; silence in a log."""
+
+    def __init__(self, doing: str, unit: str) -> None:
+        self._doing = doing
+        self._unit = unit
+        self._shown = sys.stderr.isatty()
+
+    def __enter__(self) -> _Progress:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._shown:
+            print("\r\033[K", end="", file=sys.stderr, flush=True)
+
+    def __call__(self, done: int, total: int) -> None:
+        if self._shown:
+            print(f"\r{self._doing}: {done:,} of {total:,} {self._unit}", end="", file=sys.stderr, flush=True)
