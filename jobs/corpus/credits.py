@@ -21,7 +21,7 @@ _CREDIT = re.compile(
     re.IGNORECASE,
 )
 _PLACE = re.compile(
-    r"gutenberg|pgdp\.net|distributed\s+proofread|archive\.org|images\s+generously\s+made|\be-?texts?\b"
+    r"project\s+gutenberg|pgdp\.net|distributed\s+proofread|archive\.org|images\s+generously\s+made|\be-?texts?\b"
     r"|https?://|www\.|\b[\w.-]+@[\w-]+\.\w",
     re.IGNORECASE,
 )
@@ -30,12 +30,15 @@ _NOTE = re.compile(
     r"(?:['’`´]?s?['’]?)"
     r"[\s:-]+(?:end\s*)?(?:foot)?(?:note|comment|correction|remark|introduction)s?\b"
     r"|[\W_]*(?:anmerkung(?:en)?\s+(?:zur|des)\s+(?:transkri|bearbeit)|notes?\s+(?:du|de|sur)\s+(?:la\s+)?transcri"
-    r"|au\s+lecteur|opmerkingen\s+van\s+de\s+bewerker)",
+    r"|au\s+lecteur|opmerkingen\s+van\s+de\s+bewerker)"
+    r"|[\W_]*(?:(?:the\s+following|list\s+of|these|some|a\s+few)\s+)*(?:obvious|minor|printing|printer['’]?s?['’]?"
+    r"|typograph\w+)\b[^.]{0,80}?\b(?:corrected|corrections|transcriber|amended|have\s+been\s+changed)\b",
     re.IGNORECASE,
 )
 _BRACKETED_NOTE = re.compile(r"\[\s*transcriber[’'`]?s?[’'`]?\s+(?:foot)?notes?\b[^\]]{0,4000}\]", re.IGNORECASE)
 _ELECTRONIC_VERSION = re.compile(r"<<\s*this electronic version.{0,2000}?>>", re.IGNORECASE | re.DOTALL)
 
+_ALPHANUMERIC = re.compile(r"[^\W_]")
 _HEAD_PARAGRAPHS = 40
 _HEAD_CHARACTERS = 8_000
 _TAIL_PARAGRAPHS = 60
@@ -66,8 +69,17 @@ def without_credits(lines: list[str]) -> list[str]:
     """The lines of a book without credits and transcriber's notes before its beginning and after its end."""
     head = _paragraphs(lines, _HEAD_PARAGRAPHS)
     dropped = _credits_at_start(head)
-    dropped |= _notes_at_end(lines, head[-1].stop if head else 0)
-    return [line for number, line in enumerate(lines) if number not in dropped]
+    end = _notes_at_end(lines, head[-1].stop if head else 0)
+    dropped.update(range(end, len(lines)))
+    kept = [number for number in range(end) if number not in dropped]
+    # Blank lines go, and so does an ornament (`* * *`) that parted the last words from what is gone now.
+    while (
+        kept
+        and not _ALPHANUMERIC.search(last := lines[kept[-1]])
+        and not (last.strip() and kept[-1] > max(dropped, default=-1))
+    ):
+        kept.pop()
+    return [lines[number] for number in kept]
 
 
 def _paragraphs(lines: list[str], most: int, start: int = 0) -> list[_Paragraph]:
@@ -118,20 +130,18 @@ def _note_length(paragraphs: list[_Paragraph]) -> int:
     return 1
 
 
-def _notes_at_end(lines: list[str], start: int) -> set[int]:
-    """Lines of the notes and credits behind the text: everything from the first of them to the end."""
+def _notes_at_end(lines: list[str], start: int) -> int:
+    """The line where the notes and credits behind the text begin; the number of lines where there are none."""
     paragraphs = _last_paragraphs(lines, start)
     remaining = 0
-    first = None
+    end = len(lines)
     for paragraph in reversed(paragraphs):
         remaining += len(paragraph.text)
         if remaining > _LONGEST_TAIL_NOTE:
             break
-        if _NOTE.match(paragraph.text):
-            first = paragraph.start
-        elif first is None and paragraph is paragraphs[-1] and _is_closing_credit(paragraph.text):
-            first = paragraph.start
-    return set() if first is None else set(range(first, len(lines)))
+        if _NOTE.match(paragraph.text) or (paragraph is paragraphs[-1] and _is_closing_credit(paragraph.text)):
+            end = paragraph.start
+    return end
 
 
 def _is_closing_credit(text: str) -> bool:

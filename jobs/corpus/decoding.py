@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import codecs
-import re
 from dataclasses import dataclass
 
 from jobs.corpus.references import Problem, UnusableTextError
@@ -30,10 +29,9 @@ _SIGNATURES = {
     b"SQLite format 3": "a database",
 }
 _CONTROLS = bytes(set(range(32)) - set(b"\t\n\v\f\r\x1a\x1b"))
-_UTF8_SEQUENCE = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
-_HIGH_BYTE = re.compile(rb"[\x80-\xff]")
-_WINDOWS_ONLY = re.compile(rb"[\x80\x82-\x8c\x8e\x91-\x9c\x9e\x9f]")
-_C1_CONTROL = re.compile(rb"[\x80-\x9f]")
+_ASCII = bytes(range(128))
+_C1_CONTROLS = frozenset(range(0x80, 0xA0))
+_NOT_WINDOWS_1252 = frozenset({0x81, 0x8D, 0x8F, 0x90, 0x9D})
 _HEAD = 65_536
 _MOST_CONTROLS = 0.005
 
@@ -98,13 +96,14 @@ def _decode(data: bytes) -> Decoded:
 
 
 def _decode_invalid_utf8(data: bytes) -> Decoded:
-    """Damaged UTF-8, or an old 8-bit encoding. In Latin-1 text, high bytes that happen to form UTF-8 sequences are
-    rare; in damaged UTF-8 nearly all of them do."""
-    sequences = sum(len(match) for match in _UTF8_SEQUENCE.findall(data))
-    if sequences > 0.5 * len(_HIGH_BYTE.findall(data)):
-        return _with_replacements(data, "utf-8")
-    controls = set(_C1_CONTROL.findall(data))
-    if controls and all(_WINDOWS_ONLY.match(byte) for byte in controls):
+    """Damaged UTF-8, or an old 8-bit encoding. In Latin-1 text hardly any bytes above 127 happen to form UTF-8
+    sequences, so most of them would have to be replaced; in damaged UTF-8 only a few would."""
+    high = data.translate(None, _ASCII)
+    repaired = _with_replacements(data, "utf-8")
+    if repaired.text.count("\N{REPLACEMENT CHARACTER}") < 0.5 * len(high):
+        return repaired
+    controls = set(high) & _C1_CONTROLS
+    if controls and not controls & _NOT_WINDOWS_1252:
         return Decoded(data.decode("cp1252"), "windows-1252")
     return Decoded(data.decode("latin-1"), "latin-1")
 
