@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import pandas as pd
 
+from reports.books import books_section
+from reports.changes import changes_section
+from reports.comparison import comparison_section
+from reports.errors import ReportUsageError
 from reports.exhibits import Report, Section
 from reports.explorer import explorer_data
 from reports.intervals import (
@@ -23,6 +28,15 @@ from reports.overview import findings, headline_exhibit, numbers, study_section
 from reports.queries import Answer, Store, ask
 from reports.scope import MATRIX_MARKS, SEED, Scope, choose_scope
 from reports.tables import extremes_section, failed_section, layer_table, outlier_section
+from store.study import Study
+
+
+class StudyStore(Store, Protocol):
+    """A store that also knows what it is a study of."""
+
+    @property
+    def study(self) -> Study:
+        """The configuration and the model."""
 
 
 @dataclass(frozen=True)
@@ -35,10 +49,16 @@ class Numbers:
 
 
 def build_report(
-    store: Store, layer: int | None = None, books: tuple[str, ...] = (), title: str | None = None
+    store: StudyStore,
+    layer: int | None = None,
+    books: tuple[str, ...] = (),
+    title: str | None = None,
+    other: StudyStore | None = None,
+    before: Mapping[str, Any] | None = None,
 ) -> Report:
     """The report of what is committed in the store, about one layer in detail and some books or all.
 
+    `other` is a store to compare with, `before` the facts of the report that this one follows.
     Raises ReportUsageError for a layer or a book the store does not have.
     """
     scope = choose_scope(store, layer, books)
@@ -47,27 +67,28 @@ def build_report(
     if scope is None:
         return _empty_report(store, study, title)
     results = compute_numbers(store, scope)
-    sections = (
-        study_section(
-            study["settings"],
-            study["model"],
-            study["versions"],
-            headline_exhibit(scope, results.moments, results.means, results.differences),
-        ),
+    now = facts(store, scope, results)
+    picture = headline_exhibit(scope, results.moments, results.means, results.differences)
+    sections = [
+        study_section(study["settings"], study["model"], study["versions"], picture),
+        changes_section(before, now),
         notebook_section(store, scope, results.moments, results.means),
         _layer_section(store, scope, results),
+        books_section(scope),
         outlier_section(store, scope),
         extremes_section(store, scope),
         failed_section(scope.book_rows),
-    )
+    ]
+    if other is not None:
+        sections.insert(2, _comparison_section(store, other, scope, results))
     return Report(
         title,
         _subtitle(scope),
         store.snapshot,
         findings(results.differences, scope),
         numbers(study["settings"], scope),
-        sections,
-        facts(store, scope, results),
+        tuple(sections),
+        now,
     )
 
 
@@ -120,7 +141,22 @@ def _layer_section(store: Store, scope: Scope, results: Numbers) -> Section:
     )
 
 
-def _study(store: Any) -> dict[str, dict[str, Any]]:
+def _comparison_section(store: StudyStore, other: StudyStore, scope: Scope, results: Numbers) -> Section:
+    other_scope = choose_scope(other)
+    if other_scope is None:
+        raise ReportUsageError("the store named by --compare has no pairs yet; run it first, or leave out --compare")
+    theirs = compute_numbers(other, other_scope)
+    note = f"{scope.books_with_pairs:,} books here, {other_scope.books_with_pairs:,} there."
+    return comparison_section(
+        (results.means, results.differences),
+        (theirs.means, theirs.differences),
+        store.study.differences(other.study),
+        (scope.book_means.sql, results.moments.sql),
+        note,
+    )
+
+
+def _study(store: StudyStore) -> dict[str, dict[str, Any]]:
     return {
         "settings": dict(store.study.config),
         "model": dict(store.study.model),
@@ -137,7 +173,7 @@ def _subtitle(scope: Scope) -> str:
     return f"{named}; {len(scope.layers)} layers"
 
 
-def _empty_report(store: Store, study: dict[str, dict[str, Any]], title: str) -> Report:
+def _empty_report(store: StudyStore, study: dict[str, dict[str, Any]], title: str) -> Report:
     books = ask(store, "books")
     return Report(
         title,

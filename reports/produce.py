@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -9,6 +10,7 @@ from pathlib import Path
 
 from reports.build import build_report
 from reports.page import draw, files_beside, render_page
+from reports.pdf import render_pdf
 from reports.publish import FACTS, LATEST, latest_facts, publish, publishing
 from store.reader import open_store
 
@@ -53,15 +55,21 @@ def produce_report(request: Request, now: datetime | None = None) -> Produced:
     """
     out = Path(request.out)
     now = now or datetime.now(UTC)
-    with open_store(request.store) as store, publishing(out):
+    with contextlib.ExitStack() as stack:
+        store = stack.enter_context(open_store(request.store))
+        stack.enter_context(publishing(out))
+        other = stack.enter_context(open_store(request.compare)) if request.compare else None
         before = latest_facts(out)
-        pinned = {"snapshot": store.snapshot, "options": request.options()}
+        snapshots = {"snapshot": store.snapshot, "compared": other.snapshot if other else None}
+        pinned = {**snapshots, "options": request.options()}
         if not request.force and before and {key: before.get(key) for key in pinned} == pinned:
             return Produced(out / LATEST / PAGE, tuple(before.get("findings", ())), changed=False)
-        report = build_report(store, request.layer, request.books, request.title)
+        report = build_report(store, request.layer, request.books, request.title, other, before)
         drawings, pictures = draw(report)
         page = render_page(report, drawings)
         contents = {PAGE: page.encode("utf-8"), **files_beside(report, pictures, drawings)}
+        if request.pdf:
+            contents["report.pdf"] = render_pdf(report, pictures, now)
         facts = {**report.facts, **pinned, "findings": report.findings, "made": now.isoformat(timespec="seconds")}
         contents[FACTS] = json.dumps(facts, indent=1).encode()
         publish(out, contents, now, request.keep)

@@ -81,3 +81,15 @@ def relative_depth(layers: pd.Series) -> pd.Series:
     """Depth of each layer from 0 (embeddings) to 1 (the last one), for stores with different numbers of layers."""
     last = layers.max()
     return layers / last if last else layers.astype(float)
+
+
+def spread_over_books(book_means: pd.DataFrame) -> pd.DataFrame:
+    """Quantiles over books of their means, by quantity, layer and class: q05, q25, q50, q75, q95."""
+    levels = [0.05, 0.25, 0.5, 0.75, 0.95]
+    frames = []
+    for quantity in ("mi", "cov"):
+        grouped = book_means.groupby(["layer", "class"], observed=True)[f"{quantity}_mean"]
+        wide = grouped.quantile(levels).unstack()
+        wide.columns = [f"q{round(100 * level):02d}" for level in levels]
+        frames.append(wide.reset_index().assign(quantity=quantity))
+    return pd.concat(frames, ignore_index=True)

@@ -1,0 +1,60 @@
+"""The spread of the books in every layer: a line each where they are few, bands of quantiles where they are many."""
+
+from __future__ import annotations
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from reports.style import CLASS_COLOURS, CLASSES, QUANTITY_LABELS, new_figure, report_style
+
+FEW_BOOKS = 8
+
+
+def means_by_book(means: pd.DataFrame, spread: pd.DataFrame) -> Figure:
+    """Two panels, mutual information and covariance, over the layers.
+
+    `means` has layer, class, book, mi_mean, cov_mean; `spread` has quantity, layer, class and the quantiles q05, q25,
+    q50, q75, q95 over books.
+    """
+    few = means["book"].nunique() <= FEW_BOOKS
+    with report_style():
+        figure = new_figure(10, 3.8)
+        for axes, quantity in zip(figure.subplots(1, 2), ("mi", "cov"), strict=True):
+            axes.set(xlabel="layer", ylabel=f"mean {QUANTITY_LABELS[quantity]}")
+            if few:
+                _draw_lines(axes, means, quantity)
+            else:
+                _draw_bands(axes, spread[spread["quantity"] == quantity])
+            axes.grid(axis="y")
+            if axes.lines:
+                axes.legend(loc="best")
+    return figure
+
+
+def _draw_lines(axes: Axes, means: pd.DataFrame, quantity: str) -> None:
+    for mark_class in CLASSES:
+        label: str | None = mark_class
+        for _, rows in means[means["class"] == mark_class].groupby("book", observed=True):
+            axes.plot(
+                rows["layer"],
+                rows[f"{quantity}_mean"],
+                color=CLASS_COLOURS[mark_class],
+                linewidth=1,
+                marker="o",
+                markersize=2,
+                alpha=0.8,
+                label=label,
+            )
+            label = None
+
+
+def _draw_bands(axes: Axes, spread: pd.DataFrame) -> None:
+    for mark_class in CLASSES:
+        rows = spread[spread["class"] == mark_class].sort_values("layer")
+        if rows.empty:
+            continue
+        colour = CLASS_COLOURS[mark_class]
+        axes.fill_between(rows["layer"], rows["q05"], rows["q95"], color=colour, alpha=0.15, linewidth=0)
+        axes.fill_between(rows["layer"], rows["q25"], rows["q75"], color=colour, alpha=0.3, linewidth=0)
+        axes.plot(rows["layer"], rows["q50"], color=colour, linewidth=1.4, label=mark_class)

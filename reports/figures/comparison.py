@@ -1,0 +1,40 @@
+"""Two stores over relative depth: means of both classes, and the difference between the classes."""
+
+from __future__ import annotations
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from reports.style import CLASS_COLOURS, CLASSES, INK, QUANTITY_LABELS, new_figure, report_style
+
+LINE_STYLES = ("-", "--")
+
+
+def compare_depths(means: pd.DataFrame, differences: pd.DataFrame) -> Figure:
+    """`means` has study, quantity, depth, class, mean, low, high; `differences` has study, quantity, depth,
+    difference, low, high. The studies come in the order of their rows: first solid, second dashed."""
+    with report_style():
+        figure = new_figure(10, 3.8)
+        left, right = figure.subplots(1, 2)
+        mi_means, mi_differences = means[means["quantity"] == "mi"], differences[differences["quantity"] == "mi"]
+        for style, study in zip(LINE_STYLES, means["study"].unique(), strict=False):
+            _draw_means(left, mi_means[mi_means["study"] == study], study, style)
+            rows = mi_differences[mi_differences["study"] == study].dropna(subset=["difference"]).sort_values("depth")
+            right.plot(rows["depth"], rows["difference"], color=INK, linestyle=style, label=study)
+            right.fill_between(rows["depth"], rows["low"], rows["high"], color=INK, alpha=0.12, linewidth=0)
+        left.set(xlabel="relative depth", ylabel=f"mean {QUANTITY_LABELS['mi']}", title="Within each class")
+        right.set(xlabel="relative depth", ylabel="difference (bits)", title="Terminal minus internal")
+        right.axhline(0, color=INK, linewidth=0.7)
+        for axes in (left, right):
+            axes.grid(axis="y")
+            axes.legend(loc="best")
+    return figure
+
+
+def _draw_means(axes: Axes, means: pd.DataFrame, study: str, style: str) -> None:
+    for mark_class in CLASSES:
+        rows = means[means["class"] == mark_class].sort_values("depth")
+        colour = CLASS_COLOURS[mark_class]
+        axes.plot(rows["depth"], rows["mean"], color=colour, linestyle=style, label=f"{mark_class}, {study}")
+        axes.fill_between(rows["depth"], rows["low"], rows["high"], color=colour, alpha=0.15, linewidth=0)
