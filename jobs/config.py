@@ -96,6 +96,10 @@ class RunConfig:
         if not 0 < self.memory_fraction <= 1:
             raise UsageError(f"memory_fraction is {self.memory_fraction}; it is a share between 0 and 1")
 
+    def to_dict(self) -> dict[str, Any]:
+        """The resolved settings as plain JSON values, as a run's record states them."""
+        return {f.name: _plain(getattr(self, f.name)) for f in fields(self)}
+
 
 PRESETS: dict[str, dict[str, Any]] = {"notebook": {"text": "raw", "skip_tokens": 400}}
 """Settings that differ from the defaults so that a run reproduces the teaching notebook's numbers."""

@@ -1,0 +1,292 @@
+"""The job on a Ray cluster: a thin loop that carries out what `jobs.schedule` decides.
+
+One `ray.wait` over everything under way: tasks, loading models, and the streams of blocks that models yield. A block
+goes from a model's process to a pair task through Ray's object store; the driver sees its header and its receipt. The
+driver is the only one that commits.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import ray
+
+from jobs.extractors import Extractors, Slot, place
+from jobs.metrics import Metrics
+from jobs.plan import ShardWork, compute_memory, plan_limits
+from jobs.prepare import RunContext
+from jobs.progress import Listener
+from jobs.ray_adapter import (
+    BlockHeader,
+    Cluster,
+    Failure,
+    compute_remotely,
+    finish_remotely,
+    prepare_remotely,
+    start_extraction,
+    understand,
+)
+from jobs.results import Results
+from jobs.schedule import Fault, GivenUp, Launch, Schedule, Stage, Unit
+from jobs.stages import Stages
+from jobs.tally import Tally
+from jobs.tasks import BlockReceipt
+from jobs.watchdog import Watchdog
+from store.keys import BlockKey, ShardKey
+
+TICK_SECONDS = 1.0
+"""The loop looks up at least this often, for the display, the watchdog and a stop."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Stream:
+    """A model's stream of one shard's blocks."""
+
+    shard: ShardKey
+    slot: Slot
+    actor: Any
+
+
+def run_on_ray(
+    context: RunContext,
+    shards: Iterable[ShardWork],
+    results: Results,
+    tally: Tally,
+    listener: Listener,
+    stages: Stages,
+    cluster: Cluster,
+) -> list[GivenUp]:
+    """Do every shard and commit each; returns the books that were given up after bounded attempts.
+
+    Raises JobError where no model can be loaded, StoreError where the store refuses.
+    """
+    loop = _Loop(context, shards, results, tally, listener, stages, cluster)
+    try:
+        return loop.run()
+    finally:
+        loop.close()
+
+
+class _Loop:
+    def __init__(
+        self,
+        context: RunContext,
+        shards: Iterable[ShardWork],
+        results: Results,
+        tally: Tally,
+        listener: Listener,
+        stages: Stages,
+        cluster: Cluster,
+    ) -> None:
+        placement = place(context, cluster)
+        limits = plan_limits(placement.count, cluster.cpus, cluster.object_store_bytes, context.run.memory_fraction)
+        self._schedule = Schedule(
+            shards,
+            limits,
+            layers=tally.layers,
+            fingerprint=context.fingerprint,
+            attempts=context.run.attempts,
+            hold_unusable=not results.is_open,
+        )
+        self._extractors = Extractors(stages, context, placement)
+        self._context, self._results, self._cluster = context, results, cluster
+        self._tally, self._listener, self._stages = tally, listener, ray.put(stages)
+        self._shared = ray.put(context)
+        self._metrics = Metrics()
+        self._watchdog = Watchdog()
+        self._tasks: dict[Any, Unit] = {}
+        self._streams: dict[Any, _Stream] = {}
+        self._blocks: dict[BlockKey, tuple[Any, BlockHeader]] = {}
+        self._prepared: dict[ShardKey, Any] = {}
+        self._receipts: dict[ShardKey, dict[BlockKey, BlockReceipt]] = {}
+        self._leftovers: dict[ShardKey, Any] = {}
+
+    def run(self) -> list[GivenUp]:
+        while not self._schedule.done:
+            self._launch_all()
+            for reference in self._wait():
+                self._receive(reference)
+            self._report()
+        return self._schedule.given_up
+
+    def close(self) -> None:
+        self._extractors.close()
+
+    # What is launched
+
+    def _launch_all(self) -> None:
+        self._schedule.limits = replace(self._schedule.limits, extracting=self._extractors.capacity)
+        for launch in self._schedule.launches():
+            self._launch(launch)
+
+    def _launch(self, launch: Launch) -> None:
+        unit = launch.unit
+        self._watchdog.started(unit, time.monotonic())
+        if unit.stage is Stage.PREPARE:
+            outline, prepared = prepare_remotely.remote(self._stages, self._shared, ShardWork(unit.shard, launch.books))
+            self._prepared[unit.shard] = prepared
+            self._tasks[outline] = unit
+        elif unit.stage is Stage.EXTRACT:
+            self._extract(unit.shard, launch.blocks)
+        elif unit.stage is Stage.COMPUTE:
+            self._compute(unit)
+        else:
+            receipts = list(self._receipts.get(unit.shard, {}).values())
+            task = finish_remotely.remote(self._stages, self._shared, self._prepared[unit.shard], receipts)
+            self._tasks[task] = unit
+
+    def _extract(self, shard: ShardKey, wanted: tuple[BlockKey, ...]) -> None:
+        self._results.open()
+        if shard not in self._leftovers:
+            leftovers = self._results.leftovers(shard)
+            self._leftovers[shard] = ray.put(leftovers)
+            if leftovers:
+                self._listener.line("found files of a stopped run", shard=shard, files=len(leftovers))
+        slot = self._extractors.take()
+        stream = start_extraction(slot.actor, self._prepared[shard], wanted)
+        self._streams[stream] = _Stream(shard, slot, slot.actor)
+
+    def _compute(self, unit: Unit) -> None:
+        assert unit.block is not None
+        block, header = self._blocks[unit.block]
+        width = header.bytes // (4 * max(1, header.tokens))
+        memory = compute_memory(header.tokens, width, self._context.config.bins)
+        options = compute_remotely.options(memory=min(memory, int(self._cluster.largest_memory * 0.9)))
+        task = options.remote(self._stages, self._shared, block, self._leftovers[unit.shard])
+        self._tasks[task] = unit
+
+    # What comes back
+
+    def _wait(self) -> list[Any]:
+        """References that have something to say. Streams are heard only while there is room for their blocks."""
+        waiting = [*self._tasks, *self._extractors.loading()]
+        if self._has_room():
+            waiting += self._streams
+        if not waiting:
+            time.sleep(TICK_SECONDS)
+            return []
+        ready, _ = ray.wait(waiting, num_returns=1, timeout=TICK_SECONDS, fetch_local=False)
+        if ready and len(waiting) > 1:
+            ready, _ = ray.wait(waiting, num_returns=len(waiting), timeout=0, fetch_local=False)
+        return ready
+
+    def _has_room(self) -> bool:
+        limits = self._schedule.limits
+        size = sum(header.bytes for _, header in self._blocks.values())
+        return len(self._blocks) < limits.blocks and size < limits.block_bytes
+
+    def _receive(self, reference: Any) -> None:
+        if reference in self._streams:
+            self._receive_block(reference, self._streams[reference])
+        elif reference in self._tasks:
+            self._receive_result(reference, self._tasks.pop(reference))
+        else:
+            loading = self._extractors.loading()
+            if reference in loading:
+                slot = loading[reference]
+                self._extractors.loaded(slot)
+                self._listener.line("model ready" if slot.host else "model failed to load", host=slot.host)
+
+    def _receive_block(self, generator: Any, stream: _Stream) -> None:
+        """Take the next block of a stream, note its end, or its failure."""
+        unit = Unit(Stage.EXTRACT, stream.shard)
+        if not self._has_room():
+            return
+        try:
+            header = ray.get(next(generator))
+            block = next(generator)
+        except StopIteration:
+            self._end_stream(generator, stream)
+            self._watchdog.ended(unit)
+            self._schedule.ended(unit)
+            return
+        except Exception as error:
+            failure = self._blame(stream, understand(error))
+            self._end_stream(generator, stream)
+            self._replace(stream)
+            self._watchdog.ended(unit)
+            self._fail(unit, failure)
+            return
+        self._tally.extracted(header.windows, header.seconds)
+        self._watchdog.started(unit, time.monotonic())
+        launch = self._schedule.extracted(header.key)
+        if launch is not None:
+            self._blocks[header.key] = (block, header)
+            self._launch(launch)
+
+    def _receive_result(self, reference: Any, unit: Unit) -> None:
+        self._watchdog.ended(unit)
+        try:
+            result = ray.get(reference)
+        except Exception as error:
+            self._fail(unit, understand(error))
+            return
+        if not self._schedule.under_way(unit.shard):
+            return
+        if unit.stage is Stage.PREPARE:
+            self._tally.prepared(result)
+            self._schedule.prepared(unit.shard, result.classes)
+            for book, reason in result.rejected.items():
+                self._listener.line("rejected", book=book, reason=reason)
+        elif unit.stage is Stage.COMPUTE:
+            del self._blocks[result.key]
+            self._receipts.setdefault(unit.shard, {})[result.key] = result
+            self._tally.computed(result)
+            self._schedule.ended(unit)
+        else:
+            self._commit(unit, result)
+
+    def _commit(self, unit: Unit, record: Any) -> None:
+        started = time.perf_counter()
+        self._results.commit(record)
+        self._schedule.ended(unit)
+        self._forget(unit.shard)
+        self._tally.committed(time.perf_counter() - started)
+        self._listener.line("committed", shard=unit.shard, books=len(record.books), files=len(record.files))
+
+    # What goes wrong
+
+    def _fail(self, unit: Unit, failure: Failure) -> None:
+        again = self._schedule.failed(unit, failure.fault, failure.reason, failure.status)
+        self._listener.line("trying again" if again else "failed", unit=unit, reason=failure.reason)
+        if unit.stage is Stage.COMPUTE and unit.block is not None and self._schedule.wants(unit.block):
+            self._blocks.pop(unit.block, None)
+        if not self._schedule.under_way(unit.shard):
+            self._forget(unit.shard)
+
+    def _blame(self, stream: _Stream, failure: Failure) -> Failure:
+        """A process takes all of its shards with it: the one it was working on is to blame, the others are lost."""
+        working_on = next(other for other in self._streams.values() if other.actor is stream.actor)
+        if stream is working_on and stream.slot.actor is stream.actor:
+            return failure
+        return replace(failure, fault=Fault.LOST, reason=f"lost with its process: {failure.reason}")
+
+    def _replace(self, stream: _Stream) -> None:
+        if stream.slot.actor is stream.actor:
+            self._extractors.replace(stream.slot)
+
+    def _end_stream(self, generator: Any, stream: _Stream) -> None:
+        del self._streams[generator]
+        if stream.slot.actor is stream.actor:
+            stream.slot.shards -= 1
+
+    def _forget(self, shard: ShardKey) -> None:
+        """Let go of everything a shard holds in the object store."""
+        self._prepared.pop(shard, None)
+        self._receipts.pop(shard, None)
+        self._leftovers.pop(shard, None)
+        for block in [block for block in self._blocks if block.shard == shard]:
+            del self._blocks[block]
+
+    # What is told
+
+    def _report(self) -> None:
+        self._tally.queues = self._schedule.counts()
+        self._tally.retries = self._schedule.retries
+        self._listener.update(self._tally)
+        self._metrics.update(self._tally)
+        for unit, seconds in self._watchdog.overdue(time.monotonic()):
+            self._listener.line("no progress", unit=unit, seconds=round(seconds))

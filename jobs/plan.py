@@ -1,0 +1,167 @@
+"""Pure planning: books to shards, blocks to parts, and what may be in flight at once. No clock, no disk, no Ray."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+from analysis.pairwise import row_ranges
+from jobs.corpus.references import NamedBook
+from store.commits import Committed
+from store.keys import BlockKey, ShardKey
+
+SMALL_RUN = 32
+"""Up to this many books, each is committed alone, so that little is lost and progress shows; beyond, by as many."""
+
+ROWS_PER_PART = 1 << 22
+"""Pairs in one file: about 200 MB of float64 while they are computed and 30 MB on disk."""
+
+FINAL_STATUSES = frozenset({"used", "rejected", "duplicate"})
+"""A book with one of these is done with; a failed or quarantined one is tried again."""
+
+_GIB = 1 << 30
+
+
+@dataclass(frozen=True)
+class ShardWork:
+    """One shard to do: its key, and its books in the order they were named."""
+
+    key: ShardKey
+    books: tuple[NamedBook, ...]
+
+    def split(self, fingerprint: str) -> tuple[ShardWork, ...]:
+        """The same books, each in a shard of its own."""
+        return tuple(shard_of(fingerprint, (book,)) for book in self.books)
+
+
+@dataclass(frozen=True)
+class PartSlice:
+    """Rows of one book within a part: pairs (i, j) of book number `book` with start <= i < stop."""
+
+    book: int
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What may be in flight at once.
+
+    `prepared`: shards prepared, or being prepared, that wait for a model. `extracting`: shards handed to models.
+    `blocks`, `block_bytes`: blocks between a model and the end of their pairs.
+    """
+
+    prepared: int
+    extracting: int
+    blocks: int
+    block_bytes: int
+
+
+def books_per_shard(books: int, configured: int | None = None) -> int:
+    """How many books share a shard: a function of the number of books named, never of what is done already."""
+    if configured is not None:
+        return configured
+    return 1 if books <= SMALL_RUN else SMALL_RUN
+
+
+def shard_of(fingerprint: str, books: Sequence[NamedBook]) -> ShardWork:
+    """The shard that holds these books in the study with this fingerprint."""
+    return ShardWork(ShardKey.of(fingerprint, [_checksum(book) for book in books]), tuple(books))
+
+
+def plan_shards(
+    books: Sequence[NamedBook], fingerprint: str, committed: Committed, configured: int | None = None
+) -> Iterator[ShardWork]:
+    """Group the books, leave out what is committed, and name what remains.
+
+    Books are grouped before the finished ones are taken out: the same command finds the same shards after a
+    crash, and the chunks that a stopped run left behind still fit.
+    """
+    for group in _batched(books, books_per_shard(len(books), configured)):
+        if shard_of(fingerprint, group).key.name in committed.shards:
+            continue
+        remaining = [book for book in group if not is_committed(book, committed)]
+        if remaining:
+            yield shard_of(fingerprint, remaining)
+
+
+def is_committed(book: NamedBook, committed: Committed) -> bool:
+    """Whether the store holds this very text under this key, used or rejected."""
+    known = committed.books.get(book.key)
+    return known is not None and known.sha256 == book.ref.sha256 and known.status in FINAL_STATUSES
+
+
+def plan_parts(tokens_per_book: Sequence[int], limit: int = ROWS_PER_PART) -> list[tuple[PartSlice, ...]]:
+    """Cut a block into parts of about `limit` pairs: a function of the token counts alone, never of the machine.
+
+    Parts hold whole books where they fit. A book with more pairs than that is cut by rows; a part exceeds the
+    limit only where a single row does.
+    """
+    parts: list[tuple[PartSlice, ...]] = []
+    current: list[PartSlice] = []
+    room = limit
+    for book, tokens in enumerate(tokens_per_book):
+        for start, stop in row_ranges(tokens, limit):
+            rows = pairs_in_rows(tokens, start, stop)
+            if current and rows > room:
+                parts.append(tuple(current))
+                current, room = [], limit
+            current.append(PartSlice(book, start, stop))
+            room -= rows
+    return [*parts, tuple(current)] if current else parts
+
+
+def pairs_of(tokens: int) -> int:
+    """How many pairs a class of this many marks has in one layer."""
+    return tokens * (tokens - 1) // 2
+
+
+def pairs_in_rows(tokens: int, start: int, stop: int) -> int:
+    """How many pairs (i, j) have start <= i < stop and i < j < tokens.
+
+    >>> pairs_in_rows(5, 0, 5), pairs_in_rows(5, 1, 2)
+    (10, 3)
+    """
+    return sum(tokens - 1 - i for i in (start, stop - 1)) * (stop - start) // 2 if stop > start else 0
+
+
+def block_keys(shard: ShardKey, classes: Sequence[str], layers: int) -> tuple[BlockKey, ...]:
+    """The blocks of a shard in the order in which the model yields them."""
+    return tuple(BlockKey(shard, layer, mark_class) for mark_class in classes for layer in range(layers))
+
+
+def plan_limits(extractors: int, cpus: int, object_store_bytes: int, fraction: float) -> Limits:
+    """Caps in flight: two shards for each model, so that none waits for the loop; blocks by CPUs and memory.
+
+    Twice as many blocks as CPUs keep every CPU busy while results travel; more would only fill the object store.
+    """
+    return Limits(
+        prepared=extractors + 1,
+        extracting=2 * extractors,
+        blocks=2 * cpus + 2,
+        block_bytes=max(1, int(object_store_bytes * fraction)),
+    )
+
+
+def compute_memory(tokens: int, width: int, bins: int) -> int:
+    """Bytes that one pair task may need, for its resource request.
+
+    The states, their bit rows (one bit a bin and dimension, a handful of edge variants) and one part's columns.
+    """
+    states = tokens * width * 4
+    bit_rows = 4 * tokens * bins * width // 8
+    rows = min(pairs_of(tokens), 2 * ROWS_PER_PART)
+    return _GIB // 4 + 3 * states + bit_rows + rows * 100
+
+
+def _checksum(book: NamedBook) -> str:
+    if book.ref.sha256 is None:
+        raise ValueError(f"book {book.key} has no checksum: its source could not be read, so it belongs to no shard")
+    return book.ref.sha256
+
+
+def _batched(books: Iterable[NamedBook], size: int) -> Iterator[tuple[NamedBook, ...]]:
+    remaining = iter(books)
+    while batch := tuple(islice(remaining, size)):
+        yield batch

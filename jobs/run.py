@@ -1,0 +1,256 @@
+"""One run, from what the user named to an exit code: survey, plan, work, and an account of it."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import sys
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+from rich.console import Console
+
+from jobs.config import RunConfig, StudyConfig
+from jobs.corpus.names import name_books
+from jobs.corpus.opening import is_local
+from jobs.corpus.references import BookRef, NamedBook, Source
+from jobs.corpus.sources import expand_sources
+from jobs.errors import UsageError
+from jobs.models import ModelIdentity, identify_model
+from jobs.plan import ShardWork, plan_shards
+from jobs.prepare import RunContext
+from jobs.progress import listener_for, summary_table
+from jobs.record import Recorder
+from jobs.results import Results
+from jobs.serial import run_serially
+from jobs.stages import Stages
+from jobs.tally import Tally
+from jobs.tasks import record_books
+from store.commits import Committed
+from store.locations import object_store
+from store.study import Study
+
+SAMPLE = "sample"
+"""The name of the bundled story on the command line, unless a file or folder has this name."""
+
+FEW_SOURCES = 64
+FEW_BYTES = 256 << 20
+"""Up to so much local input is surveyed in this process, so that a run without work to do starts nothing."""
+
+INTERRUPTED = 130
+
+
+def execute(books: Sequence[str], config: StudyConfig, run: RunConfig, store: str, stages: Stages | None = None) -> int:
+    """Run the study on the books and return the exit code: 0 done, 1 with books left undone, 130 interrupted.
+
+    Raises JobError and StoreError for what the user has to mend; the store is then as it was.
+    """
+    stages = stages or Stages()
+    identity = identify_model(config.model, config.revision)
+    _check_context(identity, config)
+    study = Study(config.to_dict(), identity.to_dict())
+    context = RunContext(object_store(store).location, config, run, study.fingerprint, _new_run_id())
+    sources = list(expand_sources(map(bundled, books), run))
+    console = Console(stderr=True)
+    with Results(context.location, study) as results, _stoppable():
+        recorder = Recorder(results, context.run_id, run, listener_for(console))
+        job = _Job(context, results, recorder, stages, identity.layers + 1)
+        try:
+            return job.run(sources, console)
+        except KeyboardInterrupt:
+            recorder.close()
+            recorder.write(job.tally, "stopped")
+            print(f"stopped; what is committed is safe. To go on: {_command_line()}", file=sys.stderr)
+            return INTERRUPTED
+        except BaseException:
+            recorder.write(job.tally, "failed")
+            raise
+        finally:
+            recorder.close()
+            job.close()
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What is to be done, and the books that need no work: key -> (status, reason)."""
+
+    shards: list[ShardWork]
+    set_aside: dict[NamedBook, tuple[str, str]]
+    books: int
+    done_before: int
+
+
+class _Job:
+    def __init__(self, context: RunContext, results: Results, listener: Recorder, stages: Stages, layers: int) -> None:
+        self.tally = Tally(layers=layers)
+        self._context = context
+        self._results = results
+        self._listener = listener
+        self._stages = stages
+        self._ray_started = False
+
+    def run(self, sources: Sequence[Source | BookRef], console: Console) -> int:
+        committed = self._results.committed()
+        plan = _plan(name_books(self._survey(sources), committed.books), self._context, committed)
+        _refuse_useless(plan)
+        tally = self.tally
+        tally.books, tally.books_done_before, tally.shards = plan.books, plan.done_before, len(plan.shards)
+        tally.not_used |= {book.key: why for book, why in plan.set_aside.items()}
+        if plan.shards:
+            plan.set_aside.update(self._work(plan.shards))
+        self._record_set_aside(plan.set_aside, committed)
+        return self._conclude(console, plan)
+
+    def close(self) -> None:
+        if self._ray_started:
+            import ray
+
+            ray.shutdown()
+
+    def _survey(self, sources: Sequence[Source | BookRef]) -> Iterator[BookRef]:
+        """References of all texts, in the order of the sources."""
+        if self._context.run.serial or _are_few(sources):
+            for source in sources:
+                yield from self._stages.survey([source], self._context.run) if isinstance(source, Source) else [source]
+            return
+        self._start_ray()
+        from jobs.ray_survey import survey_on_ray
+
+        yield from survey_on_ray(sources, self._context.run, self._stages, self._listener)
+
+    def _work(self, shards: list[ShardWork]) -> dict[NamedBook, tuple[str, str]]:
+        """Do the shards; books that were given up, with status and reason."""
+        if self._context.run.serial:
+            run_serially(self._context, shards, self._results, self.tally, self._listener, self._stages)
+            return {}
+        self._start_ray()
+        from jobs.driver import run_on_ray
+        from jobs.nodes import check_nodes
+        from jobs.ray_adapter import describe_cluster
+
+        check_nodes(self._context.location)
+        cluster = describe_cluster()
+        self._listener.facts["cluster"] = {"nodes": cluster.nodes, "cpus": cluster.cpus, "gpus": cluster.gpus}
+        given_up = run_on_ray(self._context, shards, self._results, self.tally, self._listener, self._stages, cluster)
+        self.tally.not_used |= {g.book.key: (g.status, g.reason) for g in given_up}
+        return {g.book: (g.status, g.reason) for g in given_up}
+
+    def _start_ray(self) -> None:
+        if self._ray_started:
+            return
+        import ray
+
+        from jobs.ray_adapter import join, start_local
+
+        if ray.is_initialized():  # the caller's own, which the caller ends
+            return
+        if self._context.run.address is not None:
+            join(self._context.run.address)
+        else:
+            self._listener.line("starting ray on this machine")
+            start_local()
+        self._ray_started = True
+
+    def _record_set_aside(self, books: dict[NamedBook, tuple[str, str]], committed: Committed) -> None:
+        """Give each book without results its row in `books`, unless an earlier run has said the same of it."""
+        news = {
+            book: (status, reason)
+            for book, (status, reason) in books.items()
+            if (known := committed.books.get(book.key)) is None
+            or (known.status, known.sha256, known.reason) != (status, book.ref.sha256, reason)
+        }
+        if news and self._results.is_open:
+            self._results.commit(record_books(self._context, news))
+
+    def _conclude(self, console: Console, plan: _Plan) -> int:
+        tally, undone = self.tally, self.tally.undone
+        useless = bool(plan.shards) and not tally.books_used and not tally.books_done_before and not undone
+        self._listener.write(tally, "failures" if undone else "done")
+        self._listener.close()
+        if plan.shards:
+            console.print(summary_table(tally))
+        else:
+            console.print(f"nothing to do: {plan.done_before:,} books are in the store", highlight=False)
+        for book, (status, reason) in sorted(tally.not_used.items()):
+            console.print(f"{status}: {book}: {reason}", highlight=False, markup=False, soft_wrap=True)
+        if undone:
+            console.print(f"{len(undone)} books are left undone. To try again: {_command_line()}", soft_wrap=True)
+        if useless and not self._results.is_open:
+            raise UsageError("no book could be used; the store was not created")
+        return 1 if undone else 0
+
+
+def _plan(named: Iterator[NamedBook], context: RunContext, committed: Committed) -> _Plan:
+    usable: list[NamedBook] = []
+    set_aside: dict[NamedBook, tuple[str, str]] = {}
+    for book in named:
+        if book.ref.problem is not None:
+            set_aside[book] = ("rejected" if book.ref.sha256 else "failed", book.ref.problem)
+        elif book.duplicate_of is not None:
+            set_aside[book] = ("duplicate", f"the same book as {book.duplicate_of}")
+        else:
+            usable.append(book)
+    shards = list(plan_shards(usable, context.fingerprint, committed, context.run.books_per_shard))
+    to_do = sum(len(shard.books) for shard in shards)
+    return _Plan(shards, set_aside, len(usable) + len(set_aside), len(usable) - to_do)
+
+
+def _refuse_useless(plan: _Plan) -> None:
+    """Raise UsageError where nothing that was named is a book."""
+    reasons = [reason for _, reason in plan.set_aside.values()]
+    if plan.books == 0:
+        raise UsageError("no book was found under what was named; `interpunct run --help` shows what can be named")
+    if len(reasons) == plan.books and all(book.ref.wrong_use for book in plan.set_aside):
+        more = f" ({len(reasons) - 1} more like this)" if len(reasons) > 1 else ""
+        raise UsageError(f"{reasons[0]}{more}")
+
+
+def _check_context(identity: ModelIdentity, config: StudyConfig) -> None:
+    if identity.context is not None and config.before + 1 > identity.context:
+        raise UsageError(
+            f"before is {config.before}, and {identity.name!r} reads at most {identity.context} tokens at once; "
+            f"choose --before {identity.context - 1} or less"
+        )
+
+
+def _are_few(sources: Sequence[Source | BookRef]) -> bool:
+    files = [source.uri for source in sources if isinstance(source, Source)]
+    if len(files) > FEW_SOURCES or not all(map(is_local, files)):
+        return False
+    return sum(os.path.getsize(file) for file in files if os.path.exists(file)) <= FEW_BYTES
+
+
+def bundled(argument: str) -> str:
+    """`sample` stands for the bundled story."""
+    if argument != SAMPLE or Path(argument).exists():
+        return argument
+    (story,) = (entry for entry in resources.files("jobs").joinpath("data").iterdir() if entry.name.endswith(".txt"))
+    return str(story)
+
+
+def _new_run_id() -> str:
+    return f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{uuid.uuid4().hex[:6]}"
+
+
+def _command_line() -> str:
+    return shlex.join(["interpunct", *sys.argv[1:]])
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """Treat SIGTERM, which batch systems send, like Ctrl-C."""
+
+    def stop(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    previous = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)

@@ -1,0 +1,93 @@
+"""What a run has done so far, in numbers: the one source of its progress display, its record and its metrics."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from jobs.prepare import PreparedOutline
+from jobs.tasks import BlockReceipt
+
+
+@dataclass
+class Tally:
+    """Counts and seconds of one run; the loops report what happens, and listeners read.
+
+    `seconds` are summed over processes, so that they may exceed the run's own time. `queues` holds how many units of
+    each stage are under way. `layers` counts the embedding.
+    """
+
+    layers: int = 0
+    books: int = 0
+    books_done_before: int = 0
+    shards: int = 0
+    shards_prepared: int = 0
+    shards_committed: int = 0
+    books_used: int = 0
+    marks: int = 0
+    windows_expected: int = 0
+    windows: int = 0
+    pairs_expected: int = 0
+    pairs: int = 0
+    pairs_reused: int = 0
+    blocks_expected: int = 0
+    blocks: int = 0
+    bytes: int = 0
+    retries: int = 0
+    seconds: Counter[str] = field(default_factory=Counter)
+    not_used: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """Book -> (status, reason), for books that this run did not use."""
+    queues: dict[str, int] = field(default_factory=dict)
+    started: float = field(default_factory=time.time)
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the run started."""
+        return time.time() - self.started
+
+    @property
+    def undone(self) -> dict[str, tuple[str, str]]:
+        """Books that the next run tries again: their source failed, or they were given up."""
+        return {book: why for book, why in self.not_used.items() if why[0] in ("failed", "quarantined")}
+
+    def prepared(self, outline: PreparedOutline) -> None:
+        """A shard is prepared."""
+        self.seconds["prepare"] += outline.seconds
+        self.shards_prepared += 1
+        self.books_used += outline.used
+        self.marks += sum(outline.tokens.values())
+        self.windows_expected += sum(outline.tokens.values())
+        self.pairs_expected += outline.pairs * self.layers
+        self.blocks_expected += len(outline.classes) * self.layers
+        self.not_used |= {book: ("rejected", reason) for book, reason in outline.rejected.items()}
+
+    def extracted(self, windows: int, seconds: float) -> None:
+        """The model has taken some windows."""
+        self.windows += windows
+        self.seconds["forward"] += seconds
+
+    def computed(self, receipt: BlockReceipt) -> None:
+        """The pairs of a block are published."""
+        self.blocks += 1
+        self.pairs += receipt.pairs
+        self.pairs_reused += receipt.reused
+        self.bytes += sum(file.bytes for file in receipt.files)
+        self.seconds.update(receipt.seconds)
+
+    def committed(self, seconds: float) -> None:
+        """A shard is committed."""
+        self.shards_committed += 1
+        self.seconds["commit"] += seconds
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it as plain JSON values."""
+        numbers = {name: value for name, value in vars(self).items() if isinstance(value, int)}
+        return {
+            **numbers,
+            "elapsed_seconds": round(self.elapsed, 3),
+            "seconds": {stage: round(seconds, 3) for stage, seconds in sorted(self.seconds.items())},
+            "queues": dict(self.queues),
+            "not_used": {book: {"status": s, "reason": r} for book, (s, r) in sorted(self.not_used.items())},
+        }
