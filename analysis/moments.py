@@ -73,18 +73,19 @@ def summarise(mi: NDArray[np.floating], cov: NDArray[np.floating]) -> PairSummar
         nan = math.nan
         return PairSummary(0, nan, 0.0, nan, nan, nan, 0.0, nan, nan, 0.0, mi_histogram, cov_histogram)
     mi_mean, cov_mean = float(mi.mean()), float(cov.mean())
+    # Summed by numpy and not by BLAS, whose last bit moves with the number of threads.
     mi_deviation, cov_deviation = mi - mi_mean, cov - cov_mean
     return PairSummary(
         pairs=mi.size,
         mi_mean=mi_mean,
-        mi_m2=float(mi_deviation @ mi_deviation),
+        mi_m2=float(np.square(mi_deviation).sum()),
         mi_min=float(mi.min()),
         mi_max=float(mi.max()),
         cov_mean=cov_mean,
-        cov_m2=float(cov_deviation @ cov_deviation),
+        cov_m2=float(np.square(cov_deviation).sum()),
         cov_min=float(cov.min()),
         cov_max=float(cov.max()),
-        mi_cov_comoment=float(mi_deviation @ cov_deviation),
+        mi_cov_comoment=float((mi_deviation * cov_deviation).sum()),
         mi_histogram=mi_histogram,
         cov_histogram=cov_histogram,
     )
