@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 class HiddenStates:
     """A loaded model that gives hidden states.
 
-    `model` is what `--model` takes: `smollm2`, a hub name, a folder or a GGUF file. `device` is `auto` (a GPU where
-    there is one), `cpu` or `cuda`. Raises UsageError where the model cannot be loaded or looks ahead.
+    `model` is what `--model` takes: `smollm2`, a hub name, a folder or a GGUF file. `dtype` is float32, bfloat16,
+    float16, or `tf32`: float32 weights whose products a GPU makes in TF32. `device` is `auto` (a GPU where there is
+    one), `cpu` or `cuda`. Raises UsageError where the model cannot be loaded or looks ahead.
     """
 
     def __init__(
@@ -43,7 +44,10 @@ class HiddenStates:
         self.identity: ModelIdentity = identify_model(model, revision)
         self.device: torch.device = _device(device)
         self.batch_size = batch_size
-        loaded: Any = load_model(model, revision, dtype)
+        if dtype == "tf32" and self.device.type != "cuda":
+            raise UsageError("dtype is 'tf32', which only a GPU has; use float32 or bfloat16 on this machine")
+        set_product_precision(dtype)
+        loaded: Any = load_model(model, revision, "float32" if dtype == "tf32" else dtype)
         self._forward = LastPositions(loaded.to(self.device))
 
     @property
@@ -86,6 +90,13 @@ class HiddenStates:
                 f"token {windows.max()} is not in the vocabulary of {identity.name!r} ({identity.vocabulary} entries); "
                 "does its folder hold another model's tokenizer?"
             )
+
+
+def set_product_precision(dtype: str) -> None:
+    """How a GPU multiplies float32 in this process: in full, or for dtype `tf32` with 10-bit mantissas."""
+    import torch
+
+    torch.backends.cuda.matmul.fp32_precision = "tf32" if dtype == "tf32" else "ieee"
 
 
 def _device(name: str) -> torch.device:
