@@ -21,13 +21,17 @@ _COUNTS = pa.list_(pa.int64())
 
 @dataclass(frozen=True)
 class Column:
-    """One column: its name, the Arrow type in memory and in the file, its meaning and its unit."""
+    """One column: its name, the Arrow type in memory and in the file, its meaning and its unit.
+
+    `repeats` says that rows near each other often hold the very same value, which decides how the file encodes it.
+    """
 
     name: str
     type: pa.DataType
     description: str
     unit: str = ""
     nullable: bool = False
+    repeats: bool = False
 
 
 @dataclass(frozen=True)
@@ -67,12 +71,18 @@ PAIRS = Table(
         _BOOK,
         Column("i", pa.uint16(), "Ordinal of the first mark within book and class; i < j"),
         Column("j", pa.uint16(), "Ordinal of the second mark within book and class"),
-        Column("n", pa.uint16(), "Dimensions left after the outliers of either vector are taken out", "dimensions"),
+        Column(
+            "n",
+            pa.uint16(),
+            "Dimensions left after the outliers of either vector are taken out",
+            "dimensions",
+            repeats=True,
+        ),
         Column("mi", pa.float32(), "Plug-in mutual information of the joint histogram", "bits"),
         Column("cov", pa.float32(), "Covariance over the dimensions left, divided by n - 1", "activation squared"),
         Column("corr", pa.float32(), "Pearson correlation over the dimensions left; NaN where a vector is constant"),
-        Column("hx", pa.float32(), "Entropy of the first mark's marginal histogram", "bits"),
-        Column("hy", pa.float32(), "Entropy of the second mark's marginal histogram", "bits"),
+        Column("hx", pa.float32(), "Entropy of the first mark's marginal histogram", "bits", repeats=True),
+        Column("hy", pa.float32(), "Entropy of the second mark's marginal histogram", "bits", repeats=True),
     ),
     partitioned_by=("layer", "class"),
     sorted_by=("book", "i", "j"),

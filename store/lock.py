@@ -222,6 +222,8 @@ def _start_of(pid: int) -> str | None:
     except PermissionError:
         pass  # it is alive and another user's
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-    except OSError:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:  # not Linux: a process of this number is all that is known
         return ""
+    state, start = fields[0], fields[19]
+    return None if state in "ZX" else start

@@ -25,6 +25,9 @@ from store.objects import ObjectStore, StoredObject
 ATTEMPTS = 8
 """Requests sent for one operation, the first included; botocore's back-off between them doubles up to 20 s."""
 
+CONNECT_TIMEOUT_S = 10.0
+READ_TIMEOUT_S = 60.0
+
 _CHECKSUM = "interpunct-sha256"
 _TAKEN = {"PreconditionFailed", "412"}
 _CONFLICT = {"ConditionalRequestConflict", "409"}
@@ -102,8 +105,12 @@ class S3Prefix(ObjectStore):
         identity = os.getpid(), os.environ.get("AWS_ENDPOINT_URL")
         with self._making:
             if self._made is None or self._made[0] != identity:
-                retries = {"total_max_attempts": ATTEMPTS, "mode": "standard"}
-                config = Config(retries=retries, connect_timeout=10, read_timeout=60, max_pool_connections=32)
+                config = Config(
+                    retries={"total_max_attempts": ATTEMPTS, "mode": "standard"},
+                    connect_timeout=CONNECT_TIMEOUT_S,
+                    read_timeout=READ_TIMEOUT_S,
+                    max_pool_connections=32,
+                )
                 self._made = identity, boto3.session.Session().client("s3", config=config)
             return self._made[1]
 

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from store import paths
+from store.columns import TABLES
+from store.keys import MARK_CLASSES, ChunkKey, ShardKey
+
+shards = st.text("0123456789abcdef", min_size=16, max_size=16).map(ShardKey)
+
+
+@st.composite
+def chunk_keys(draw: st.DrawFn) -> ChunkKey:
+    table = draw(st.sampled_from(sorted(TABLES)))
+    part = draw(st.integers(0, 20_000))
+    if not TABLES[table].partitioned_by:
+        return ChunkKey(table, draw(shards), part=part)
+    return ChunkKey(table, draw(shards), draw(st.integers(0, 2000)), draw(st.sampled_from(MARK_CLASSES)), part)
+
+
+@given(chunk_keys())
+def test_chunk_path_and_back(key):
+    assert paths.parse_chunk_path(paths.chunk_path(key)) == key
+
+
+@given(chunk_keys(), chunk_keys())
+def test_different_keys_have_different_paths(one, other):
+    assert (one == other) == (paths.chunk_path(one) == paths.chunk_path(other))
+
+
+@given(
+    st.from_regex(
+        r"(pairs|tokens|x)/(layer=\d{1,3}/class=(internal|terminal|x)/)?[0-9a-f]{15,17}(-p\d{1,6})?\.parquet(\.tmp)?",
+        fullmatch=True,
+    )
+)
+def test_what_nearly_is_a_path_parses_only_if_chunk_path_makes_it(text):
+    key = paths.parse_chunk_path(text)
+    assert key is None or paths.chunk_path(key) == text
+
+
+def test_literal_paths():
+    shard = ShardKey("00c0ffee00c0ffee")
+    assert paths.chunk_path(ChunkKey("pairs", shard, 3, "terminal", 2)) == (
+        "pairs/layer=03/class=terminal/00c0ffee00c0ffee-p0002.parquet"
+    )
+    assert paths.chunk_path(ChunkKey("tokens", shard)) == "tokens/00c0ffee00c0ffee.parquet"
+    assert paths.commit_path(shard) == "_commits/00c0ffee00c0ffee.json"
+    assert paths.generation_path(7) == "_commits/generation-000007.json"
+    assert paths.run_path("2026-01-01T00.00-abc") == "_runs/2026-01-01T00.00-abc.json"
+    assert paths.lock_path("run", 12) == "_lock/run-000012.json"
+
+
+@pytest.mark.parametrize(
+    "alien",
+    [
+        "pairs/00c0ffee00c0ffee.parquet",
+        "tokens/layer=00/class=internal/00c0ffee00c0ffee.parquet",
+        "pairs/layer=0/class=internal/00c0ffee00c0ffee.parquet",
+        "pairs/layer=00/class=other/00c0ffee00c0ffee.parquet",
+        "pairs/layer=00/class=internal/00C0FFEE00C0FFEE.parquet",
+        "pairs/layer=00/class=internal/00c0ffee00c0ffee-p0000.parquet",
+        "pairs/layer=00/class=internal/00c0ffee00c0ffee.parquet.tmp",
+        "secrets/00c0ffee00c0ffee.parquet",
+        "../pairs/layer=00/class=internal/00c0ffee00c0ffee.parquet",
+    ],
+)
+def test_alien_paths_have_no_key(alien):
+    assert paths.parse_chunk_path(alien) is None
+    assert not paths.is_bookkeeping(alien)
+
+
+@given(st.integers(1, 10**9))
+def test_lock_path_and_back(term):
+    assert paths.parse_lock_path(paths.lock_path("run", term)) == ("run", term)
+
+
+def test_bookkeeping():
+    own = ["study.json", "_commits/00c0ffee00c0ffee.json", "_commits/generation-000001.json", "_runs/a-b.json"]
+    assert all(paths.is_bookkeeping(path) for path in [*own, "_lock/run-000001.json"])
+    assert not any(paths.is_bookkeeping(path) for path in ["study.json.bak", "_commits/x.json", "_runs/a/b.json", "a"])
+
+
+@pytest.mark.parametrize("name", ["", "../up", "a/b", ".hidden", "sp ace"])
+def test_run_names_are_plain_file_names(name):
+    with pytest.raises(ValueError, match="run name"):
+        paths.run_path(name)
