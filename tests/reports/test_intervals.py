@@ -1,0 +1,143 @@
+"""Intervals against closed forms, a plain loop, and simulated studies whose truth is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from reports.intervals import (
+    RESAMPLES,
+    draws_over_books,
+    draws_over_books_then_tokens,
+    draws_over_tokens,
+    layer_differences,
+    layer_means,
+    observed_means,
+)
+
+
+def additive_pairs(marks: int, seed: int, layers: int = 1) -> pd.DataFrame:
+    """Pairs whose mi is the sum of a value of each mark: their mean has a standard error in closed form."""
+    rng = np.random.default_rng(seed)
+    i, j = np.triu_indices(marks, 1)
+    frames = []
+    for layer in range(layers):
+        for mark_class in ("internal", "terminal"):
+            value = rng.normal(size=marks)
+            mi = value[i] + value[j]
+            frames.append(pd.DataFrame({"layer": layer, "class": mark_class, "i": i, "j": j, "mi": mi, "cov": 2 * mi}))
+    return pd.concat(frames, ignore_index=True)
+
+
+def test_the_token_bootstrap_has_the_standard_error_of_the_closed_form():
+    marks = 200
+    pairs = additive_pairs(marks, seed=3)
+    draws = draws_over_tokens(pairs, [0])
+    value = _mark_values(pairs, marks)
+    # The mean over pairs of a_i + a_j is twice the mean of a: its bootstrap error is twice std(a) / sqrt(marks).
+    assert draws[:, 0, 0, 0].std() == pytest.approx(2 * value.std() / np.sqrt(marks), rel=0.1)
+    assert draws[:, 0, 0, 0].mean() == pytest.approx(2 * value.mean(), abs=3 * 2 * value.std() / np.sqrt(marks * RESAMPLES) + 1e-2)
+    np.testing.assert_allclose(draws[:, 1], 2 * draws[:, 0], rtol=1e-4, atol=1e-5)
+
+
+def test_pairs_treated_as_independent_would_give_far_too_narrow_intervals():
+    marks = 200
+    pairs = additive_pairs(marks, seed=3)
+    values = pairs.loc[pairs["class"] == "internal", "mi"]
+    naive = values.std() / np.sqrt(len(values))
+    assert draws_over_tokens(pairs, [0])[:, 0, 0, 0].std() > 8 * naive
+
+
+def test_one_draw_equals_a_plain_loop_over_pairs():
+    pairs = additive_pairs(7, seed=0, layers=2)
+    draws = draws_over_tokens(pairs, [0, 1], seed=5)
+    for column, mark_class in enumerate(("internal", "terminal")):
+        rng = np.random.default_rng([5, column])
+        weights = rng.multinomial(7, np.full(7, 1 / 7), size=RESAMPLES)
+        rows = pairs[(pairs["class"] == mark_class) & (pairs["layer"] == 1)]
+        for draw in (0, 17, 999):
+            w = weights[draw][rows["i"]] * weights[draw][rows["j"]]
+            assert draws[draw, 0, 1, column] == pytest.approx(np.sum(w * rows["mi"]) / np.sum(w), rel=1e-5)
+
+
+def test_pairs_that_are_not_numbers_are_left_out():
+    pairs = additive_pairs(30, seed=1)
+    spoiled = pairs.copy()
+    spoiled.loc[:20, "cov"] = np.nan
+    spoiled_draws = draws_over_tokens(spoiled, [0])
+    assert np.isfinite(spoiled_draws).all()
+    assert not np.allclose(spoiled_draws, draws_over_tokens(pairs, [0]))
+
+
+def test_books_are_resampled_whole():
+    rng = np.random.default_rng(0)
+    rows = [
+        (0, name, f"b{book}", *rng.normal(size=2)) for book in range(400) for name in ("internal", "terminal")
+    ]
+    frame = pd.DataFrame(rows, columns=["layer", "class", "book", "mi_mean", "cov_mean"])
+    observed = observed_means(frame, [0])
+    draws = draws_over_books(observed)
+    expected = observed.std(axis=0) / np.sqrt(400)
+    np.testing.assert_allclose(draws.std(axis=0), expected, rtol=0.1)
+
+
+def test_a_book_without_a_class_does_not_count_there():
+    rows = [(0, "internal", "a", 1.0, 1.0), (0, "internal", "b", 3.0, 3.0), (0, "terminal", "a", 5.0, 5.0)]
+    frame = pd.DataFrame(rows, columns=["layer", "class", "book", "mi_mean", "cov_mean"])
+    observed = observed_means(frame, [0])
+    means = layer_means(observed, draws_over_books(observed), [0])
+    found = means.set_index(["quantity", "class"])["mean"]
+    assert found["mi", "internal"] == 2
+    assert found["mi", "terminal"] == 5
+    assert means.set_index(["quantity", "class"])["books"]["mi", "terminal"] == 1
+
+
+def test_two_stages_vary_more_than_tokens_alone():
+    by_book = {name: draws_over_tokens(additive_pairs(100, seed=number), [0]) for number, name in enumerate("abc")}
+    two_stage = draws_over_books_then_tokens(by_book).std(axis=0)
+    tokens_only = np.mean([draws for draws in by_book.values()], axis=0).std(axis=0)
+    assert (two_stage > tokens_only).all()
+
+
+def test_differences_are_terminal_minus_internal_and_cover_all_layers_at_once():
+    """Without a true difference, the band over ten layers leaves zero out somewhere in about one study of twenty."""
+    rng = np.random.default_rng(1)
+    studies, misses = 120, 0
+    index = pd.MultiIndex.from_product([range(10), ("internal", "terminal")], names=["layer", "class"])
+    moments = pd.DataFrame({"mi_std": 1.0, "cov_std": 1.0}, index=index).reset_index()
+    for study in range(studies):
+        observed = rng.normal(size=(60, 2, 10, 2))
+        draws = draws_over_books(observed, seed=study)
+        differences = layer_differences(layer_means(observed, draws, range(10)), draws, moments).query("quantity == 'mi'")
+        np.testing.assert_allclose(
+            differences["difference"], (observed[:, 0, :, 1] - observed[:, 0, :, 0]).mean(axis=0)
+        )
+        misses += bool(((differences["low"] > 0) | (differences["high"] < 0)).any())
+    assert 0 < misses < 0.15 * studies
+
+
+def test_the_standardised_difference_divides_by_the_spread_of_the_pairs():
+    observed = np.zeros((3, 2, 1, 2))
+    observed[:, :, :, 1] = 6.0
+    moments = pd.DataFrame({"layer": 0, "class": ["internal", "terminal"], "mi_std": [3.0, 3.0], "cov_std": [0.0, 0.0]})
+    frame = layer_differences(layer_means(observed, None, [0]), None, moments).set_index("quantity")
+    assert frame.loc["mi", "standardised"] == 2
+    assert np.isnan(frame.loc["cov", "standardised"])
+    assert np.isnan(frame.loc["mi", "low"])
+
+
+def test_one_class_only_has_no_difference():
+    pairs = additive_pairs(20, seed=0).query("`class` == 'internal'")
+    draws = draws_over_tokens(pairs, [0])
+    frame = pd.DataFrame({"layer": 0, "class": "internal", "book": "a", "mi_mean": [1.0], "cov_mean": [1.0]})
+    means = layer_means(observed_means(frame, [0]), draws, [0])
+    moments = pd.DataFrame({"layer": 0, "class": ["internal"], "mi_std": [1.0], "cov_std": [1.0]})
+    assert layer_differences(means, draws, moments)["difference"].isna().all()
+
+
+def _mark_values(pairs: pd.DataFrame, marks: int) -> np.ndarray:
+    rows = pairs[(pairs["class"] == "internal") & (pairs["layer"] == 0)]
+    design = np.zeros((len(rows), marks))
+    design[np.arange(len(rows)), rows["i"]] = design[np.arange(len(rows)), rows["j"]] = 1
+    return np.linalg.lstsq(design, rows["mi"], rcond=None)[0]
