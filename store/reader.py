@@ -95,9 +95,8 @@ class Store:
         statements = sandbox.readable_statements(connection, query)
         self._make_views(query)
         try:
-            for statement in statements[:-1]:
-                connection.execute(statement)
-            return connection.sql(statements[-1])
+            # Reading has no effects, so earlier statements need only be right; their results would go nowhere.
+            return [connection.sql(statement) for statement in statements][-1]
         except duckdb.Error as error:
             raise QueryError(str(error)) from error
 

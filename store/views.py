@@ -145,12 +145,11 @@ def _partition(path: str) -> ds.Expression:
 
 
 def _s3_file_system() -> pafs.S3FileSystem:
-    """Arrow's S3 client; unlike boto3 it does not look at the endpoint in the environment by itself."""
-    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
-    return pafs.S3FileSystem(
-        endpoint_override=endpoint or None,
-        region=os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or None,
-    )
+    """Arrow's S3 client, pointed to the same server and region as ours."""
+    from store.s3 import client, endpoint  # boto3 is slow to import; local stores do without
+
+    server = endpoint()
+    return pafs.S3FileSystem(endpoint_override=server, region=client(os.getpid(), server).meta.region_name)
 
 
 def _rows_left(

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from store import local_folder
+from store import s3 as s3_module
 from store.errors import ObjectMissing, StoreError, StoreFull, StoreUnavailable
 from store.local_folder import LocalFolder
 from store.locations import is_remote, object_store
@@ -128,6 +129,7 @@ def test_a_bucket_that_does_not_exist(s3_environment):
 
 
 def test_no_credentials(s3_location, monkeypatch):
+    s3_module.client.cache_clear()
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
@@ -135,6 +137,7 @@ def test_no_credentials(s3_location, monkeypatch):
     with pytest.raises(StoreError, match="credentials") as raised:
         object_store(f"{s3_location}-anonymous").put_new("one", b"")
     assert not isinstance(raised.value, OSError), "trying again does not help"
+    s3_module.client.cache_clear()
 
 
 @pytest.mark.parametrize(("status", "code"), [(500, "InternalError"), (503, "ServiceUnavailable"), (503, "SlowDown")])
@@ -170,8 +173,10 @@ def test_a_name_that_another_took_while_our_answer_was_lost_is_not_ours(s3, s3_l
 
 
 def test_an_answer_that_never_comes_is_asked_again(s3, s3_location, quick_retries, monkeypatch):
-    monkeypatch.setattr("store.s3.READ_TIMEOUT_S", 0.3)
+    s3_module.client.cache_clear()
+    monkeypatch.setattr(s3_module, "READ_TIMEOUT_S", 0.3)
     fault = Fault("PUT", "/one", applied=True, delay_s=1.0)
     s3.inject(fault)
     assert object_store(f"{s3_location}-timeouts").put_new("one", b"data")
     assert fault.seen == 1
+    s3_module.client.cache_clear()

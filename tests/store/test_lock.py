@@ -1,0 +1,216 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import replace
+
+import pytest
+
+from store import lock, paths
+from store.errors import StoreError, StoreLocked
+from store.locations import object_store
+from store.lock import Owner, StoreLock, current_term
+from store.objects import ObjectStore
+from store.writer import StudyWriter
+from tests.builders import publish_book, synthetic_study
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    monkeypatch.setattr(lock, "HEARTBEAT_S", 0.05)
+    monkeypatch.setattr(lock, "STALE_S", 0.3)
+
+
+def sign(objects: ObjectStore, owner: Owner, term: int = 1) -> None:
+    objects.put(paths.lock_path("run", term), json.dumps(vars(owner)).encode())
+
+
+def elsewhere(**changes: object) -> Owner:
+    """An owner on another machine, about whose process nothing can be known from here."""
+    return replace(Owner.this_process(), host="elsewhere", machine="elsewhere", nonce="other", **changes)
+
+
+def test_a_second_driver_is_refused_and_told_who_holds_it(location):
+    objects = object_store(location)
+    with (
+        StoreLock(objects),
+        pytest.raises(StoreLocked, match=rf"in use by process {os.getpid()} on .* run this again in \d+ s") as refused,
+        StoreLock(objects),
+    ):
+        pass
+    assert refused.value.exit_code == 3
+
+
+def test_a_released_lock_is_free(location):
+    objects = object_store(location)
+    for term in (1, 2, 3):
+        with StoreLock(objects):
+            found = current_term(objects)
+            assert found is not None
+            assert found.number == term
+            assert not found.owner.released
+    assert current_term(objects).owner.released
+    assert len(list(objects.walk(paths.LOCKS))) == 1, "earlier terms are removed"
+
+
+def test_purposes_do_not_meet(tmp_path):
+    objects = object_store(tmp_path)
+    with StoreLock(objects, lock.RUN), StoreLock(objects, lock.MAINTENANCE):
+        assert current_term(objects, lock.RUN).owner.pid == os.getpid()
+
+
+def test_an_error_inside_releases(tmp_path):
+    objects = object_store(tmp_path)
+    with pytest.raises(ZeroDivisionError), StoreLock(objects):
+        raise ZeroDivisionError
+    assert current_term(objects).owner.released
+
+
+def test_a_dead_process_of_this_machine_is_followed_at_once(location):
+    code = (
+        "import os, sys; from store.locations import object_store; from store.lock import StoreLock\n"
+        f"StoreLock(object_store({location!r})).__enter__(); os.kill(os.getpid(), 9)"
+    )
+    killed = subprocess.run([sys.executable, "-c", code], check=False)
+    assert killed.returncode == -9
+    objects = object_store(location)
+    assert not current_term(objects).owner.released
+    started = time.monotonic()
+    with StoreLock(objects):
+        assert current_term(objects).number == 2
+    assert time.monotonic() - started < 5
+
+
+def test_a_reused_process_number_is_not_the_owner(tmp_path):
+    objects = object_store(tmp_path)
+    sign(objects, replace(Owner.this_process(), started="1"))
+    with StoreLock(objects):
+        assert current_term(objects).number == 2
+
+
+def test_a_fresh_heartbeat_elsewhere_is_respected(tmp_path):
+    objects = object_store(tmp_path)
+    sign(objects, elsewhere())
+    with pytest.raises(StoreLocked, match="on elsewhere"), StoreLock(objects):
+        pass
+
+
+def test_missed_heartbeats_elsewhere_are_watched_and_then_followed(tmp_path, quick):
+    objects = object_store(tmp_path)
+    sign(objects, elsewhere(heartbeat=time.time() - 10))
+    with StoreLock(objects):
+        assert current_term(objects).number == 2
+
+
+@pytest.mark.parametrize("clock_s", [-3600, 3600])
+def test_a_wrong_clock_elsewhere_does_not_cost_a_living_owner_its_lock(tmp_path, quick, clock_s):
+    objects = object_store(tmp_path)
+    owner = elsewhere(heartbeat=time.time() + clock_s)
+    sign(objects, owner)
+    leaving = threading.Event()
+
+    def beat() -> None:
+        while not leaving.wait(0.02):
+            sign(objects, replace(owner, heartbeat=time.time() + clock_s))
+
+    thread = threading.Thread(target=beat)
+    thread.start()
+    try:
+        with pytest.raises(StoreLocked, match="on elsewhere"), StoreLock(objects):
+            pass
+    finally:
+        leaving.set()
+        thread.join()
+
+
+def test_of_many_takers_of_a_stale_lock_one_wins(location, quick):
+    objects = object_store(location)
+    sign(objects, elsewhere(heartbeat=time.time() - 10))
+    barrier, inside, refused = threading.Barrier(6), [], []
+    done = threading.Event()
+
+    def take() -> None:
+        barrier.wait()
+        try:
+            with StoreLock(objects):
+                inside.append(current_term(objects).number)
+                done.wait(10)
+        except StoreLocked as error:
+            refused.append(str(error))
+        if len(inside) + len(refused) >= 5:
+            done.set()
+
+    takers = [threading.Thread(target=take) for _ in range(6)]
+    for taker in takers:
+        taker.start()
+    deadline = time.monotonic() + 20
+    while len(inside) + len(refused) < 6 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    done.set()
+    for taker in takers:
+        taker.join()
+    assert (len(inside), len(refused)) == (1, 5)
+
+
+def test_the_heartbeat_moves(tmp_path, quick):
+    objects = object_store(tmp_path)
+    with StoreLock(objects) as held:
+        first = current_term(objects).owner.heartbeat
+        deadline = time.monotonic() + 5
+        while current_term(objects).owner.heartbeat == first and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert current_term(objects).owner.heartbeat > first
+        held.check()
+
+
+def test_a_driver_that_slept_too_long_finds_its_lock_gone_and_commits_nothing(tmp_path, quick):
+    study = synthetic_study(layers=1)
+    writer = StudyWriter.open(tmp_path, study)
+    objects = object_store(tmp_path)
+    record = publish_book(tmp_path, study, 0)
+    with writer.lock():
+        sign(objects, elsewhere(), term=2)
+        time.sleep(0.5)
+        with pytest.raises(StoreLocked, match="took over while this process was unresponsive"):
+            writer.commit(record)
+    assert writer.committed().shards == frozenset()
+    assert not current_term(objects).owner.released, "the new owner's term is left alone"
+
+
+def test_a_commit_outside_the_lock_is_refused(tmp_path):
+    study = synthetic_study(layers=1)
+    writer = StudyWriter.open(tmp_path, study)
+    record = publish_book(tmp_path, study, 0)
+    with pytest.raises(StoreError, match="take the lock first"):
+        writer.commit(record)
+    with writer.lock():
+        assert writer.commit(record)
+    with pytest.raises(StoreError, match="lock is not held"):
+        writer.commit(record)
+
+
+def test_a_term_that_lost_to_a_later_one_is_given_up(tmp_path, monkeypatch):
+    """The taker listed term 1, others took and released terms 2 and 3 meanwhile, and removed 2."""
+    objects = object_store(tmp_path)
+    sign(objects, replace(elsewhere(), released=True), term=1)
+    put_new = type(objects).put_new
+
+    def late(self, path, data):
+        sign(objects, elsewhere(), term=3)
+        return put_new(self, path, data)
+
+    monkeypatch.setattr(type(objects), "put_new", late)
+    with pytest.raises(StoreLocked, match="just taken by"), StoreLock(objects):
+        pass
+    assert current_term(objects).number == 3
+    assert [entry.path for entry in objects.walk(paths.LOCKS) if "000002" in entry.path] == []
+
+
+def test_a_damaged_lock_file_is_named(tmp_path):
+    object_store(tmp_path).put(paths.lock_path("run", 1), b"{")
+    with pytest.raises(StoreError, match=r"_lock/run-000001.json is damaged .*; remove that file"):
+        StoreLock(object_store(tmp_path)).__enter__()
