@@ -97,7 +97,7 @@ def compute_numbers(store: Store, scope: Scope) -> Numbers:
     moments = ask(store, "layer_moments", books=scope.books)
     by_book = observed_means(scope.book_means.frame, scope.layers)
     draws = _draws(store, scope, by_book)
-    means = layer_means(by_book, draws, scope.layers)
+    means = layer_means(by_book, draws, scope.layers, moments.frame)
     return Numbers(moments, means, layer_differences(means, draws, moments.frame))
 
 

@@ -88,10 +88,14 @@ def draws_over_books_then_tokens(by_book: Mapping[str, np.ndarray], seed: int = 
     return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
 
 
-def layer_means(means: np.ndarray, draws: np.ndarray | None, layers: Iterable[int]) -> pd.DataFrame:
+def layer_means(
+    means: np.ndarray, draws: np.ndarray | None, layers: Iterable[int], moments: pd.DataFrame
+) -> pd.DataFrame:
     """Mean over books by quantity, layer and class, with percentile intervals of each mean by itself.
 
-    Rows: quantity, layer, class, books, mean, low, high; classes without pairs in a layer are left out.
+    `moments` has layer, class, mi_min, mi_max, cov_min, cov_max over all pairs. Rows: quantity, layer, class, books,
+    mean, low, high, varies (whether the pairs differ at all: embeddings of one mark do not); classes without pairs in a
+    layer are left out.
     """
     present = np.isfinite(means)
     count = present.sum(axis=0)
@@ -100,7 +104,14 @@ def layer_means(means: np.ndarray, draws: np.ndarray | None, layers: Iterable[in
     index = pd.MultiIndex.from_product([QUANTITIES, list(layers), CLASSES], names=["quantity", "layer", "class"])
     columns = {"books": count, "mean": mean, "low": low, "high": high}
     frame = pd.DataFrame({name: values.reshape(-1) for name, values in columns.items()}, index=index).reset_index()
-    return frame[frame["books"] > 0].reset_index(drop=True)
+    frame = frame[frame["books"] > 0].reset_index(drop=True)
+    ranges = [
+        moments[["layer", "class"]].assign(
+            quantity=quantity, varies=moments[f"{quantity}_max"] > moments[f"{quantity}_min"]
+        )
+        for quantity in QUANTITIES
+    ]
+    return frame.merge(pd.concat(ranges), on=["quantity", "layer", "class"], how="left")
 
 
 def layer_differences(means: pd.DataFrame, draws: np.ndarray | None, moments: pd.DataFrame) -> pd.DataFrame:
@@ -109,7 +120,8 @@ def layer_differences(means: pd.DataFrame, draws: np.ndarray | None, moments: pd
     The half-width is the 95 % quantile, over resamples, of the largest deviation of any layer in its own standard
     errors (max-t, Westfall and Young 1993), times the layer's standard error. `standardised` divides the difference
     by the root mean square of the two classes' standard deviations over pairs, which `moments` has.
-    Rows: quantity, layer, difference, low, high, standardised.
+    Rows: quantity, layer, difference, low, high, standardised, varies; a layer where neither class varies has no
+    interval, since nothing is estimated there.
     """
     frames = []
     for number, quantity in enumerate(QUANTITIES):
@@ -121,6 +133,8 @@ def layer_differences(means: pd.DataFrame, draws: np.ndarray | None, moments: pd
             half = _simultaneous_half_width(draws[:, number, :, 1] - draws[:, number, :, 0])
         spread = moments.pivot_table(index="layer", columns="class", values=f"{quantity}_std")
         spread = spread.reindex(index=wide.index, columns=list(CLASSES))
+        varies = rows.groupby("layer")["varies"].any().reindex(wide.index).to_numpy()
+        half[~varies] = np.nan
         pooled = np.sqrt((spread**2).mean(axis=1, skipna=False)).to_numpy()
         frame = {
             "quantity": quantity,
@@ -129,6 +143,7 @@ def layer_differences(means: pd.DataFrame, draws: np.ndarray | None, moments: pd
             "low": difference - half,
             "high": difference + half,
             "standardised": np.divide(difference, pooled, out=np.full(len(wide), np.nan), where=pooled > 0),
+            "varies": varies,
         }
         frames.append(pd.DataFrame(frame))
     return pd.concat(frames, ignore_index=True)

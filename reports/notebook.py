@@ -108,15 +108,13 @@ def scatter_exhibit(store: Store, scope: Scope, moments: Answer) -> Exhibit:
 def grid_exhibit(store: Store, scope: Scope, moments: Answer) -> Exhibit:
     """Figure e: mutual information against covariance in every layer."""
     keep = scope.per_million(scope.grid_books, GRID_MARKS, GRID_PAIRS)
-    answer = ask(
-        store, "layer_samples", books=scope.grid_books, marks=GRID_MARKS, seed=SEED, per_million=keep
-    )
+    answer = ask(store, "layer_samples", books=scope.grid_books, marks=GRID_MARKS, seed=SEED, per_million=keep)
     return Exhibit(
         "mi-against-covariance-by-layer",
         "Mutual information against covariance in every layer",
         "One panel a layer; layer 0 is the embeddings, the last one comes after the final norm. Mutual information "
-        "is on one axis for all; covariance grows by orders of magnitude, so each panel has its own. r is over all "
-        "pairs of the layer, in the colour of its class. "
+        "is on one axis for all; covariance grows by orders of magnitude, so each panel has its own; 0.3 % of the "
+        "points at either end lie outside. r is over all pairs of the layer, in the colour of its class. "
         + _sample_note(keep, min(len(scope.grid_books), GRID_BOOKS), GRID_MARKS, len(answer.frame)),
         f"Grid of {len(scope.layers)} small scatter plots of mutual information against covariance, one a layer.",
         mi_against_covariance_by_layer(answer.frame, moments.frame),

@@ -17,7 +17,7 @@ def findings(differences: pd.DataFrame, scope: Scope) -> tuple[str, ...]:
 
     `differences` has quantity, layer, difference, low, high, standardised.
     """
-    rows = differences[(differences["quantity"] == "mi") & differences["difference"].notna()]
+    rows = differences[(differences["quantity"] == "mi") & differences["difference"].notna() & differences["varies"]]
     if rows.empty:
         return ("Only one of the two classes has pairs, so there is nothing to compare yet.",)
     largest = rows.loc[rows["difference"].abs().idxmax()]

@@ -56,9 +56,7 @@ def zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError):
-        raise ReportUsageError(
-            f"{name!r} is not a time zone; give an IANA name such as Europe/Berlin or UTC"
-        ) from None
+        raise ReportUsageError(f"{name!r} is not a time zone; give an IANA name such as Europe/Berlin or UTC") from None
 
 
 def ticks(expression: str, after: datetime, tz: ZoneInfo) -> Iterator[datetime]:

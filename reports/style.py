@@ -9,6 +9,7 @@ one rendering reads well on light and on dark pages.
 from __future__ import annotations
 
 import io
+import math
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,11 +17,14 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize, to_rgb
 from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 CLASSES = ("internal", "terminal")
 CLASS_COLOURS = {"internal": "#0072b2", "terminal": "#d55e00"}
@@ -97,6 +101,33 @@ def note(axes: Axes, text: str) -> None:
     axes.text(0.5, 0.5, text, ha="center", va="center", transform=axes.transAxes, alpha=0.7)
     axes.set_xticks([])
     axes.set_yticks([])
+
+
+def not_shown(axes: Axes, means: pd.DataFrame) -> None:
+    """Name the layers whose pairs are all equal, with their value, below the title.
+
+    `means` has layer, class, mean, varies of one quantity.
+    """
+    constant = means[~means["varies"]]
+    if len(constant):
+        layers = ", ".join(map(str, sorted({int(layer) for layer in constant["layer"]})[:4]))
+        values = " and ".join(f"{value:.3g}" for value in constant["mean"].head(2))
+        text = f"not shown: layer {layers}, all pairs equal ({values})"
+        axes.text(0.5, 0.99, text, transform=axes.transAxes, fontsize=7.5, alpha=0.7, ha="center", va="bottom")
+
+
+def symmetric_log(axis: Axis, threshold: float, low: float, high: float) -> None:
+    """An axis that is logarithmic beyond +-threshold and linear between, with at most about eight ticks."""
+    set_scale = axis.axes.set_xscale if axis is axis.axes.xaxis else axis.axes.set_yscale
+    set_scale("symlog", linthresh=threshold, linscale=0.6)
+    first, last = math.ceil(math.log10(threshold)), math.floor(math.log10(max(-low, high, 10 * threshold)))
+    sides = (low < -threshold) + (high > threshold)
+    step = max(1, math.ceil((last - first + 1) * max(sides, 1) / 7))
+    powers = [10.0**power for power in range(last, first - 1, -step)]
+    negative = [-power for power in powers if -power >= low]
+    axis.set_major_locator(FixedLocator(sorted([*negative, 0.0, *(power for power in powers if power <= high)])))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda value, position: f"{value:g}"))
 
 
 def robust_limits(values: np.ndarray, share: float = 0.005) -> tuple[float, float]:

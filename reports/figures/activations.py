@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 
-from reports.style import CLASS_COLOURS, CLASSES, INK, new_figure, note, report_style
+from reports.style import CLASS_COLOURS, CLASSES, INK, new_figure, note, report_style, symmetric_log
 
 LABELLED_DIMENSIONS = 4
 VECTOR_POINTS = 2_000
@@ -44,7 +45,7 @@ def _draw_by_dimension(axes: Axes, frame: pd.DataFrame, threshold: float | None)
     axes.set(xlabel="dimension", ylabel="mean activation")
     axes.margins(x=0.01)
     if threshold:
-        axes.set_yscale("symlog", linthresh=threshold)
+        _turn_logarithmic(axes.yaxis, threshold, frame)
     if axes.lines:
         axes.legend(loc="best", ncols=2)
 
@@ -57,8 +58,8 @@ def _draw_against(axes: Axes, frame: pd.DataFrame, threshold: float | None) -> N
         return
     axes.scatter(both["internal"], both["terminal"], s=9, color=INK, alpha=0.45, linewidths=0, rasterized=True)
     if threshold:
-        axes.set_xscale("symlog", linthresh=threshold)
-        axes.set_yscale("symlog", linthresh=threshold)
+        _turn_logarithmic(axes.xaxis, threshold, both)
+        _turn_logarithmic(axes.yaxis, threshold, both)
     low = float(both[list(CLASSES)].min().min())
     high = float(both[list(CLASSES)].max().max())
     axes.plot([low, high], [low, high], color=INK, linewidth=0.7, linestyle="--", label="equal")
@@ -70,6 +71,11 @@ def _draw_against(axes: Axes, frame: pd.DataFrame, threshold: float | None) -> N
             str(row.dimension), (row.internal, row.terminal), xytext=(4, 2), textcoords="offset points", fontsize=7.5
         )
     axes.legend(loc="best")
+
+
+def _turn_logarithmic(axis: Axis, threshold: float, frame: pd.DataFrame) -> None:
+    values = frame[list(CLASSES)]
+    symmetric_log(axis, threshold, float(values.min().min()), float(values.max().max()))
 
 
 def _linear_threshold(frame: pd.DataFrame) -> float | None:

@@ -12,15 +12,15 @@ LINE_STYLES = ("-", "--")
 
 
 def compare_depths(means: pd.DataFrame, differences: pd.DataFrame) -> Figure:
-    """`means` has study, quantity, depth, class, mean, low, high; `differences` has study, quantity, depth,
-    difference, low, high. The studies come in the order of their rows: first solid, second dashed."""
+    """`means` has study, quantity, depth, class, mean, low, high, varies; `differences` has study, quantity, depth,
+    difference, low, high, varies. The studies come in the order of their rows: first solid, second dashed."""
     with report_style():
         figure = new_figure(10, 3.8)
         left, right = figure.subplots(1, 2)
-        mi_means, mi_differences = means[means["quantity"] == "mi"], differences[differences["quantity"] == "mi"]
+        mi_means, mi_differences = means[(means["quantity"] == "mi") & means["varies"]], _varying(differences)
         for style, study in zip(LINE_STYLES, means["study"].unique(), strict=False):
             _draw_means(left, mi_means[mi_means["study"] == study], study, style)
-            rows = mi_differences[mi_differences["study"] == study].dropna(subset=["difference"]).sort_values("depth")
+            rows = mi_differences[mi_differences["study"] == study].sort_values("depth")
             right.plot(rows["depth"], rows["difference"], color=INK, linestyle=style, label=study)
             right.fill_between(rows["depth"], rows["low"], rows["high"], color=INK, alpha=0.12, linewidth=0)
         left.set(xlabel="relative depth", ylabel=f"mean {QUANTITY_LABELS['mi']}", title="Within each class")
@@ -30,6 +30,11 @@ def compare_depths(means: pd.DataFrame, differences: pd.DataFrame) -> Figure:
             axes.grid(axis="y")
             axes.legend(loc="best")
     return figure
+
+
+def _varying(differences: pd.DataFrame) -> pd.DataFrame:
+    chosen = (differences["quantity"] == "mi") & differences["difference"].notna() & differences["varies"]
+    return differences[chosen]
 
 
 def _draw_means(axes: Axes, means: pd.DataFrame, study: str, style: str) -> None:

@@ -6,13 +6,14 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from reports.style import CLASS_COLOURS, CLASSES, INK, QUANTITY_LABELS, new_figure, note, report_style
+from reports.style import CLASS_COLOURS, CLASSES, INK, QUANTITY_LABELS, new_figure, not_shown, note, report_style
 
 
 def headline(means: pd.DataFrame, differences: pd.DataFrame) -> Figure:
     """Left: means by class. Right: terminal - internal. Both with 95 % bands where there are intervals.
 
-    `means` has quantity, layer, class, mean, low, high; `differences` quantity, layer, difference, low, high.
+    `means` has quantity, layer, class, mean, low, high, varies; `differences` quantity, layer, difference, low,
+    high, varies.
     """
     with report_style():
         figure = new_figure(10, 3.8)
@@ -24,6 +25,8 @@ def headline(means: pd.DataFrame, differences: pd.DataFrame) -> Figure:
 
 def _draw_means(axes: Axes, means: pd.DataFrame) -> None:
     axes.set(xlabel="layer", ylabel=f"mean {QUANTITY_LABELS['mi']}", title="Within each class")
+    not_shown(axes, means)
+    means = means[means["varies"]]
     for mark_class in CLASSES:
         rows = means[means["class"] == mark_class].sort_values("layer")
         if len(rows):
@@ -37,7 +40,7 @@ def _draw_means(axes: Axes, means: pd.DataFrame) -> None:
 
 def _draw_difference(axes: Axes, differences: pd.DataFrame) -> None:
     axes.set(xlabel="layer", ylabel="difference (bits)", title="Terminal minus internal")
-    rows = differences.dropna(subset=["difference"]).sort_values("layer")
+    rows = differences[differences["difference"].notna() & differences["varies"]].sort_values("layer")
     if rows.empty:
         note(axes, "needs pairs of both classes")
         return

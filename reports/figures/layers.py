@@ -14,8 +14,10 @@ from reports.style import (
     add_layer_colour_bar,
     layer_colour,
     new_figure,
+    not_shown,
     note,
     report_style,
+    symmetric_log,
 )
 
 SHARE_OF_A_TAIL = 1e-3
@@ -27,9 +29,13 @@ def distributions_by_layer(densities: pd.DataFrame, means: pd.DataFrame) -> Figu
     """Covariance above, MI below: the distribution in each layer by class, then the means over the layers.
 
     `densities` has quantity, layer, class, left, right, share, density; `means` has quantity, layer, class, mean, low,
-    high (NaN where there is no interval).
+    high (NaN where there is no interval) and varies: a layer whose pairs are all equal would hide the others behind
+    one spike, and is named instead of drawn.
     """
     layers = sorted({int(layer) for layer in means["layer"]})
+    constant = means[~means["varies"]].groupby(["quantity", "layer", "class"], observed=True)["mean"].first()
+    hidden = pd.MultiIndex.from_frame(densities[["quantity", "layer", "class"]]).isin(constant.index)
+    densities = densities[~hidden]
     with report_style():
         figure = new_figure(11, 6.6)
         grid = figure.subplots(2, 3, width_ratios=(1, 1, 1.1))
@@ -57,13 +63,23 @@ def _draw_densities(axes: Axes, frame: pd.DataFrame, layers: list[int], quantity
         centres = (rows["left"] + rows["right"]) / 2
         axes.plot(centres, rows[height], color=layer_colour(int(layer), layers), linewidth=1)
     if quantity == "cov":
-        sizes = frame.loc[frame["share"] > SHARE_OF_A_TAIL, ["left", "right"]].abs().min(axis=1)
-        axes.set_xscale("symlog", linthresh=max(float(sizes.quantile(0.02)), SMALLEST_COVARIANCE))
+        _logarithmic_covariance(axes, frame)
     axes.set_ylim(bottom=0)
+
+
+def _logarithmic_covariance(axes: Axes, frame: pd.DataFrame) -> None:
+    """From the lowest to the highest covariance that a thousandth of a layer's pairs reaches."""
+    seen = frame[frame["share"] > SHARE_OF_A_TAIL]
+    low, high = float(seen["left"].min()), float(seen["right"].max())
+    sizes = seen[["left", "right"]].abs().min(axis=1)
+    symmetric_log(axes.xaxis, max(float(sizes.quantile(0.1)), SMALLEST_COVARIANCE), low, high)
+    axes.set_xlim(low, high)
 
 
 def _draw_means(axes: Axes, means: pd.DataFrame, layers: list[int], quantity: str) -> None:
     axes.set(title="Means", xlabel="layer", ylabel=f"mean {QUANTITY_LABELS[quantity]}")
+    not_shown(axes, means)
+    means = means[means["varies"]]
     for mark_class in CLASSES:
         rows = means[means["class"] == mark_class].sort_values("layer")
         if rows.empty:
@@ -81,7 +97,7 @@ def _draw_means(axes: Axes, means: pd.DataFrame, layers: list[int], quantity: st
             zorder=3,
         )
     sizes = means["mean"].abs()
-    if quantity == "cov" and sizes.max() > WIDE_RANGE * sizes.median():
-        axes.set_yscale("symlog", linthresh=float(sizes[sizes > 0].min()))
+    if quantity == "cov" and (sizes > 0).any() and sizes.max() > WIDE_RANGE * sizes.median():
+        symmetric_log(axes.yaxis, float(sizes[sizes > 0].min()), float(means["mean"].min()), float(sizes.max()))
     if axes.lines:
         axes.legend(loc="best")

@@ -26,11 +26,11 @@ from reports.style import (
 )
 
 GRID_COLUMNS = 8
+GRID_LEFT_OUT = 0.003
+"""Share of the points at either end of an axis of the grid that its limits leave out."""
 
 
-def mi_against_covariance(
-    sample: pd.DataFrame, reference: pd.DataFrame, moments: pd.DataFrame, layer: int
-) -> Figure:
+def mi_against_covariance(sample: pd.DataFrame, reference: pd.DataFrame, moments: pd.DataFrame, layer: int) -> Figure:
     """Three panels: internal, terminal (each with its r over all pairs), and both together.
 
     `sample` has class, cov, mi; `reference` has class, cov, gaussian_mi; `moments` has layer, class, r.
@@ -66,8 +66,9 @@ def mi_against_covariance_by_layer(samples: pd.DataFrame, moments: pd.DataFrame)
             _draw_small(axes, by_layer.get(layer, samples.iloc[:0]), _correlations(moments, layer), layer)
         for axes in grid.flat[len(layers) :]:
             axes.set_visible(False)
-        if len(samples):
-            grid[0, 0].set_ylim(*_padded(robust_limits(samples["mi"].to_numpy(dtype=float), 0.001)))
+        varying = samples[samples.groupby(["layer", "class"], observed=True)["mi"].transform("nunique") > 1]
+        if len(varying):
+            grid[0, 0].set_ylim(*_padded(robust_limits(varying["mi"].to_numpy(dtype=float), GRID_LEFT_OUT)))
         figure.supxlabel("covariance (each layer on its own scale)", fontsize=9.5)
         figure.supylabel(QUANTITY_LABELS["mi"], fontsize=9.5)
         figure.legend(handles=_class_handles(), loc="outside upper right", ncols=2)
@@ -102,20 +103,31 @@ def _draw_both(axes: Axes, sample: pd.DataFrame) -> None:
 
 def _draw_small(axes: Axes, points: pd.DataFrame, correlations: dict[str, float], layer: int) -> None:
     _scatter_mixed(axes, points, size=2)
+    if len(points):
+        _fit_panel(axes, points)
     axes.set_title(f"layer {layer}", fontsize=8.5, pad=2)
     axes.tick_params(labelsize=6.5, length=2, pad=1.5)
     axes.xaxis.set_major_locator(MaxNLocator(2))
     axes.yaxis.set_major_locator(MaxNLocator(3))
     for row, (mark_class, r) in enumerate(correlations.items()):
         axes.text(
-            0.97,
-            0.04 + 0.13 * (len(correlations) - 1 - row),
+            0.04,
+            0.97 - 0.13 * row,
             _r_text(r),
             color=CLASS_COLOURS[mark_class],
             fontsize=6.5,
-            ha="right",
+            va="top",
             transform=axes.transAxes,
         )
+
+
+def _fit_panel(axes: Axes, points: pd.DataFrame) -> None:
+    """Limits that show nearly all points; a layer whose pairs are all equal says so: its point may lie outside."""
+    axes.set_xlim(*_padded(robust_limits(points["cov"].to_numpy(dtype=float), GRID_LEFT_OUT)))
+    constant = points.groupby("class", observed=True)["mi"].agg(["nunique", "first"])
+    if (constant["nunique"] == 1).all():
+        values = " and ".join(f"{value:.3g}" for value in constant["first"])
+        axes.text(0.5, 0.4, f"all pairs equal:\n{values} bits", fontsize=6.5, ha="center", transform=axes.transAxes)
 
 
 def _scatter_mixed(axes: Axes, points: pd.DataFrame, size: float) -> None:
@@ -123,9 +135,7 @@ def _scatter_mixed(axes: Axes, points: pd.DataFrame, size: float) -> None:
     order = np.random.default_rng(0).permutation(len(points))
     shuffled = points.iloc[order]
     colours = shuffled["class"].astype(str).map(CLASS_COLOURS).to_numpy()
-    axes.scatter(
-        shuffled["cov"], shuffled["mi"], s=size, c=colours, alpha=POINT_ALPHA, linewidths=0, rasterized=True
-    )
+    axes.scatter(shuffled["cov"], shuffled["mi"], s=size, c=colours, alpha=POINT_ALPHA, linewidths=0, rasterized=True)
 
 
 def _limit(axes: Axes, sample: pd.DataFrame, reference: pd.DataFrame) -> None:

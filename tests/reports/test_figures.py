@@ -86,7 +86,9 @@ def test_the_distribution_below_the_matrices_integrates_to_the_share_inside_the_
 def test_scatter_titles_give_r_over_all_pairs_and_the_points_are_the_sample(store, moments):
     sample = ask(store, "pair_sample", layer=2, books=None, marks=500, seed=0, per_million=500_000).frame
     figure = mi_against_covariance(sample, gaussian_reference(sample), moments, 2)
-    exact = store.sql("SELECT class, corr(mi::DOUBLE, cov::DOUBLE) FROM pairs WHERE layer = 2 GROUP BY class").fetchall()
+    exact = store.sql(
+        "SELECT class, corr(mi::DOUBLE, cov::DOUBLE) FROM pairs WHERE layer = 2 GROUP BY class"
+    ).fetchall()
     for axes, (_, r) in zip(figure.axes, sorted(exact), strict=False):
         assert axes.get_title().endswith(f"r = {r:.2f}")
         assert axes.collections[0].get_array().sum() > 0
@@ -101,7 +103,9 @@ def test_the_grid_has_a_panel_for_every_layer_with_the_points_of_that_layer(stor
     assert [axes.get_title() for axes in shown] == ["layer 0", "layer 1", "layer 2", "layer 3"]
     for layer, axes in enumerate(shown):
         points = np.asarray(axes.collections[0].get_offsets())
-        np.testing.assert_allclose(points[np.lexsort(points.T)], _sorted(samples.query("layer == @layer")[["cov", "mi"]]))
+        np.testing.assert_allclose(
+            points[np.lexsort(points.T)], _sorted(samples[samples["layer"] == layer][["cov", "mi"]])
+        )
         assert len(axes.texts) == 2
 
 
@@ -119,7 +123,7 @@ def test_lines_over_layers_are_the_shares_and_the_means(store, moments):
     means = pd.concat(
         [
             moments.rename(columns={f"{quantity}_mean": "mean"})[["layer", "class", "mean"]].assign(
-                quantity=quantity, low=np.nan, high=np.nan
+                quantity=quantity, low=np.nan, high=np.nan, varies=True
             )
             for quantity in ("mi", "cov")
         ]
@@ -127,10 +131,11 @@ def test_lines_over_layers_are_the_shares_and_the_means(store, moments):
     figure = distributions_by_layer(frame, means)
     panels = [axes for axes in figure.axes if axes.get_label() != "<colorbar>"]
     assert len(panels) == 6
+    chosen = frame[frame["quantity"] == "mi"]
     for axes, mark_class in zip(panels[3:5], CLASS_COLOURS, strict=True):
         assert len(axes.lines) == 4
         for layer, line in enumerate(axes.lines):
-            rows = frame.query("quantity == 'mi' and layer == @layer and `class` == @mark_class")
+            rows = chosen[(chosen["layer"] == layer) & (chosen["class"] == mark_class)]
             np.testing.assert_array_equal(line.get_ydata(), rows["density"])
     for axes, quantity in ((panels[2], "cov"), (panels[5], "mi")):
         for mark_class in CLASS_COLOURS:
@@ -141,10 +146,16 @@ def test_lines_over_layers_are_the_shares_and_the_means(store, moments):
 
 def test_the_headline_draws_means_and_differences():
     means = pd.DataFrame(
-        [("mi", layer, name, layer + (name == "terminal"), layer, layer + 2) for layer in range(3) for name in CLASS_COLOURS],
+        [
+            ("mi", layer, name, layer + (name == "terminal"), layer, layer + 2)
+            for layer in range(3)
+            for name in CLASS_COLOURS
+        ],
         columns=["quantity", "layer", "class", "mean", "low", "high"],
+    ).assign(varies=True)
+    differences = pd.DataFrame(
+        {"quantity": "mi", "layer": range(3), "difference": 1.0, "low": 0.5, "high": 1.5, "varies": True}
     )
-    differences = pd.DataFrame({"quantity": "mi", "layer": range(3), "difference": 1.0, "low": 0.5, "high": 1.5})
     left, right = headline(means, differences).axes
     assert list(line_of(left, "terminal").get_ydata()) == [1, 2, 3]
     assert list(right.lines[1].get_ydata()) == [1, 1, 1]
@@ -154,7 +165,9 @@ def test_the_headline_draws_means_and_differences():
 
 @pytest.mark.parametrize("books", [3, 40])
 def test_books_are_lines_where_few_and_bands_where_many(books):
-    rows = [(layer, name, f"b{book}", book, -book) for layer in range(2) for name in CLASS_COLOURS for book in range(books)]
+    rows = [
+        (layer, name, f"b{book}", book, -book) for layer in range(2) for name in CLASS_COLOURS for book in range(books)
+    ]
     means = pd.DataFrame(rows, columns=["layer", "class", "book", "mi_mean", "cov_mean"])
     spread = spread_over_books(means)
     axes = means_by_book(means, spread).axes[0]
@@ -166,9 +179,14 @@ def test_books_are_lines_where_few_and_bands_where_many(books):
 
 def test_two_studies_are_solid_and_dashed():
     means = pd.DataFrame(
-        [(study, "mi", depth, name, 1.0, 0.9, 1.1) for study in ("a", "b") for depth in (0, 1) for name in CLASS_COLOURS],
+        [
+            (study, "mi", depth, name, 1.0, 0.9, 1.1)
+            for study in ("a", "b")
+            for depth in (0, 1)
+            for name in CLASS_COLOURS
+        ],
         columns=["study", "quantity", "depth", "class", "mean", "low", "high"],
-    )
+    ).assign(varies=True)
     differences = means[means["class"] == "internal"].rename(columns={"mean": "difference"})
     left, right = compare_depths(means, differences).axes
     assert [line.get_linestyle() for line in left.lines] == ["-", "-", "--", "--"]
@@ -204,6 +222,25 @@ def test_text_in_a_figure_is_escaped(store):
     svg = to_svg(pair_matrices(pairs, "mi", 2, "<script>alert(1)</script> $x$"), "one")
     assert "<script" not in svg
     assert "&lt;script&gt;alert(1)&lt;/script&gt; $x$" in svg
+
+
+def test_a_layer_whose_pairs_are_all_equal_is_named_and_hides_no_other(moments, store):
+    frame = densities(ask(store, "layer_histograms", books=None).frame, EDGES)
+    means = pd.concat(
+        moments.assign(quantity=quantity, mean=moments[f"{quantity}_mean"], low=np.nan, high=np.nan)
+        for quantity in ("mi", "cov")
+    )
+    means = means.assign(varies=means["layer"] > 0)
+    figure = distributions_by_layer(frame, means)
+    panels = [axes for axes in figure.axes if axes.get_label() != "<colorbar>"]
+    assert [len(axes.lines) for axes in panels[3:5]] == [3, 3]
+    assert list(line_of(panels[5], "internal").get_xdata()) == [1, 2, 3]
+    assert panels[5].texts[0].get_text().startswith("not shown: layer 0, all pairs equal")
+    samples = ask(store, "layer_samples", books=None, marks=250, seed=0, per_million=1_000_000).frame
+    samples.loc[samples["layer"] == 0, "mi"] = np.float32(99)
+    grid = mi_against_covariance_by_layer(samples, moments)
+    assert grid.axes[0].get_ylim()[1] < 10
+    assert grid.axes[0].texts[0].get_text() == "all pairs equal:\n99 and 99 bits"
 
 
 def test_a_correlation_that_is_not_defined_is_said(moments, store):

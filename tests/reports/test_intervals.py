@@ -37,7 +37,9 @@ def test_the_token_bootstrap_has_the_standard_error_of_the_closed_form():
     value = _mark_values(pairs, marks)
     # The mean over pairs of a_i + a_j is twice the mean of a: its bootstrap error is twice std(a) / sqrt(marks).
     assert draws[:, 0, 0, 0].std() == pytest.approx(2 * value.std() / np.sqrt(marks), rel=0.1)
-    assert draws[:, 0, 0, 0].mean() == pytest.approx(2 * value.mean(), abs=3 * 2 * value.std() / np.sqrt(marks * RESAMPLES) + 1e-2)
+    assert draws[:, 0, 0, 0].mean() == pytest.approx(
+        2 * value.mean(), abs=3 * 2 * value.std() / np.sqrt(marks * RESAMPLES) + 1e-2
+    )
     np.testing.assert_allclose(draws[:, 1], 2 * draws[:, 0], rtol=1e-4, atol=1e-5)
 
 
@@ -72,9 +74,7 @@ def test_pairs_that_are_not_numbers_are_left_out():
 
 def test_books_are_resampled_whole():
     rng = np.random.default_rng(0)
-    rows = [
-        (0, name, f"b{book}", *rng.normal(size=2)) for book in range(400) for name in ("internal", "terminal")
-    ]
+    rows = [(0, name, f"b{book}", *rng.normal(size=2)) for book in range(400) for name in ("internal", "terminal")]
     frame = pd.DataFrame(rows, columns=["layer", "class", "book", "mi_mean", "cov_mean"])
     observed = observed_means(frame, [0])
     draws = draws_over_books(observed)
@@ -86,7 +86,7 @@ def test_a_book_without_a_class_does_not_count_there():
     rows = [(0, "internal", "a", 1.0, 1.0), (0, "internal", "b", 3.0, 3.0), (0, "terminal", "a", 5.0, 5.0)]
     frame = pd.DataFrame(rows, columns=["layer", "class", "book", "mi_mean", "cov_mean"])
     observed = observed_means(frame, [0])
-    means = layer_means(observed, draws_over_books(observed), [0])
+    means = layer_means(observed, draws_over_books(observed), [0], moments_of([0]))
     found = means.set_index(["quantity", "class"])["mean"]
     assert found["mi", "internal"] == 2
     assert found["mi", "terminal"] == 5
@@ -96,7 +96,7 @@ def test_a_book_without_a_class_does_not_count_there():
 def test_two_stages_vary_more_than_tokens_alone():
     by_book = {name: draws_over_tokens(additive_pairs(100, seed=number), [0]) for number, name in enumerate("abc")}
     two_stage = draws_over_books_then_tokens(by_book).std(axis=0)
-    tokens_only = np.mean([draws for draws in by_book.values()], axis=0).std(axis=0)
+    tokens_only = np.mean(list(by_book.values()), axis=0).std(axis=0)
     assert (two_stage > tokens_only).all()
 
 
@@ -104,12 +104,13 @@ def test_differences_are_terminal_minus_internal_and_cover_all_layers_at_once():
     """Without a true difference, the band over ten layers leaves zero out somewhere in about one study of twenty."""
     rng = np.random.default_rng(1)
     studies, misses = 120, 0
-    index = pd.MultiIndex.from_product([range(10), ("internal", "terminal")], names=["layer", "class"])
-    moments = pd.DataFrame({"mi_std": 1.0, "cov_std": 1.0}, index=index).reset_index()
+    moments = moments_of(range(10))
     for study in range(studies):
         observed = rng.normal(size=(60, 2, 10, 2))
         draws = draws_over_books(observed, seed=study)
-        differences = layer_differences(layer_means(observed, draws, range(10)), draws, moments).query("quantity == 'mi'")
+        differences = layer_differences(layer_means(observed, draws, range(10), moments), draws, moments).query(
+            "quantity == 'mi'"
+        )
         np.testing.assert_allclose(
             differences["difference"], (observed[:, 0, :, 1] - observed[:, 0, :, 0]).mean(axis=0)
         )
@@ -120,8 +121,8 @@ def test_differences_are_terminal_minus_internal_and_cover_all_layers_at_once():
 def test_the_standardised_difference_divides_by_the_spread_of_the_pairs():
     observed = np.zeros((3, 2, 1, 2))
     observed[:, :, :, 1] = 6.0
-    moments = pd.DataFrame({"layer": 0, "class": ["internal", "terminal"], "mi_std": [3.0, 3.0], "cov_std": [0.0, 0.0]})
-    frame = layer_differences(layer_means(observed, None, [0]), None, moments).set_index("quantity")
+    moments = moments_of([0]).assign(mi_std=3.0, cov_std=0.0)
+    frame = layer_differences(layer_means(observed, None, [0], moments), None, moments).set_index("quantity")
     assert frame.loc["mi", "standardised"] == 2
     assert np.isnan(frame.loc["cov", "standardised"])
     assert np.isnan(frame.loc["mi", "low"])
@@ -131,9 +132,28 @@ def test_one_class_only_has_no_difference():
     pairs = additive_pairs(20, seed=0).query("`class` == 'internal'")
     draws = draws_over_tokens(pairs, [0])
     frame = pd.DataFrame({"layer": 0, "class": "internal", "book": "a", "mi_mean": [1.0], "cov_mean": [1.0]})
-    means = layer_means(observed_means(frame, [0]), draws, [0])
-    moments = pd.DataFrame({"layer": 0, "class": ["internal"], "mi_std": [1.0], "cov_std": [1.0]})
+    moments = moments_of([0]).query("`class` == 'internal'")
+    means = layer_means(observed_means(frame, [0]), draws, [0], moments)
     assert layer_differences(means, draws, moments)["difference"].isna().all()
+
+
+def test_a_layer_whose_pairs_are_all_equal_has_no_interval():
+    observed = np.random.default_rng(0).normal(size=(30, 2, 2, 2))
+    draws = draws_over_books(observed)
+    moments = moments_of([0, 1])
+    moments.loc[moments["layer"] == 0, ["mi_max"]] = 0.0
+    means = layer_means(observed, draws, [0, 1], moments)
+    frame = layer_differences(means, draws, moments).set_index(["quantity", "layer"])
+    assert frame["varies"].to_dict() == {("mi", 0): False, ("mi", 1): True, ("cov", 0): True, ("cov", 1): True}
+    assert np.isnan(frame.loc[("mi", 0), "low"])
+    assert np.isfinite(frame.loc[("mi", 1), "low"])
+
+
+def moments_of(layers) -> pd.DataFrame:
+    """Moments of pairs that vary, with unit standard deviations."""
+    index = pd.MultiIndex.from_product([layers, ("internal", "terminal")], names=["layer", "class"])
+    columns = {"mi_std": 1.0, "cov_std": 1.0, "mi_min": 0.0, "mi_max": 1.0, "cov_min": 0.0, "cov_max": 1.0}
+    return pd.DataFrame(columns, index=index).reset_index()
 
 
 def _mark_values(pairs: pd.DataFrame, marks: int) -> np.ndarray:

@@ -8,7 +8,7 @@ import pytest
 
 from analysis.moments import COV_EDGES, MI_EDGES
 from reports.queries import ask
-from reports.statistics import both_classes, densities, gaussian_reference, relative_depth, square, spread_over_books
+from reports.statistics import both_classes, densities, gaussian_reference, relative_depth, spread_over_books, square
 
 
 def test_the_gaussian_reference_is_the_closed_form():
