@@ -16,14 +16,16 @@ import ray
 
 from jobs.extractors import Extractors, Slot, place
 from jobs.metrics import Metrics
-from jobs.plan import ShardWork, compute_memory, plan_limits
-from jobs.prepare import RunContext
+from jobs.nodes import check_nodes
+from jobs.plan import Limits, ShardWork, compute_memory, plan_limits
+from jobs.prepare import PreparedOutline, RunContext
 from jobs.progress import Listener
 from jobs.ray_adapter import (
     BlockHeader,
     Cluster,
     Failure,
     compute_remotely,
+    describe_cluster,
     finish_remotely,
     prepare_remotely,
     start_extraction,
@@ -36,9 +38,13 @@ from jobs.tally import Tally
 from jobs.tasks import BlockReceipt
 from jobs.watchdog import Watchdog
 from store.keys import BlockKey, ShardKey
+from store.locations import is_remote
 
 TICK_SECONDS = 1.0
 """The loop looks up at least this often, for the display, the watchdog and a stop."""
+
+LOOK_SECONDS = 5.0
+"""How often the loop asks which machines there are."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,18 +87,17 @@ class _Loop:
         stages: Stages,
         cluster: Cluster,
     ) -> None:
-        placement = place(context, cluster)
-        limits = plan_limits(placement.count, cluster.cpus, cluster.object_store_bytes, context.run.memory_fraction)
+        self._placement = place(context, cluster)
+        self._context, self._results, self._cluster = context, results, cluster
         self._schedule = Schedule(
             shards,
-            limits,
+            self._limits(),
             layers=tally.layers,
             fingerprint=context.fingerprint,
             attempts=context.run.attempts,
             hold_unusable=not results.is_open,
         )
-        self._extractors = Extractors(stages, context, placement)
-        self._context, self._results, self._cluster = context, results, cluster
+        self._extractors = Extractors(stages, context, self._placement)
         self._tally, self._listener, self._stages = tally, listener, ray.put(stages)
         self._shared = ray.put(context)
         self._metrics = Metrics()
@@ -103,6 +108,7 @@ class _Loop:
         self._prepared: dict[ShardKey, Any] = {}
         self._receipts: dict[ShardKey, dict[BlockKey, BlockReceipt]] = {}
         self._leftovers: dict[ShardKey, Any] = {}
+        self._looked = time.monotonic()
 
     def run(self) -> list[GivenUp]:
         while not self._schedule.done:
@@ -115,9 +121,33 @@ class _Loop:
     def close(self) -> None:
         self._extractors.close()
 
+    # What the cluster offers
+
+    def _limits(self) -> Limits:
+        cluster, fraction = self._cluster, self._context.run.memory_fraction
+        return plan_limits(self._placement.count, cluster.cpus, cluster.object_store_bytes, fraction)
+
+    def _look_at_cluster(self) -> None:
+        """Let the caps follow a cluster that grows and shrinks: tasks that wait for CPUs are what makes it grow.
+
+        A machine that joins must see the store as those did that were there at the start.
+        """
+        if time.monotonic() - self._looked < LOOK_SECONDS:
+            return
+        self._looked = time.monotonic()
+        cluster = describe_cluster()
+        if cluster == self._cluster:
+            return
+        if cluster.nodes > self._cluster.nodes and not is_remote(self._context.location):
+            check_nodes(self._context.location)
+        self._cluster = cluster
+        self._schedule.limits = self._limits()
+        self._listener.line("cluster", nodes=cluster.nodes, cpus=cluster.cpus, gpus=cluster.gpus)
+
     # What is launched
 
     def _launch_all(self) -> None:
+        self._look_at_cluster()
         self._schedule.limits = replace(self._schedule.limits, extracting=self._extractors.capacity)
         for launch in self._schedule.launches():
             self._launch(launch)
@@ -227,10 +257,7 @@ class _Loop:
         if not self._schedule.under_way(unit.shard):
             return
         if unit.stage is Stage.PREPARE:
-            self._tally.prepared(result)
-            self._schedule.prepared(unit.shard, result.classes)
-            for book, reason in result.rejected.items():
-                self._listener.line("rejected", book=book, reason=reason)
+            self._note_prepared(unit, result)
         elif unit.stage is Stage.COMPUTE:
             del self._blocks[result.key]
             self._receipts.setdefault(unit.shard, {})[result.key] = result
@@ -238,6 +265,12 @@ class _Loop:
             self._schedule.ended(unit)
         else:
             self._commit(unit, result)
+
+    def _note_prepared(self, unit: Unit, outline: PreparedOutline) -> None:
+        if self._schedule.prepared(unit.shard, outline.classes):
+            self._tally.prepared(outline)
+            for book, reason in outline.rejected.items():
+                self._listener.line("rejected", book=book, reason=reason)
 
     def _commit(self, unit: Unit, record: Any) -> None:
         started = time.perf_counter()

@@ -1,7 +1,8 @@
 """Ray, and nothing of the work itself: how a cluster is started or joined, remote forms of the stages, and failures.
 
-All retries are the driver's (`jobs.schedule`): it counts them by unit of work, and it can make again what was lost
-with a machine. Ray itself repeats nothing, except that a task killed for memory or with its machine runs once more.
+All retries of a shard's work are the driver's (`jobs.schedule`) and none are Ray's: the driver counts them by unit of
+work, bounds them, names them in the log, and makes again what was lost with a machine. Ray's own retries would be
+silent, and without end for a task that is killed for memory.
 """
 
 from __future__ import annotations
@@ -140,14 +141,14 @@ def survey_remotely(stages: Stages, sources: Sequence[Source], run: RunConfig) -
     return stages.survey(sources, run)
 
 
-@ray.remote(num_cpus=1, max_retries=1, num_returns=2)
+@ray.remote(num_cpus=1, max_retries=0, num_returns=2)
 def prepare_remotely(stages: Stages, context: RunContext, work: ShardWork) -> tuple[PreparedOutline, PreparedShard]:
     """`stages.prepare` on a worker: the outline for the driver, and all of it for the model and the last stage."""
     prepared = stages.prepare(context, work)
     return prepared.outline, prepared
 
 
-@ray.remote(num_cpus=1, max_retries=1)
+@ray.remote(num_cpus=1, max_retries=0)
 def compute_remotely(
     stages: Stages, context: RunContext, block: Block, leftovers: Mapping[ChunkKey, FileReceipt]
 ) -> BlockReceipt:
@@ -155,7 +156,7 @@ def compute_remotely(
     return stages.compute(context, block, leftovers)
 
 
-@ray.remote(num_cpus=1, max_retries=1)
+@ray.remote(num_cpus=1, max_retries=0)
 def finish_remotely(
     stages: Stages, context: RunContext, prepared: PreparedShard, receipts: Sequence[BlockReceipt]
 ) -> CommitRecord:

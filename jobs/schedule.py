@@ -143,18 +143,22 @@ class Schedule:
             self._active[work.key] = _Progress(work)
             yield Launch(Unit(Stage.PREPARE, work.key), books=work.books)
 
-    def prepared(self, shard: ShardKey, classes: Iterable[str]) -> None:
-        """A shard is prepared; `classes` are those with marks to extract, none where no book is usable."""
+    def prepared(self, shard: ShardKey, classes: Iterable[str]) -> bool:
+        """A shard is prepared; `classes` are those with marks to extract, none where no book is usable.
+
+        False where it had been prepared before, and the first result was lost with a machine.
+        """
         progress = self._active[shard]
         progress.busy = None
-        if progress.prepared:  # prepared again since the first result was lost with a machine
-            return
+        if progress.prepared:
+            return False
         progress.prepared = True
         progress.blocks = block_keys(shard, tuple(classes), self._layers)
         progress.missing = set(progress.blocks)
         progress.usable = bool(progress.blocks)
         if progress.usable:
             self._hold_unusable = False
+        return True
 
     def extracted(self, block: BlockKey) -> Launch | None:
         """The model yielded a block: its pairs are to be computed. None where the shard has been given up."""
