@@ -81,8 +81,6 @@ def _panel(blocks: pd.DataFrame, moments: pd.DataFrame, quantity: str, side: int
         "picture": png_uri(_picture(matrix, low, high, quantity)),
         "low": low,
         "high": high,
-        "from": low,
-        "to": high,
         "curves": {
             name: [round(share, 5) for share in np.histogram(sample, edges)[0] / max(1, sample.size)]
             for name, sample in values.items()

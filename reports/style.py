@@ -24,12 +24,14 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize, to_rgb
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
 
 CLASSES = ("internal", "terminal")
 CLASS_COLOURS = {"internal": "#0072b2", "terminal": "#d55e00"}
 CLASS_TITLES = {"internal": "Internal (goes on)", "terminal": "Terminal (ends)"}
 INK = "#010203"
+NEUTRAL = "#7d8590"
+"""Grey that reads on light and on dark paper, for what is rasterised and cannot follow the page."""
 LAYER_COLOURS = mpl.colormaps["cividis"]
 MI_COLOURS = mpl.colormaps["viridis"]
 COV_COLOURS = mpl.colormaps["PuOr"]
@@ -112,6 +114,7 @@ def not_shown(axes: Axes, means: pd.DataFrame) -> None:
     if len(constant):
         layers = ", ".join(map(str, sorted({int(layer) for layer in constant["layer"]})[:4]))
         values = " and ".join(f"{value:.3g}" for value in constant["mean"].head(2))
+        axes.set_title(axes.get_title(), pad=15)
         text = f"not shown: layer {layers}, all pairs equal ({values})"
         axes.text(0.5, 0.99, text, transform=axes.transAxes, fontsize=7.5, alpha=0.7, ha="center", va="bottom")
 
@@ -120,14 +123,17 @@ def symmetric_log(axis: Axis, threshold: float, low: float, high: float) -> None
     """An axis that is logarithmic beyond +-threshold and linear between, with at most about eight ticks."""
     set_scale = axis.axes.set_xscale if axis is axis.axes.xaxis else axis.axes.set_yscale
     set_scale("symlog", linthresh=threshold, linscale=0.6)
-    first, last = math.ceil(math.log10(threshold)), math.floor(math.log10(max(-low, high, 10 * threshold)))
-    sides = (low < -threshold) + (high > threshold)
-    step = max(1, math.ceil((last - first + 1) * max(sides, 1) / 7))
-    powers = [10.0**power for power in range(last, first - 1, -step)]
-    negative = [-power for power in powers if -power >= low]
-    axis.set_major_locator(FixedLocator(sorted([*negative, 0.0, *(power for power in powers if power <= high)])))
-    axis.set_minor_locator(NullLocator())
+    last = math.floor(math.log10(max(-low, high, 10 * threshold)))
+    first = math.ceil(math.log10(threshold))
+    step = max(1, math.ceil((last - first + 1) * ((low < -threshold) + (high > threshold)) / 7))
+    sizes = [10.0**power for power in range(last, first - 1, -step)]
+    if len(sizes) < 3:
+        sizes += [3 * size for size in sizes]
+    axis.set_major_locator(FixedLocator(_both_signs(sizes, low, high)))
+    between = [digit * 10.0**power for power in range(first - 1, last + 1) for digit in range(1, 10)]
+    axis.set_minor_locator(FixedLocator(_both_signs([size for size in between if size >= threshold], low, high)))
     axis.set_major_formatter(FuncFormatter(lambda value, position: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def robust_limits(values: np.ndarray, share: float = 0.005) -> tuple[float, float]:
@@ -159,6 +165,10 @@ def to_svg(figure: Figure, key: str, dpi: int = 130) -> str:
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r'(\bid="|href="#|url\(#)', lambda match: f"{match[1]}{key}-", svg)
     return re.sub(r"font: ([\d.]+)px [^;\"]*", r"font-size: \1px", svg).strip()
+
+
+def _both_signs(sizes: list[float], low: float, high: float) -> list[float]:
+    return sorted(value for size in [0.0, *sizes] for value in {size, -size} if low <= value <= high)
 
 
 def _layer_scale(layers: list[int]) -> Normalize:

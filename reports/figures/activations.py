@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 
-from reports.style import CLASS_COLOURS, CLASSES, INK, new_figure, note, report_style, symmetric_log
+from reports.style import CLASS_COLOURS, CLASSES, INK, NEUTRAL, new_figure, note, report_style, symmetric_log
 
 LABELLED_DIMENSIONS = 4
 VECTOR_POINTS = 2_000
@@ -56,7 +56,7 @@ def _draw_against(axes: Axes, frame: pd.DataFrame, threshold: float | None) -> N
     if both.empty:
         note(axes, "needs marks of both classes")
         return
-    axes.scatter(both["internal"], both["terminal"], s=9, color=INK, alpha=0.45, linewidths=0, rasterized=True)
+    axes.scatter(both["internal"], both["terminal"], s=10, color=NEUTRAL, alpha=0.7, linewidths=0, rasterized=True)
     if threshold:
         _turn_logarithmic(axes.xaxis, threshold, both)
         _turn_logarithmic(axes.yaxis, threshold, both)

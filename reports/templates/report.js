@@ -75,7 +75,7 @@
   const data = JSON.parse(holder.textContent);
   const slider = byId("layer-slider");
   const format = (value) => (value === null ? "–" : Number(value).toPrecision(4));
-  const drawCurve = (target, curves, low, high) => {
+  const drawCurve = (target, curves) => {
     const height = Math.max(...Object.values(curves).flat(), 1e-12);
     const shapes = Object.entries(curves).filter(([, shares]) => shares.length).map(([name, shares]) => {
       const points = shares.map((share, bin) => `${(300 * (bin + 0.5)) / shares.length},${95 - (88 * share) / height}`);
@@ -85,15 +85,7 @@
       shape.setAttribute("style", `fill:none;stroke:var(--${name});stroke-width:1.6`);
       return shape;
     });
-    const labels = [[low, 2, "start"], [high, 298, "end"]].map(([value, x, anchor]) => {
-      const label = document.createElementNS("http://www.w3.org/2000/svg", "text");
-      label.setAttribute("x", x);
-      label.setAttribute("y", 108);
-      label.setAttribute("style", `font-size:10px;text-anchor:${anchor};fill:currentColor`);
-      label.textContent = format(value);
-      return label;
-    });
-    target.replaceChildren(...shapes, ...labels);
+    target.replaceChildren(...shapes);
   };
   const show = () => {
     const step = Number(slider.value);
@@ -104,7 +96,7 @@
       byId(`matrix-${quantity}`).src = panel.picture;
       byId(`low-${quantity}`).textContent = format(panel.low);
       byId(`high-${quantity}`).textContent = format(panel.high);
-      drawCurve(byId(`curve-${quantity}`), panel.curves, panel.from, panel.to);
+      drawCurve(byId(`curve-${quantity}`), panel.curves);
       for (const name of ["internal", "terminal"]) byId(`${name}-${quantity}`).textContent = panel.numbers[name];
     }
   };

@@ -1,0 +1,150 @@
+"""The page: self-contained, complete, and nothing in it that came from a book is markup."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import html
+import io
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from reports.build import build_report
+from reports.exhibits import Exhibit, Report, Section, Table
+from reports.page import cells, downloads, draw, files_beside, render_page
+from store.reader import open_store
+
+SCRIPT = "<script>alert(1)</script>"
+IMAGE = '"><img src=x onerror="alert(1)">'
+
+
+class Elements(HTMLParser):
+    """Every element of a page with its attributes, and the text outside scripts and styles."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self._open = ""
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        self._open = tag
+
+    def handle_data(self, data):
+        if self._open not in ("script", "style"):
+            self.text += data
+
+    def attributes(self, name: str) -> list[str]:
+        return [attributes[name] or "" for _, attributes in self.elements if name in attributes]
+
+
+@pytest.fixture(scope="module")
+def report(three_books):
+    with open_store(three_books) as store:
+        return build_report(store, layer=2)
+
+
+@pytest.fixture(scope="module")
+def drawn(report):
+    return draw(report)
+
+
+@pytest.fixture(scope="module")
+def page(report, drawn):
+    return render_page(report, drawn[0])
+
+
+def exhibits(report: Report) -> list[Exhibit]:
+    return [part for section in report.sections for part in section.parts if isinstance(part, Exhibit)]
+
+
+def test_the_six_figures_of_the_notebook_are_there(report):
+    (section,) = [section for section in report.sections if section.key == "six-figures"]
+    assert [part.key for part in section.parts] == [
+        "mean-activations",
+        "matrices-mi",
+        "matrices-cov",
+        "mi-against-covariance",
+        "mi-against-covariance-by-layer",
+        "distributions-by-layer",
+    ]
+
+
+def test_every_figure_has_caption_alternative_text_sql_data_and_drawing(report, page):
+    for exhibit in exhibits(report):
+        assert len(exhibit.caption) > 60
+        assert len(exhibit.alt) > 20
+        assert exhibit.sql
+        assert all(len(frame) for frame in exhibit.data.values())
+        assert f'<figure id="{exhibit.key}">' in page
+        assert html.escape(exhibit.alt) in page
+    assert page.count("<svg ") >= len(exhibits(report))
+
+
+def test_the_page_asks_for_nothing_from_outside(page):
+    elements = Elements(page)
+    for address in elements.attributes("src") + elements.attributes("href") + elements.attributes("xlink:href"):
+        assert address.startswith(("data:", "#")), address[:80]
+    assert "@import" not in page
+    assert not re.search(r"url\((?!#)", page.split("</style>")[0])
+
+
+def test_ids_are_unique(page):
+    ids = Elements(page).attributes("id")
+    assert len(ids) == len(set(ids))
+
+
+def test_the_sql_on_the_page_runs_as_it_stands(report, store):
+    for exhibit in exhibits(report):
+        for query in exhibit.sql:
+            assert len(store.sql(query.strip()).df()) > 0
+
+
+def test_the_data_on_the_page_is_what_was_drawn(report):
+    for exhibit in exhibits(report):
+        for file, (name, frame) in zip(downloads(exhibit), exhibit.data.items(), strict=True):
+            data = base64.b64decode(file.uri.split(",")[1])
+            csv = gzip.decompress(data) if file.name.endswith(".gz") else data
+            assert file.name in (f"{name}.csv", f"{name}.csv.gz")
+            read = pd.read_csv(io.BytesIO(csv))
+            assert list(read.columns) == list(frame.columns)
+            assert len(read) == len(frame)
+
+
+def test_the_same_files_lie_beside_the_page(report, drawn):
+    drawings, pictures = drawn
+    beside = files_beside(report, pictures, drawings)
+    for exhibit in exhibits(report):
+        assert beside[f"figures/{exhibit.key}.png"].startswith(b"\x89PNG")
+        assert b"currentColor" not in beside[f"figures/{exhibit.key}.svg"]
+        assert beside[f"queries/{exhibit.key}.sql"].startswith(b"-- ")
+    assert beside["data/layers.csv"].startswith(b"layer,")
+
+
+def test_titles_tokens_and_reasons_stay_text():
+    hostile = pd.DataFrame({"book": [SCRIPT], "token": [IMAGE], SCRIPT: ["x"]})
+    table = Table(IMAGE, SCRIPT, IMAGE, hostile, {"token": IMAGE}, (SCRIPT,))
+    section = Section(IMAGE, SCRIPT, IMAGE, (table,), None)
+    explorer = {"layers": [0], "start": 0, "panels": [], "book": "</script>" + SCRIPT}
+    sections = (section, Section("explorer-section", "x", "y", (), explorer))
+    report = Report(SCRIPT, IMAGE, "snapshot", (SCRIPT, IMAGE), {SCRIPT: IMAGE}, sections, {})
+    page = render_page(report, {})
+    elements = Elements(page)
+    assert [tag for tag, _ in elements.elements].count("script") == 2
+    assert not elements.attributes("onerror")
+    assert all(attributes.get("src", "data:").startswith("data:") for _, attributes in elements.elements)
+    assert SCRIPT in elements.text
+    assert IMAGE in elements.text
+
+
+def test_cells_show_numbers_with_four_digits_and_sort_by_all_of_them():
+    row = {"a": 0.123456, "b": 1234567, "c": None, "d": np.nan, "e": "text", "f": np.float32(2.5), "g": pd.NA, "h": 2e6}
+    shown = cells(row, list(row))
+    assert [text for text, _ in shown] == ["0.1235", "1,234,567", "–", "–", "text", "2.5", "–", "2,000,000"]
+    assert [key for _, key in shown] == ["0.123456", "1234567.0", "", "", "text", "2.5", "", "2000000.0"]
