@@ -72,6 +72,8 @@ def check_is_text(head: bytes) -> None:
     for signature, what in _SIGNATURES.items():
         if head.startswith(signature):
             raise UnusableTextError(f"this is {what}, not plain text", Problem.BINARY)
+    if head.lstrip(b"\xef\xbb\xbf \t\r\n")[:14].lower().startswith((b"<!doctype html", b"<html")):
+        raise UnusableTextError("this is a web page, not plain text; name the text file itself", Problem.FORMAT)
     if _byte_order_mark(head) or _looks_like_utf16(head):
         return
     controls = len(head) - len(head.translate(None, _CONTROLS))

@@ -31,6 +31,7 @@ MIRRORS = ("https://aleph.gutenberg.org", "https://gutenberg.pglaf.org")
 
 _SOCKET_SECONDS = 30.0
 _LONGEST_PAUSE = 60.0
+_SECONDS_BETWEEN_BOOKS = 0.5
 _RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
@@ -68,6 +69,8 @@ def fetch(
 
 def _download(address: str, entry: _Entry | None, body: Path, run: RunConfig, sleep: Callable[[float], None]) -> None:
     urls = [entry.url] if entry is not None else list(_candidates(address, run))
+    if address.startswith("gutenberg:"):
+        sleep(_SECONDS_BETWEEN_BOOKS)  # mirrors are run by volunteers
     refusals = []
     for url in urls:
         try:
@@ -162,7 +165,7 @@ def _transfer(request: Request, address: str, body: Path, run: RunConfig, deadli
     with urlopen(request, timeout=min(_SOCKET_SECONDS, run.download_seconds)) as answer, _new_file(body) as file:
         expected = answer.headers.get("Content-Length")
         received = 0
-        while chunk := answer.read(1 << 16):
+        while chunk := answer.read1(1 << 16):
             received += len(chunk)
             _check_limits(request.full_url, received, deadline, run)
             file.write(chunk)

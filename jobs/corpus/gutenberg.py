@@ -11,7 +11,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 _MENTION = re.compile(r"gutenberg|small print|\be-?texts?\b|full licen[cs]e|^updated editions", re.IGNORECASE)
 _START = re.compile(r"^\W*(?:this is the )?start of (?:th(?:e|is) )?project gutenberg", re.IGNORECASE)
@@ -23,6 +23,7 @@ _END = re.compile(
     r".{0,60}proje[ck]t[- ]gutenberg",
     re.IGNORECASE,
 )
+_MARKER = re.compile(f"{_START.pattern}|{_END.pattern}", re.IGNORECASE)
 _LICENCE = re.compile(
     r"start(?::| of the)? full licen[cs]e|^\W*the full project gutenberg licen[cs]e"
     r"|this file should be named .{1,40}\.(?:txt|zip)|^updated editions will replace the previous one"
@@ -39,9 +40,9 @@ _FIRST_LINE = re.compile(
 )
 _PARTS_OF_MENTIONS = ("utenberg", "UTENBERG", "text", "TEXT", "SMALL PRINT", "LICENSE", "License", "Updated editions")
 _HEADER_CHARACTERS = 20_000
-_LICENCE_DENSITY = 0.5
 _LITTLE = 1_500
 _LONGEST_SILENCE = 40
+_LONGEST_SILENCE_IN_HEADER = 100
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ def read_header(text: str) -> Header:
     first = _FIRST_LINE.search(head)
     return Header(
         int(number[1]) if number else None,
-        fields.get("title") or (first["title"].strip(" *") if first else None),
+        fields.get("title") or (first["title"].strip(" *.") if first else None),
         fields.get("author") or (first["author"].strip(" *") if first and first["author"] else None),
     )
 
@@ -86,7 +87,8 @@ def body_lines(lines: list[str]) -> list[str]:
     position = _header_end(lines, 0, mentions)
     while position < len(lines):
         end = _next_end(lines, position, mentions)
-        kept.extend(lines[position:end])
+        stray = {number for number in mentions.at if position <= number < end and _MARKER.match(lines[number])}
+        kept.extend(lines[number] for number in range(position, end) if number not in stray)
         if end == len(lines):
             break
         restart = _next_start(lines, end)
@@ -95,16 +97,15 @@ def body_lines(lines: list[str]) -> list[str]:
 
 
 class _Mentions:
-    """The lines that speak of Project Gutenberg, and how densely a stretch of lines does."""
+    """The lines that speak of Project Gutenberg, in order."""
 
     def __init__(self, lines: list[str]) -> None:
         self.at = [number for number in _candidates(lines) if _MENTION.search(lines[number])]
-        self._lines = lines
 
-    def reads_like_a_licence(self, start: int, stop: int) -> bool:
-        characters = sum(map(len, self._lines[start:stop]))
-        hits = sum(start <= number < stop for number in self.at)
-        return hits * 1000 >= _LICENCE_DENSITY * characters
+    def longest_silence(self, start: int, stop: int) -> int:
+        """Most lines in a row, from `start` up to `stop`, that do not speak of it."""
+        spoken = [start, *(number for number in self.at if start <= number < stop), stop]
+        return max(later - earlier for earlier, later in pairwise(spoken))
 
 
 def _candidates(lines: list[str]) -> list[int]:
@@ -127,7 +128,7 @@ def _header_end(lines: list[str], position: int, mentions: _Mentions) -> int:
     paragraph that speaks of Project Gutenberg where there is no marker."""
     end = position
     for number in _markers(lines, position, mentions):
-        if not mentions.reads_like_a_licence(end, number + 1):
+        if mentions.longest_silence(end, number) > _LONGEST_SILENCE_IN_HEADER:
             break
         end = _after_marker(lines, number)
     if end == position and any(_HEADER_LINE.match(line) for line in lines[position : position + 20]):
@@ -172,26 +173,28 @@ def _unmarked_header_end(lines: list[str], position: int, mentions: _Mentions) -
 
 
 def _next_end(lines: list[str], position: int, mentions: _Mentions) -> int:
-    """The first line of the licence after `position`, or the number of lines where there is none."""
+    """The first line of what follows the book after `position`, or the number of lines where nothing does.
+
+    An end line counts only if the file goes on to speak of Project Gutenberg, or hardly goes on at all.
+    """
     for number in mentions.at:
-        if number >= position and _is_end(lines, number):
+        end = _end_at(lines, number) if number >= position else None
+        if end is not None:
             following = _next_start(lines, number + 1)
             stop = len(lines) if following is None else following
-            little = sum(map(len, lines[number:stop])) < _LITTLE
-            if little or mentions.reads_like_a_licence(number, stop):
-                return number
+            soon = any(number < other <= number + _LONGEST_SILENCE for other in mentions.at)
+            if soon or sum(map(len, lines[number:stop])) < _LITTLE:
+                return end
     return len(lines)
 
 
-def _is_end(lines: list[str], number: int) -> bool:
+def _end_at(lines: list[str], number: int) -> int | None:
+    """Where the end line that speaks in line `number` begins: there, or in the line before; None if it is none."""
     line = lines[number].strip()
-    joined = f"{lines[number - 1].strip()} {line}" if number else line
-    return bool(
-        _END.match(line)
-        or _LICENCE.search(line)
-        or _SMALL_PRINT_START.search(line)
-        or (len(joined) < 120 and _END.match(joined))
-    )
+    if _END.match(line) or _LICENCE.search(line) or _SMALL_PRINT_START.search(line):
+        return number
+    before = lines[number - 1].strip() if number else ""
+    return number - 1 if before and len(before) < 40 and _END.match(f"{before} {line}") else None
 
 
 def _next_start(lines: list[str], position: int) -> int | None:

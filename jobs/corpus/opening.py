@@ -15,6 +15,7 @@ from fsspec.implementations.arrow import ArrowFSWrapper
 from jobs.config import RunConfig
 from jobs.corpus.download import fetch
 from jobs.corpus.references import Problem, UnreadableSourceError
+from jobs.errors import BookError
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
@@ -39,6 +40,11 @@ def open_source(uri: str, run: RunConfig, *, revalidate: bool = False) -> Iterat
         raise UnreadableSourceError(f"{uri} may not be read; check its permissions or the credentials") from None
     except OSError as error:
         raise UnreadableSourceError(f"{uri} cannot be read: {error.strerror or error}") from error
+    except Exception as error:
+        # Remote file systems raise the errors of their own HTTP libraries; none of them may end the run.
+        if is_local(uri) or isinstance(error, BookError):
+            raise
+        raise UnreadableSourceError(f"{uri} cannot be read: {error}") from error
 
 
 def _open(uri: str, run: RunConfig, revalidate: bool) -> BinaryIO:

@@ -161,8 +161,11 @@ def _read_zip(data: BinaryIO, refs: Sequence[BookRef], run: RunConfig) -> Iterat
 def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, run: RunConfig) -> Content:
     if info.flag_bits & 1:
         return UnusableTextError(f"{info.filename} in the archive is encrypted", Problem.FORMAT)
-    with archive.open(info) as member:
-        return _bounded(cast(BinaryIO, member), run)
+    try:
+        with archive.open(info) as member:
+            return _bounded(cast(BinaryIO, member), run)
+    except NotImplementedError as error:
+        return UnusableTextError(f"{info.filename} in the archive cannot be unpacked: {error}", Problem.FORMAT)
 
 
 def _list_json_lines(data: BinaryIO, run: RunConfig) -> Iterator[Record]:

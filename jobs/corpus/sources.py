@@ -111,29 +111,34 @@ def _matching(pattern: str) -> Iterator[Source | BookRef]:
         raise UnusableTextError(f"no file matches {pattern}", Problem.MISSING)
 
 
-def _in_folder(folder: str) -> Iterator[Source]:
+def _in_folder(folder: str) -> Iterator[Source | BookRef]:
     found = False
-    for path in _walk(folder, set()):
+    for entry in _walk(folder, set()):
         found = True
-        yield Source(path)
+        yield entry
     if not found:
         raise UnusableTextError(f"the folder {folder} holds no book (.txt, .zip, .jsonl or .parquet)", Problem.MISSING)
 
 
-def _walk(folder: str, visited: set[tuple[int, int]]) -> Iterator[str]:
+def _walk(folder: str, visited: set[tuple[int, int]]) -> Iterator[Source | BookRef]:
     """Files of a folder and its subfolders by name. Links are followed; a folder is entered once, so a link that
     leads back up ends there."""
-    status = os.stat(folder)
+    try:
+        status = os.stat(folder)
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except OSError as error:
+        yield refused(folder, UnreadableSourceError(f"the folder {folder} cannot be listed: {error.strerror}"))
+        return
     if (status.st_dev, status.st_ino) in visited:
         return
     visited.add((status.st_dev, status.st_ino))
-    for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
+    for entry in entries:
         if entry.name.startswith("."):
             continue
-        if entry.is_dir():
+        if os.path.isdir(entry.path):
             yield from _walk(entry.path, visited)
-        elif format_of_name(entry.name) and entry.is_file():
-            yield entry.path
+        elif format_of_name(entry.name):
+            yield Source(entry.path)
 
 
 def _expand_remote(argument: str) -> Iterator[Source]:

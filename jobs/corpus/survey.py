@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from itertools import groupby
 
 from jobs.config import RunConfig
@@ -16,6 +18,7 @@ from jobs.corpus.references import BookRef, Problem, Source, UnreadableSourceErr
 from jobs.errors import BookError
 
 _HEAD = 65_536
+_GUTENBERG = re.compile(r"gutenberg:\d+")
 
 
 def survey(source: Source, run: RunConfig) -> Iterator[BookRef]:
@@ -23,7 +26,7 @@ def survey(source: Source, run: RunConfig) -> Iterator[BookRef]:
 
     One text is held at a time, whatever the size of the file.
     """
-    stem = stem_of(file_name(source.uri))
+    stem = _stem(source.uri)
     listed = 0
     try:
         with open_source(source.uri, run, revalidate=True) as stream:
@@ -39,7 +42,7 @@ def survey(source: Source, run: RunConfig) -> Iterator[BookRef]:
 
 def refused(uri: str, error: UnreadableSourceError | UnusableTextError) -> BookRef:
     """The reference that stands for a source from which nothing could be taken."""
-    return BookRef(stem_of(file_name(uri)), uri, problem=str(error), problem_kind=error.kind)
+    return BookRef(_stem(uri), uri, problem=_located(uri, error), problem_kind=error.kind)
 
 
 def read_book(ref: BookRef, run: RunConfig) -> bytes | str:
@@ -87,25 +90,33 @@ def _reference(uri: str, stem: str, record: Record) -> BookRef:
         stem = stem_of(record.name)
     elif record.number is not None:
         stem = f"{stem}-{record.number:06d}"
+    located = BookRef(stem, uri, record.number, record.offset)
     if isinstance(record.content, UnusableTextError):
-        return BookRef(
-            stem, uri, record.number, record.offset, problem=str(record.content), problem_kind=record.content.kind
-        )
-    head, problem = _head(record.content)
+        problem = _located(located.source, record.content)
+        return replace(located, problem=problem, problem_kind=record.content.kind)
+    head, refusal = _head(record.content)
     header = read_header(head)
-    return BookRef(
+    return replace(
+        located,
         stem=f"pg{header.ebook_id}" if header.ebook_id is not None else stem,
-        uri=uri,
-        record=record.number,
-        offset=record.offset,
-        bytes=len(record.content),
+        bytes=len(record.content if isinstance(record.content, bytes) else record.content.encode()),
         sha256=_checksum(record.content),
         ebook_id=header.ebook_id,
         title=record.title or header.title,
         author=header.author,
-        problem=None if problem is None else str(problem),
-        problem_kind=None if problem is None else problem.kind,
+        problem=None if refusal is None else _located(located.source, refusal),
+        problem_kind=None if refusal is None else refusal.kind,
     )
+
+
+def _stem(uri: str) -> str:
+    return f"pg{uri.removeprefix('gutenberg:')}" if _GUTENBERG.fullmatch(uri) else stem_of(file_name(uri))
+
+
+def _located(source: str, error: BookError) -> str:
+    """What is wrong, and where: one line that stands by itself."""
+    message = " ".join(str(error).split())
+    return message if source in message else f"{source}: {message}"
 
 
 def _head(content: bytes | str) -> tuple[str, UnusableTextError | None]:

@@ -256,6 +256,21 @@ FORMS: dict[str, str] = {
         + "\n\n\nFin de Project Gutenberg's The Harbour Clock, par Jane Tregear\n\n"
         + PARAGRAPHS_OF_LICENCE
     ),
+    "end line over two lines": (
+        "The Project Gutenberg EBook of The Harbour Clock, by Jane Tregear\n\n"
+        + _TERMS
+        + "*** START OF THE PROJECT GUTENBERG EBOOK, THE HARBOUR CLOCK ***\n\n\n\n"
+        "This eBook was produced by Anna Volunteer, who also did the scanning.\n\n\n\n"
+        + BODY
+        + "\n\n\n\nHere ends the\nProject Gutenberg Etext of The Harbour Clock\n\n\n"
+        + PARAGRAPHS_OF_LICENCE
+    ),
+    "1989, a header without any marker": (
+        "This is the Project Gutenberg Etext of The Harbour Clock.\n\n"
+        "Project Gutenberg gives away its etexts; please pass this one on.\n\n\n\n"
+        + BODY
+        + "\n\nThis is the end of the Project Gutenberg Etext of The Harbour Clock.\n"
+    ),
     "no asterisks": (
         "The Project Gutenberg EBook of The Harbour Clock, by Jane Tregear\n\n"
         + _TERMS
