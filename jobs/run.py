@@ -55,7 +55,7 @@ def execute(books: Sequence[str], config: StudyConfig, run: RunConfig, store: st
     identity = identify_model(config.model, config.revision)
     _check_context(identity, config)
     study = Study(config.to_dict(), identity.to_dict())
-    context = RunContext(object_store(store).location, config, run, study.fingerprint, _new_run_id())
+    context = RunContext(object_store(store).location, config, run, study.fingerprint, new_run_id())
     sources = list(expand_sources(map(bundled, books), run))
     console = Console(stderr=True)
     with Results(context.location, study) as results, _stoppable():
@@ -234,7 +234,7 @@ def bundled(argument: str) -> str:
     return str(story)
 
 
-def _new_run_id() -> str:
+def new_run_id() -> str:
     return f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{uuid.uuid4().hex[:6]}"
 
 
