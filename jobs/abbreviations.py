@@ -20,10 +20,10 @@ _DOTTED = re.compile(r"(?:[^\W\d_]\.)+[^\W\d_]")
 _OPENING = "\"'([{<_*“‘«„\N{EM DASH}-"
 
 
-def is_abbreviation(word: str, next_token: str) -> bool:
+def is_abbreviation(word: str, following: str) -> bool:
     """Whether a full stop after `word` belongs to the word.
 
-    `word` reaches back to the last white space; `next_token` is what follows the full stop. A capital letter alone
+    `word` reaches back to the last white space; `following` starts right behind the full stop. A capital letter alone
     is an initial, except `I`, which ends many sentences; `no.` and its like count before a number only.
 
     >>> is_abbreviation("(Mr", " Bennet"), is_abbreviation("U.S", " troops"), is_abbreviation("was", " The")
@@ -34,6 +34,6 @@ def is_abbreviation(word: str, next_token: str) -> bool:
     lowered = word.lower()
     if lowered in _WORDS or _DOTTED.fullmatch(word):
         return True
-    if lowered in _BEFORE_A_NUMBER and next_token.strip()[:1].isdigit():
+    if lowered in _BEFORE_A_NUMBER and following.strip()[:1].isdigit():
         return True
     return bool(_INITIAL.fullmatch(word)) and word.isupper() and word != "I"

@@ -128,12 +128,33 @@ def _ellipsis(tokenization: Tokenization, positions: Positions, config: StudyCon
 
 
 def _abbreviation(tokenization: Tokenization, positions: Positions, config: StudyConfig) -> Mask:
-    full_stops = _is(tokenization, positions, ".")
     against = np.zeros(positions.size, dtype=bool)
-    for index in np.flatnonzero(full_stops).tolist():
-        position = int(positions[index])
-        against[index] = is_abbreviation(_word_before(tokenization, position), _token_text(tokenization, position + 1))
+    full_stops = np.flatnonzero(_is(tokenization, positions, "."))
+    at = positions[full_stops].tolist()
+    words = _words_before(tokenization, at)
+    following = (_token_text(tokenization, position + 1) + _token_text(tokenization, position + 2) for position in at)
+    against[full_stops] = [is_abbreviation(*texts) for texts in zip(words, following, strict=True)]
     return against
+
+
+def _words_before(tokenization: Tokenization, at: list[int]) -> list[str]:
+    """The characters before each position, back to the last white space: `Mr` or `(U.S` however they were cut up.
+
+    A token that starts with a space is the word; several tokens are decoded together, in the tokenizer's own way.
+    """
+    ids = tokenization.ids
+    words = [_token_text(tokenization, position - 1) for position in at]
+    pieces = [index for index, word in enumerate(words) if word.split() != [word[1:]]]
+    spans = (ids[max(0, at[index] - _LONGEST_WORD_TOKENS) : at[index]] for index in pieces)
+    for index, text in zip(pieces, tokenization.vocabulary.decode(spans), strict=True):
+        words[index] = text.split()[-1] if text and not text[-1].isspace() else ""
+    return [word.strip() for word in words]
+
+
+def _token_text(tokenization: Tokenization, position: int) -> str:
+    if not 0 <= position < tokenization.ids.size:
+        return ""
+    return tokenization.vocabulary.text(int(tokenization.ids[position]))
 
 
 def _skipped(tokenization: Tokenization, positions: Positions, config: StudyConfig) -> Mask:
@@ -159,22 +180,6 @@ def _at(table: Mask, ids: NDArray[np.int32], positions: Positions) -> Mask:
 
 def _is(tokenization: Tokenization, positions: Positions, mark: str) -> Mask:
     return np.isin(tokenization.ids[positions], tokenization.vocabulary.ids_of(mark))
-
-
-def _word_before(tokenization: Tokenization, position: int) -> str:
-    """The characters before a token, back to the last white space: `Mr` or `(U.S` however they were cut up."""
-    word = ""
-    for index in range(position - 1, max(-1, position - 1 - _LONGEST_WORD_TOKENS), -1):
-        word = _token_text(tokenization, index) + word
-        if word.split() != [word]:
-            break
-    return word.split()[-1] if word and not word[-1].isspace() else ""
-
-
-def _token_text(tokenization: Tokenization, position: int) -> str:
-    if not 0 <= position < tokenization.ids.size:
-        return ""
-    return tokenization.vocabulary.text(int(tokenization.ids[position]))
 
 
 def _sample(eligible: Positions, ids: NDArray[np.int32], config: StudyConfig, name: str) -> Positions:
