@@ -92,7 +92,12 @@ def publish(out: Path, contents: Mapping[str, bytes], now: datetime, keep: int) 
 
 def published(out: Path) -> list[Path]:
     """The folders of the finished reports, newest first."""
-    return sorted((path for path in out.iterdir() if path.is_dir() and _NAME.fullmatch(path.name)), reverse=True)
+    return sorted((path for path in out.iterdir() if path.is_dir() and _NAME.fullmatch(path.name)), key=_age)[::-1]
+
+
+def _age(folder: Path) -> tuple[str, int]:
+    stamp, _, number = folder.name.partition("-")
+    return stamp, int(number or 1)
 
 
 def _free_name(out: Path, now: datetime) -> str:

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from reports.build import build_report
+from reports.exhibits import Report
+from reports.page import draw
 from reports.scope import Scope, choose_scope
 from store.reader import Store, open_store
 from tests.builders import build_store
@@ -34,3 +37,16 @@ def scope(store: Store) -> Scope:
     chosen = choose_scope(store, layer=LAYER)
     assert chosen is not None
     return chosen
+
+
+@pytest.fixture(scope="session")
+def report(three_books: Path) -> Report:
+    """The report of the three books, built once."""
+    with open_store(three_books) as opened:
+        return build_report(opened, layer=LAYER)
+
+
+@pytest.fixture(scope="session")
+def drawn(report: Report) -> tuple[dict[str, str], dict[str, bytes]]:
+    """Its figures as SVG and as PNG."""
+    return draw(report)

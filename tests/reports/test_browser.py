@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from reports.build import build_report
-from reports.page import draw, render_page
-from store.reader import open_store
+from reports.page import render_page
 from tests.reports import chromium
 
 pytestmark = pytest.mark.skipif(
@@ -29,11 +28,9 @@ READ_EXPLORER = """(() => JSON.stringify({
 
 
 @pytest.fixture(scope="module")
-def page_file(three_books, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    with open_store(three_books) as store:
-        report = build_report(store, layer=2, title=HOSTILE)
+def page_file(report, drawn, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("page") / "index.html"
-    path.write_text(render_page(report, draw(report)[0]), encoding="utf-8")
+    path.write_text(render_page(replace(report, title=HOSTILE), drawn[0]), encoding="utf-8")
     return path
 
 
@@ -111,7 +108,8 @@ def test_a_figure_is_saved_as_vector_and_as_bitmap(page_file, kind, start):
 def test_ink_and_paper_contrast_in_light_and_in_dark(page_file, dark):
     measure = """(() => {
       const light = (colour) => { const [r, g, b] = colour.match(/[0-9.]+/g).slice(0, 3).map((v) => v / 255)
-        .map((v) => (v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)); return 0.2126*r + 0.7152*g + 0.0722*b; };
+        .map((v) => (v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4));
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b; };
       const paper = light(getComputedStyle(document.body).backgroundColor);
       const inks = [...document.querySelectorAll("#headline svg text, figcaption, td")]
         .map((e) => light(e.tagName === "text" ? getComputedStyle(e).fill : getComputedStyle(e).color));

@@ -13,10 +13,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reports.build import build_report
 from reports.exhibits import Exhibit, Report, Section, Table
-from reports.page import cells, downloads, draw, files_beside, render_page
-from store.reader import open_store
+from reports.page import cells, downloads, files_beside, render_page
 
 SCRIPT = "<script>alert(1)</script>"
 IMAGE = '"><img src=x onerror="alert(1)">'
@@ -42,17 +40,6 @@ class Elements(HTMLParser):
 
     def attributes(self, name: str) -> list[str]:
         return [attributes[name] or "" for _, attributes in self.elements if name in attributes]
-
-
-@pytest.fixture(scope="module")
-def report(three_books):
-    with open_store(three_books) as store:
-        return build_report(store, layer=2)
-
-
-@pytest.fixture(scope="module")
-def drawn(report):
-    return draw(report)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,182 @@
+"""The one-shot report on real stores: idempotent, pinned to a snapshot, and calm about every odd store."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+import interpunct
+from reports.build import build_report
+from reports.errors import ReportUsageError
+from reports.produce import Produced, Request, produce_report
+from store.commits import CommitRecord
+from store.compaction import compact
+from store.reader import open_store
+from store.study import Study
+from store.writer import StudyWriter, publish_chunk
+from tests.builders import book_chunks, build_store, publish_book, record_of, synthetic_study
+
+NOW = datetime(2026, 3, 1, 6, tzinfo=UTC)
+
+
+def commit(location: Path, study: Study, record: CommitRecord) -> None:
+    writer = StudyWriter.open(location, study)
+    with writer.lock():
+        writer.commit(record)
+
+
+def report_once(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
+    """Exit code, standard output and error of `interpunct report`."""
+    code = interpunct.main(["report", *map(str, arguments)])
+    said = capsys.readouterr()
+    return code, said.out, said.err
+
+
+def test_the_same_snapshot_makes_no_second_report_and_a_new_book_does(tmp_path, capsys):
+    location, out = tmp_path / "store", tmp_path / "out"
+    study = build_store(location, books=1, layers=2, tokens=6, width=8)
+    code, said, _ = report_once(capsys, "--store", location, "--out", out)
+    assert code == 0
+    assert said.splitlines()[-1] == f"report: {out / 'latest' / 'index.html'}"
+    first = (out / "latest").resolve()
+
+    code, said, _ = report_once(capsys, "--store", location, "--out", out)
+    assert code == 4
+    assert "nothing changed" in said
+    assert (out / "latest").resolve() == first
+
+    assert report_once(capsys, "--store", location, "--out", out, "--layer", 0)[0] == 0
+    commit(location, study, publish_book(location, study, 1))
+    code, _, _ = report_once(capsys, "--store", location, "--out", out, "--layer", 0)
+    assert code == 0
+    facts = json.loads((out / "latest" / "report.json").read_text())
+    assert facts["books"] == ["book0", "book1"]
+    assert "1 book added (book1); no book no longer there" in (out / "latest" / "index.html").read_text()
+
+
+def test_compaction_is_no_change_and_a_report_after_it_shows_the_same(tmp_path):
+    location = tmp_path / "store"
+    build_store(location, books=3, layers=2, tokens=6, width=8)
+    before = produce_report(Request(str(location), str(tmp_path / "out")), NOW)
+    compact(str(location))
+    assert not produce_report(Request(str(location), str(tmp_path / "out")), NOW).changed
+    after = produce_report(Request(str(location), str(tmp_path / "out"), force=True), NOW + timedelta(days=1))
+    assert after.findings == before.findings
+
+
+def test_a_report_shows_what_was_committed_when_it_began(tmp_path):
+    """Files of a run that goes on, a commit and a compaction during the report leave it as it was."""
+    location = tmp_path / "store"
+    study = build_store(location, books=2, layers=2, tokens=6, width=8)
+    for key, table in book_chunks(study, 2)[:3]:
+        publish_chunk(location, key, table)
+    with open_store(location) as store:
+        commit(location, study, publish_book(location, study, 3))
+        compact(str(location))
+        report = build_report(store)
+    assert report.facts["books"] == ["book0", "book1"]
+    with open_store(location) as store:
+        assert build_report(store).facts["books"] == ["book0", "book1", "book3"]
+
+
+def test_a_store_without_pairs_gives_a_page_that_says_so(tmp_path):
+    StudyWriter.open(tmp_path / "store", synthetic_study())
+    produced = produce_report(Request(str(tmp_path / "store"), str(tmp_path / "out")), NOW)
+    assert "no pairs yet" in produced.findings[0]
+    assert "no pairs yet" in produced.page.read_text()
+
+
+def test_one_class_only(tmp_path):
+    study = synthetic_study(layers=2, tokens=6, width=8)
+    files = [
+        publish_chunk(tmp_path / "store", key, _internal_only(table))
+        for key, table in book_chunks(study, 0)
+        if key.mark_class != "terminal"
+    ]
+    commit(tmp_path / "store", study, record_of(study, 0, files))
+    produced = produce_report(Request(str(tmp_path / "store"), str(tmp_path / "out"), pdf=True), NOW)
+    assert produced.findings == ("Only one of the two classes has pairs, so there is nothing to compare yet.",)
+    assert "no terminal pairs" in produced.page.read_text()
+
+
+@pytest.mark.parametrize(("layers", "tokens", "width"), [(1, 6, 8), (3, 2, 4), (2, 40, 5)])
+def test_a_single_layer_a_single_pair_and_odd_widths(tmp_path, layers, tokens, width):
+    build_store(tmp_path / "store", books=1, layers=layers, tokens=tokens, width=width)
+    produced = produce_report(Request(str(tmp_path / "store"), str(tmp_path / "out"), pdf=True), NOW)
+    assert produced.changed
+    assert (produced.page.parent / "report.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_many_books_get_intervals_over_books_and_bands(tmp_path):
+    build_store(tmp_path / "store", books=12, layers=2, tokens=4, width=6)
+    with open_store(tmp_path / "store") as store:
+        report = build_report(store)
+    text = json.dumps([part.caption for section in report.sections for part in section.parts])
+    assert "bootstrap over the 12 books" in text
+    assert "median book" in text
+
+
+def test_only_some_books(three_books, tmp_path):
+    produced = produce_report(Request(str(three_books), str(tmp_path), books=("book1",)), NOW)
+    assert json.loads((produced.page.parent / "report.json").read_text())["books"] == ["book1"]
+
+
+def test_two_stores_side_by_side(three_books, tmp_path):
+    build_store(tmp_path / "other", books=2, layers=6, tokens=5, width=10, seed=7)
+    produced = produce_report(Request(str(three_books), str(tmp_path / "out"), compare=str(tmp_path / "other")), NOW)
+    page = produced.page.read_text()
+    assert "Two stores side by side" in page
+    assert "seed: 1 and 7" in page
+    depths = {line.split(",")[-1] for line in (produced.page.parent / "data" / "comparison-means.csv").open()}
+    assert {"0", "0.2", "0.3333333", "1"} <= {depth.strip() for depth in depths}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--layer", "9"], "layer 9 is not in the store; it has layers 0 to 3"),
+        (["--layer", "-1"], "layer -1 is not in the store"),
+        (["--books", "nosuch"], "book 'nosuch' is not in the store; its books are: book0, book1, book2"),
+        (["--compare", "/nowhere/at/all"], "holds no store"),
+    ],
+)
+def test_wrong_use_is_one_line_and_publishes_nothing(three_books, tmp_path, capsys, options, message):
+    code, _, said = report_once(capsys, "--store", three_books, "--out", tmp_path / "out", *options)
+    assert code == 2
+    assert message in said
+    assert len(said.strip().splitlines()) == 1
+    assert not (tmp_path / "out" / "latest").exists()
+
+
+def test_no_store_and_no_place_to_write_to(three_books, tmp_path, capsys):
+    assert report_once(capsys, "--store", tmp_path / "none", "--out", tmp_path / "out")[0] == 2
+    assert not (tmp_path / "out").exists()
+    (tmp_path / "file").write_text("")
+    code, _, said = report_once(capsys, "--store", three_books, "--out", tmp_path / "file")
+    assert code == 2
+    assert "cannot be written" in said
+
+
+def test_old_reports_go(three_books, tmp_path):
+    for day in range(3):
+        request = Request(str(three_books), str(tmp_path), layer=day, keep=2)
+        assert isinstance(produce_report(request, NOW + timedelta(days=day)), Produced)
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name.startswith("2026")) == [
+        "20260302T060000Z",
+        "20260303T060000Z",
+    ]
+
+
+def test_a_book_that_gave_nothing_is_refused_by_name(tmp_path, three_books):
+    with open_store(three_books) as store, pytest.raises(ReportUsageError, match="book 'x' is not"):
+        build_report(store, books=("x",))
+
+
+def _internal_only(table):
+    if "class" not in table.column_names:
+        return table
+    keep = [name == "internal" for name in table.column("class").to_pylist()]
+    return table.filter(keep)
