@@ -31,6 +31,8 @@ RUN = "run"
 MAINTENANCE = "maintenance"
 
 _log = logging.getLogger(__name__)
+_held_here: set[str] = set()
+"""The nonces of the locks that this process holds: a term that names this process and is not here was left behind."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +56,15 @@ class Owner:
 
     @property
     def is_dead(self) -> bool:
-        """Whether the owner certainly ended: it ran on this machine, and no such process is alive."""
-        return self.machine == _machine() and _start_of(self.pid) != self.started
+        """Whether the owner certainly ended: it ran on this machine, and no such process is alive.
+
+        An owner in this very process ended when its `with` block did, even if it could not say so in the store.
+        """
+        if self.machine != _machine():
+            return False
+        if _start_of(self.pid) != self.started:
+            return True
+        return self.pid == os.getpid() and self.nonce not in _held_here
 
     def __str__(self) -> str:
         return f"process {self.pid} on {self.host}"
@@ -87,6 +96,7 @@ class StoreLock:
         if current is not None and not current.owner.released:
             self._wait_until_gone(current)
         self._take(1 if current is None else current.number + 1)
+        _held_here.add(self._owner.nonce)
         self._thread = threading.Thread(target=self._beat_until_left, name="store-lock", daemon=True)
         self._thread.start()
         return self
@@ -95,6 +105,7 @@ class StoreLock:
         self._leaving.set()
         if self._thread is not None:
             self._thread.join()
+        _held_here.discard(self._owner.nonce)
         if self._superseded_by is None:
             try:
                 self._sign(replace(self._owner, heartbeat=time.time(), released=True))

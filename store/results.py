@@ -102,9 +102,9 @@ def _write_json(relation: duckdb.DuckDBPyRelation, file: IO[bytes]) -> None:
 
 
 def _write_parquet(relation: duckdb.DuckDBPyRelation, file: IO[bytes]) -> None:
-    reader = relation.to_arrow_reader(_BATCH_ROWS)
-    with pq.ParquetWriter(file, reader.schema, compression="zstd") as writer:
-        for batch in reader:
+    schema = relation.limit(0).to_arrow_table().schema
+    with pq.ParquetWriter(file, schema, compression="zstd") as writer:
+        for batch in _batches(relation):
             writer.write_batch(batch)
 
 
@@ -112,7 +112,10 @@ _WRITERS = {"table": _write_table, "csv": _write_csv, "json": _write_json, "parq
 
 
 def _batches(relation: duckdb.DuckDBPyRelation) -> Iterator[pa.RecordBatch]:
-    yield from relation.to_arrow_reader(_BATCH_ROWS)
+    try:
+        yield from relation.to_arrow_reader(_BATCH_ROWS)
+    except OSError as error:  # so Arrow's stream passes on what DuckDB says in the middle of a result
+        raise QueryError(str(error)) from error
 
 
 def _without_dictionaries(batch: pa.RecordBatch) -> pa.RecordBatch:

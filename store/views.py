@@ -149,7 +149,8 @@ def _s3_file_system() -> pafs.S3FileSystem:
     from store.s3 import client, endpoint  # boto3 is slow to import; local stores do without
 
     server = endpoint()
-    return pafs.S3FileSystem(endpoint_override=server, region=client(os.getpid(), server).meta.region_name)
+    region = client(os.getpid(), server).meta.region_name
+    return pafs.S3FileSystem(endpoint_override=server, region=None if region == "aws-global" else region)
 
 
 def _rows_left(

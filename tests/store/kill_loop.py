@@ -1,0 +1,75 @@
+"""Runs that are killed: forks a writer again and again, kills it after a random time, and relaunches it to the end.
+
+A process of its own, so that forking is cheap and safe: everything is imported and no thread runs. Prints how many
+runs were killed before they had finished.
+
+    python -m tests.store.kill_loop LOCATION ROUNDS SEED
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import sys
+import time
+import traceback
+
+from store import s3
+from tests.store.test_faults import CHUNKS, check_whole, run
+from tests.store.test_verify import digest
+
+
+def main(location: str, rounds: int, seed: int) -> int:
+    generator = random.Random(seed)
+    assert CHUNKS, "the tables are computed before the first fork"
+    in_child(lambda: run(f"{location}/warm-up"))
+    started = time.monotonic()
+    in_child(lambda: run(f"{location}/reference"))
+    duration = time.monotonic() - started
+    killed = 0
+    for number in range(rounds):
+        place = f"{location}/store-{number}"
+        killed += kill_after(generator.uniform(0, duration), place)
+        in_child(lambda place=place: finish(location, place))
+    return killed
+
+
+def kill_after(seconds: float, place: str) -> bool:
+    """Start a run, kill it, and say whether it was cut short."""
+    child = os.fork()
+    if child == 0:
+        run(place)
+        os._exit(0)
+    time.sleep(seconds)
+    os.kill(child, signal.SIGKILL)
+    _, status = os.waitpid(child, 0)
+    return os.WIFSIGNALED(status)
+
+
+def finish(location: str, place: str) -> None:
+    """Everything visible is whole; relaunching completes it; the result is that of a run that was left alone."""
+    check_whole(place)
+    run(place)
+    check_whole(place)
+    assert digest(place) == digest(f"{location}/reference"), place
+
+
+def in_child(work) -> None:
+    """Work that starts threads or connections happens in a child, so that the next fork finds none."""
+    child = os.fork()
+    if child == 0:
+        try:
+            work()
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    if status:
+        raise SystemExit(f"a relaunch failed with status {status}")
+
+
+if __name__ == "__main__":
+    assert s3.client.cache_info().currsize == 0
+    print(main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3])))

@@ -1,0 +1,182 @@
+from __future__ import annotations
+
+import io
+import json
+import sys
+import time
+
+import pytest
+from prompt_toolkit import PromptSession
+from prompt_toolkit.input import create_pipe_input
+from prompt_toolkit.output import DummyOutput
+from rich.console import Console
+
+import interpunct
+from store.commits import load_records
+from store.locations import object_store
+from store.prompt import run_prompt
+from store.reader import open_store
+from store.status import read_status, show
+from store.writer import StudyWriter
+from tests.builders import build_store, publish_book, synthetic_study
+from tests.store.test_reader import failed_attempt
+
+
+@pytest.fixture
+def place(tmp_path):
+    build_store(tmp_path / "store", books=2, layers=2, tokens=5)
+    return tmp_path / "store"
+
+
+def run(*arguments) -> int:
+    return interpunct.main([str(argument) for argument in arguments])
+
+
+def test_sql_prints_a_table(place, capsys):
+    assert run("sql", "--store", place, "SELECT count(*) AS pairs FROM pairs") == 0
+    assert "80" in capsys.readouterr().out
+
+
+def test_sql_writes_the_format_of_the_files_suffix(place, tmp_path):
+    assert run("sql", "--store", place, "SELECT book FROM books ORDER BY ALL", "-o", tmp_path / "x.json") == 0
+    assert json.loads((tmp_path / "x.json").read_text()) == [{"book": "book0"}, {"book": "book1"}]
+    assert run("sql", "--store", place, "SELECT 1 AS a", "--format", "csv", "-o", tmp_path / "x.json") == 0
+    assert (tmp_path / "x.json").read_text() == "a\n1\n"
+
+
+def test_sql_reads_the_query_from_standard_input(place, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.StringIO("SELECT 6 * 7 AS answer"))
+    assert run("sql", "--store", place) == 0
+    assert "42" in capsys.readouterr().out
+
+
+def test_a_syntax_error_is_duckdbs_message_and_no_traceback(place, capsys):
+    assert run("sql", "--store", place, "SELEC 1") == 2
+    error = capsys.readouterr().err
+    assert 'syntax error at or near "SELEC"' in error
+    assert "Traceback" not in error
+
+
+def test_an_error_in_the_middle_of_a_result_is_one_message(place, capsys):
+    assert run("sql", "--store", place, "SELECT error('boom') FROM pairs") == 2
+    assert "boom" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["status", "verify", "compact", "sql"])
+def test_a_place_without_a_store(tmp_path, capsys, command, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.StringIO("SELECT 1"))
+    assert run(command, "--store", tmp_path / "none") == 2
+    assert "holds no store" in capsys.readouterr().err
+    assert not (tmp_path / "none").exists()
+
+
+def test_sql_works_while_a_run_holds_the_store(place, capsys):
+    with StudyWriter.open(place, synthetic_study(2, 5)).lock():
+        assert run("sql", "--store", place, "SELECT count(*) FROM books") == 0
+        assert run("status", "--store", place) == 0
+    assert "running    process" in capsys.readouterr().out
+
+
+def test_status_counts_what_is_committed_and_names_bad_books(place):
+    study = synthetic_study(2, 5)
+    writer = StudyWriter.open(place, study)
+    with writer.lock():
+        writer.commit(failed_attempt(place, "a" * 16, [(7, "connection refused")], "2026-01-01"))
+        writer.record_run("run-9", {"command": "run", "shards_done": 2, "seconds": 1.26, "stages": {"pairs": 1}})
+    text = io.StringIO()
+    status = show(place, Console(file=text, width=200))
+    assert (status.shards, status.rows["pairs"], status.running) == (3, 80, None)
+    shown = text.getvalue()
+    assert "1 failed, 2 used" in shown
+    assert "connection refused" in shown
+    assert "running    nobody" in shown
+    assert "latest run run-9: command run, shards_done 2, seconds 1.3" in shown
+    assert sum(file.bytes for record in load_records(object_store(place)) for file in record.files) == status.bytes
+
+
+def test_status_tells_of_a_driver_and_its_last_sign(place):
+    with StudyWriter.open(place, synthetic_study(2, 5)).lock():
+        owner = read_status(place).running
+        assert owner is not None
+        assert abs(owner.heartbeat - time.time()) < 60
+    assert read_status(place).running is None
+
+
+def test_many_bad_books_are_counted_not_listed(place):
+    writer = StudyWriter.open(place, synthetic_study(2, 5))
+    with writer.lock():
+        books = [(number, "gone") for number in range(100, 150)]
+        writer.commit(failed_attempt(place, "b" * 16, books, "2026-01-01"))
+    text = io.StringIO()
+    show(place, Console(file=text, width=200))
+    assert "and 30 more" in text.getvalue()
+
+
+def test_verify_names_damage_and_fix_tells_what_to_do(place, capsys):
+    assert run("verify", "--store", place) == 0
+    assert "0 damages" in capsys.readouterr().out
+    victim = next((place / "summaries").iterdir())
+    victim.unlink()
+    assert run("verify", "--store", place) == 1
+    assert f"damaged: summaries/{victim.name}: is missing" in capsys.readouterr().out
+    assert run("verify", "--store", place, "--fix") == 1
+    out = capsys.readouterr().out
+    assert f"dropped: shard {victim.stem}; run the same `interpunct run` command again to recompute it" in out
+    assert run("verify", "--store", place) == 0
+
+
+def test_compact_reports_what_it_did(place, capsys):
+    assert run("compact", "--store", place, "--grace", "0", "--target-mb", "1") == 0
+    assert "compacted: 16 files into 8, 118 rows rewritten in 1 generations; 16 files" in capsys.readouterr().out
+    assert run("verify", "--store", place) == 0
+
+
+@pytest.mark.parametrize("arguments", [["--grace", "soon"], ["--target-mb", "0"], ["--grace", "-1"]])
+def test_wrong_options(place, arguments, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        run("compact", "--store", place, *arguments)
+    assert stopped.value.code == 2
+    assert "write" in capsys.readouterr().err
+
+
+def test_a_store_another_driver_holds_refuses_repair(place, capsys):
+    with StudyWriter.open(place, synthetic_study(2, 5)).lock():
+        assert run("verify", "--store", place, "--fix") == 3
+    assert "is in use by process" in capsys.readouterr().err
+
+
+def test_the_prompt_answers_survives_errors_and_leaves(place, capsys):
+    typed = "SELECT count(*)\rFROM pairs;\rSELEC 1;\rCOPY pairs TO 'x';\rSELECT 6 * 7 AS answer;\r.quit\r"
+    with create_pipe_input() as keys, open_store(place) as store:
+        keys.send_text(typed)
+        run_prompt(store, "csv", PromptSession(input=keys, output=DummyOutput()))
+    out = capsys.readouterr().out
+    assert "count_star()\n80\n" in out
+    assert "syntax error" in out
+    assert "read-only" in out
+    assert "answer\n42\n" in out
+
+
+def test_the_prompt_leaves_at_the_end_of_input(place, capsys):
+    with create_pipe_input() as keys, open_store(place) as store:
+        keys.send_text("SELECT 1\x04")
+        keys.send_text("\x03\x04")
+        run_prompt(store, "table", PromptSession(input=keys, output=DummyOutput()))
+    assert "Views: pairs" in capsys.readouterr().out
+
+
+def test_the_history_stays_between_sessions(tmp_path, monkeypatch):
+    from store import prompt
+
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    prompt._history().append_string("SELECT 1;")
+    assert list(prompt._history().load_history_strings()) == ["SELECT 1;"]
+
+
+def test_a_book_that_is_added_shows_at_once(place, capsys):
+    study = synthetic_study(2, 5)
+    writer = StudyWriter.open(place, study)
+    with writer.lock():
+        writer.commit(publish_book(place, study, 2))
+    assert run("sql", "--store", place, "--format", "csv", "SELECT max(book) FROM books") == 0
+    assert "book2" in capsys.readouterr().out

@@ -1,0 +1,224 @@
+"""A run that fails between any two steps of publishing loses nothing, shows nothing half, and completes on relaunch.
+
+The run is the serial shape of a real one: publish every chunk of every book, commit each shard. It is interrupted at
+each of its steps in turn; a step is a call to the operating system (on a folder) or a request (on S3).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import itertools
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from store import local_folder
+from store.errors import StoreFull, StoreUnavailable
+from store.locations import object_store
+from store.reader import open_store
+from store.s3 import S3Prefix
+from store.study import study_of
+from store.verify import verify
+from store.writer import StudyWriter, publish_chunk
+from tests.builders import book_chunks, record_of, shard_of, synthetic_study
+from tests.store.test_verify import digest
+
+BOOKS, STUDY = 2, synthetic_study(layers=1, tokens=4, width=8)
+CHUNKS = {number: book_chunks(STUDY, number) for number in range(BOOKS)}
+PAIRS_OF_A_BOOK = 2 * 6
+
+
+def run(location: str | Path) -> None:
+    """What a driver does, reusing what an interrupted attempt left."""
+    writer = StudyWriter.open(location, STUDY)
+    with writer.lock():
+        done = writer.committed().shards
+        for number in range(BOOKS):
+            shard = shard_of(STUDY, number)
+            if shard.name in done:
+                continue
+            standing = writer.uncommitted_chunks(shard)
+            files = [standing.get(key) or publish_chunk(location, key, table) for key, table in CHUNKS[number]]
+            assert writer.commit(record_of(STUDY, number, files))
+
+
+def check_whole(location: str | Path) -> None:
+    """Whatever is visible is whole and undamaged, at any moment."""
+    if study_of(location) is None:
+        return
+    findings = verify(location)
+    assert findings.damages == []
+    with open_store(location) as store:
+        counts = dict(store.sql("SELECT book, count(*) FROM pairs GROUP BY ALL").fetchall())
+        committed = {name for record in store.records for name in record.holds}
+        assert set(counts.values()) <= {PAIRS_OF_A_BOOK}
+        assert {shard_of(STUDY, int(book[4:])).name for book in counts} == committed
+
+
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory):
+    place = tmp_path_factory.mktemp("reference") / "store"
+    run(place)
+    return digest(place)
+
+
+class Failpoint:
+    """Counts steps and raises at one of them, before or after the step takes place."""
+
+    def __init__(self, at: int | None, after: bool, error: Callable[[], BaseException]) -> None:
+        self.at, self.after, self.error, self.steps = at, after, error, 0
+
+    def around(self, step: Callable[..., Any]) -> Callable[..., Any]:
+        def stepped(*arguments: Any, **named: Any) -> Any:
+            self.steps += 1
+            hit = self.at == self.steps
+            if hit and not self.after:
+                raise self.error()
+            result = step(*arguments, **named)
+            if hit:
+                raise self.error()
+            return result
+
+        return stepped
+
+
+class Stopped(BaseException):
+    """Stands for a kill: nothing in the store catches it."""
+
+
+def input_output_error() -> BaseException:
+    return OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+SYSTEM_CALLS = ("link", "mkdir", "fsync", "replace", "unlink")
+
+
+@contextmanager
+def system_calls_fail(failpoint: Failpoint) -> Iterator[None]:
+    """Count and fail the calls that change a folder, as the store's folder module makes them."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in SYSTEM_CALLS:
+            patch.setattr(local_folder.os, name, failpoint.around(getattr(os, name)))
+        patch.setattr(local_folder, "open", failpoint.around(open), raising=False)
+        yield
+
+
+@contextmanager
+def requests_fail(failpoint: Failpoint) -> Iterator[None]:
+    """Count and fail every request to S3, as the store's S3 module makes them."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("put_new", "put", "read", "delete"):
+            patch.setattr(S3Prefix, name, failpoint.around(getattr(S3Prefix, name)))
+        yield
+
+
+def steps_of_a_run(place: str | Path, failing: Callable[[Failpoint], Any]) -> int:
+    counter = Failpoint(None, False, Stopped)
+    with failing(counter):
+        run(place)
+    return counter.steps
+
+
+STRIDES = [5, pytest.param(1, marks=pytest.mark.slow)]
+
+
+@pytest.mark.parametrize("stride", STRIDES)
+def test_a_folder_survives_a_failure_at_every_step(tmp_path, expected, stride):
+    """Before and after each system call, by an error that is handled and by one that is not."""
+    steps = steps_of_a_run(tmp_path / "count", system_calls_fail)
+    assert steps > 60, "links, flushes, folders, temporary files: every one is a failpoint"
+    kinds = list(itertools.product((False, True), (Stopped, input_output_error)))
+    raised, tried = 0, range(1, steps + 1, stride)
+    for at in tried:
+        for after, error in kinds if stride == 1 else [kinds[at // stride % len(kinds)]]:
+            place = tmp_path / "store"
+            failpoint = Failpoint(at, after, error)
+            with system_calls_fail(failpoint):
+                try:
+                    run(place)
+                except (Stopped, StoreUnavailable):
+                    raised += 1
+            assert failpoint.steps >= at, "the failpoint was reached"
+            check_whole(place)
+            run(place)
+            assert digest(place) == expected, f"step {at}"
+            shutil.rmtree(place)
+    assert raised > len(tried) / 2
+
+
+@pytest.mark.parametrize("stride", STRIDES)
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_s3_survives_a_failure_at_every_request(s3_location, expected, after, stride):
+    steps = steps_of_a_run(f"{s3_location}-count", requests_fail)
+    assert steps > 15
+    for at in range(1, steps + 1, stride):
+        place = f"{s3_location}-{after}-{at}"
+        with requests_fail(Failpoint(at, after, Stopped)), pytest.raises(Stopped):
+            run(place)
+        check_whole(place)
+        run(place)
+        assert digest(place) == expected, f"request {at}"
+
+
+def test_the_folder_is_left_without_rubbish_after_an_error(tmp_path):
+    """After an error (not a kill) no temporary file stays."""
+    for at in range(1, 40):
+        with system_calls_fail(Failpoint(at, False, input_output_error)), contextlib.suppress(StoreUnavailable):
+            publish_chunk(tmp_path / "store", *CHUNKS[0][0])
+        left = [entry.path for entry in object_store(tmp_path / "store").walk() if entry.path.endswith(".tmp")]
+        assert len(left) <= 1, "the unlink itself may be what failed"
+        shutil.rmtree(tmp_path / "store", ignore_errors=True)
+
+
+def test_relaunching_again_and_again_changes_nothing(location, expected):
+    run(location)
+    before = sorted((entry.path, entry.bytes) for entry in object_store(location).walk() if "_lock" not in entry.path)
+    for _ in range(3):
+        run(location)
+    after = sorted((entry.path, entry.bytes) for entry in object_store(location).walk() if "_lock" not in entry.path)
+    assert after == before
+    assert digest(location) == expected
+
+
+def test_a_full_disk_is_said_in_one_line_and_the_run_completes_with_more(tmp_path, expected):
+    """On a real file system of 10 pages: the run stops, says what to do, and goes on where there is space."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=40k", "tmpfs", str(disk)], check=False, capture_output=True
+    )
+    if mounted.returncode:
+        pytest.skip(f"cannot mount a small tmpfs here: {mounted.stderr.decode().strip()}")
+    try:
+        with pytest.raises(StoreFull, match=r"no space left for .*; free some and run the same command again"):
+            run(disk / "store")
+        check_whole(disk / "store")
+        assert not list(disk.rglob("*.tmp"))
+        subprocess.run(["mount", "-o", "remount,size=8m", str(disk)], check=True)
+        run(disk / "store")
+        assert digest(disk / "store") == expected
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_two_drivers_at_once_give_one_result(location, expected):
+    """Three processes start together; those that are refused say so, and the store holds each row once."""
+    code = (
+        "import sys; from tests.store.test_faults import run; from store.errors import StoreLocked\n"
+        "try: run(sys.argv[1])\n"
+        "except StoreLocked: sys.exit(3)"
+    )
+    processes = [subprocess.Popen([sys.executable, "-c", code, location]) for _ in range(3)]
+    codes = sorted(process.wait() for process in processes)
+    assert codes[0] == 0
+    assert set(codes) <= {0, 3}
+    check_whole(location)
+    assert digest(location) == expected
