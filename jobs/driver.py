@@ -156,7 +156,8 @@ class _Loop:
         unit = launch.unit
         self._watchdog.started(unit, time.monotonic())
         if unit.stage is Stage.PREPARE:
-            outline, prepared = prepare_remotely.remote(self._stages, self._shared, ShardWork(unit.shard, launch.books))
+            work = ShardWork(unit.shard, launch.books)
+            outline, prepared = _pair(prepare_remotely.remote(self._stages, self._shared, work))
             self._prepared[unit.shard] = prepared
             self._tasks[outline] = unit
         elif unit.stage is Stage.EXTRACT:
@@ -323,3 +324,9 @@ class _Loop:
         self._metrics.update(self._tally)
         for unit, seconds in self._watchdog.overdue(time.monotonic()):
             self._listener.line("no progress", unit=unit, seconds=round(seconds))
+
+
+def _pair(references: Any) -> tuple[Any, Any]:
+    """The two references of a task with two results, which Ray's types take for one."""
+    first, second = references
+    return first, second

@@ -9,7 +9,7 @@ import ray
 
 from jobs.errors import JobError
 from jobs.prepare import RunContext
-from jobs.ray_adapter import Cluster, Extractor, understand
+from jobs.ray_adapter import Cluster, start_extractor, understand
 from jobs.stages import Stages
 
 SHARDS_DEEP = 2
@@ -101,7 +101,7 @@ class Extractors:
 
     def _fill(self, slot: Slot | None) -> Slot:
         placement = self._placement
-        actor = Extractor.options(num_cpus=placement.cpus, num_gpus=placement.gpus).remote()
+        actor = start_extractor(placement.cpus, placement.gpus)
         loading = actor.load.remote(self._stages, self._context.config, placement.device, placement.threads)
         if slot is None:
             return Slot(actor, loading)

@@ -1,4 +1,4 @@
-"""The run's numbers for Prometheus, through Ray's exporter on the driver's node. Names are fixed: dashboards use them."""
+"""The run's numbers for Prometheus, through Ray's exporter on the driver's node. Dashboards rely on the names."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from datetime import timedelta
-from typing import Protocol
+from typing import Protocol, TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -40,7 +40,7 @@ def listener_for(console: Console) -> Listener:
 class Lines:
     """One line an event, `time event key=value ...`, and one every so often on how far the run is."""
 
-    def __init__(self, stream: object = None, between: float = SECONDS_BETWEEN_LINES) -> None:
+    def __init__(self, stream: TextIO | None = None, between: float = SECONDS_BETWEEN_LINES) -> None:
         self._stream = stream or sys.stderr
         self._between = between
         self._last = time.monotonic()

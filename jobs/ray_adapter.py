@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import socket
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from typing import Any
 import ray
 import ray.exceptions
 from ray._private import ray_constants
-from ray._raylet import Config
+from ray._raylet import Config  # type: ignore[attr-defined]
 
 from jobs.config import RunConfig, StudyConfig
 from jobs.corpus.references import BookRef, Source
@@ -54,6 +55,9 @@ LOCAL_ENVIRONMENT = {
 
 BLOCKS_AHEAD = 4
 """Blocks that a model yields before it waits for the driver to take them: enough to hide the driver's latency."""
+
+_NODE_DIED = re.compile(r"node (has )?died|node .{0,80}(dead|terminated|failed)", re.IGNORECASE | re.DOTALL)
+"""How Ray says, in an error about a process, that its whole machine went away."""
 
 _GIB = 1 << 30
 _LOCAL_OBJECT_STORE = (_GIB // 4, 8 * _GIB)
@@ -124,11 +128,11 @@ def understand(error: BaseException) -> Failure:
     cause = error.cause if isinstance(error, ray.exceptions.RayTaskError) else error
     cause = cause if isinstance(cause, BaseException) else error
     text = _first_line(cause)
-    lost = (ray.exceptions.ObjectLostError, ray.exceptions.NodeDiedError, ray.exceptions.ActorUnavailableError)
-    if isinstance(cause, lost) or (isinstance(cause, ray.exceptions.RayError) and "node" in str(cause).lower()):
-        return Failure(Fault.LOST, f"lost with its machine: {text}", "failed")
     if isinstance(cause, ray.exceptions.OutOfMemoryError):
         return Failure(Fault.UNIT, "its process was stopped because the machine ran out of memory")
+    lost = (ray.exceptions.ObjectLostError, ray.exceptions.NodeDiedError, ray.exceptions.ActorUnavailableError)
+    if isinstance(cause, lost) or (isinstance(cause, ray.exceptions.RayError) and _NODE_DIED.search(str(cause))):
+        return Failure(Fault.LOST, f"lost with its machine: {text}", "failed")
     if isinstance(cause, ray.exceptions.WorkerCrashedError | ray.exceptions.ActorDiedError):
         return Failure(Fault.UNIT, "its process died")
     outside = isinstance(cause, OSError | SourceError)
@@ -175,7 +179,6 @@ class BlockHeader:
     seconds: float
 
 
-@ray.remote(max_restarts=0, max_task_retries=0)
 class Extractor:
     """A model in a process of its own. It takes the model's name, not its weights: each process loads its own.
 
@@ -198,6 +201,11 @@ class Extractor:
         for block in self._stages.extract(self._model, prepared, wanted):
             yield BlockHeader(block.key, len(block.states), block.states.nbytes, block.windows, block.seconds)
             yield block
+
+
+def start_extractor(cpus: float, gpus: float) -> Any:
+    """A process for one model, which has still to `load`."""
+    return ray.remote(num_cpus=cpus, num_gpus=gpus, max_restarts=0, max_task_retries=0)(Extractor).remote()
 
 
 def start_extraction(actor: Any, prepared: Any, wanted: Sequence[BlockKey]) -> Any:

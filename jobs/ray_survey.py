@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
-from itertools import groupby
+from typing import Any
 
 import ray
+import ray.exceptions
 
 from jobs.config import RunConfig
 from jobs.corpus.references import BookRef, Source
@@ -23,7 +24,7 @@ def survey_on_ray(
     """References of all texts. Sources whose survey kills its worker become references with a problem."""
     shared, settings = ray.put(stages), ray.put(run)
     ahead = 2 * max(1, int(ray.cluster_resources().get("CPU", 1))) + 2
-    under_way: deque[tuple[list[Source], object]] = deque()
+    under_way: deque[tuple[list[Source], Any]] = deque()
     for some in _batches(sources):
         if isinstance(some, BookRef):
             under_way.append(([], [some]))
@@ -35,9 +36,7 @@ def survey_on_ray(
         yield from _result(*under_way.popleft(), shared, settings, listener)
 
 
-def _result(
-    sources: list[Source], result: object, stages: object, run: object, listener: Listener
-) -> Iterator[BookRef]:
+def _result(sources: list[Source], result: Any, stages: Any, run: Any, listener: Listener) -> Iterator[BookRef]:
     """The references of one task; after a failure each source is tried alone, so that only the bad one is lost."""
     if isinstance(result, list):
         yield from result
@@ -56,10 +55,14 @@ def _result(
 
 def _batches(sources: Sequence[Source | BookRef]) -> Iterator[list[Source] | BookRef]:
     """Sources in groups; what is a reference already stays in its place in the order."""
-    for is_source, group in groupby(sources, key=lambda source: isinstance(source, Source)):
-        some = list(group)
-        if not is_source:
-            yield from some
-            continue
-        for start in range(0, len(some), SOURCES_PER_TASK):
-            yield some[start : start + SOURCES_PER_TASK]
+    some: list[Source] = []
+    for source in sources:
+        if isinstance(source, Source):
+            some.append(source)
+        if some and (len(some) == SOURCES_PER_TASK or isinstance(source, BookRef)):
+            yield some
+            some = []
+        if isinstance(source, BookRef):
+            yield source
+    if some:
+        yield some

@@ -57,7 +57,9 @@ def tokens_table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
 
 def books_table(rows: Iterable[Mapping[str, Any]]) -> pa.Table:
     """Rows of `books`, sorted by key; counts that a row leaves out are 0, other columns null."""
-    empty = {column.name: 0 for column in BOOKS.columns if pa.types.is_integer(column.type)} | {"left_out": []}
+    empty: dict[str, Any] = {column.name: 0 for column in BOOKS.columns if pa.types.is_integer(column.type)} | {
+        "left_out": []
+    }
     complete = [empty | dict(row) for row in rows]
     return pa.Table.from_pylist(sorted(complete, key=lambda row: row["book"]), schema=BOOKS.schema)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,7 +36,7 @@ class Tally:
     blocks: int = 0
     bytes: int = 0
     retries: int = 0
-    seconds: Counter[str] = field(default_factory=Counter)
+    seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
     not_used: dict[str, tuple[str, str]] = field(default_factory=dict)
     """Book -> (status, reason), for books that this run did not use."""
     queues: dict[str, int] = field(default_factory=dict)
@@ -74,7 +74,8 @@ class Tally:
         self.pairs += receipt.pairs
         self.pairs_reused += receipt.reused
         self.bytes += sum(file.bytes for file in receipt.files)
-        self.seconds.update(receipt.seconds)
+        for stage, seconds in receipt.seconds.items():
+            self.seconds[stage] += seconds
 
     def committed(self, seconds: float) -> None:
         """A shard is committed."""
