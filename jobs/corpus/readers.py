@@ -155,7 +155,10 @@ def _read_zip(data: BinaryIO, refs: Sequence[BookRef], run: RunConfig) -> Iterat
     with zipfile.ZipFile(data) as archive:
         members = _text_members(archive)
         for ref in refs:
-            yield ref, _member(archive, members[ref.record or 0], run)
+            number = ref.record or 0
+            if number >= len(members):
+                raise UnreadableSourceError(f"member {number} is no longer there; the archive has changed")
+            yield ref, _member(archive, members[number], run)
 
 
 def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, run: RunConfig) -> Content:
