@@ -18,6 +18,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow
+import pyarrow.csv
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
@@ -36,49 +38,69 @@ class Download:
     uri: str
 
 
-def render_page(report: Report, drawings: Mapping[str, str]) -> str:
-    """The page as HTML. `drawings` holds the SVG of each exhibit by key."""
+@dataclass(frozen=True)
+class Rendered:
+    """The parts of a report as files, by key: SVG and PNG of each exhibit, CSV of each frame of each part."""
+
+    drawings: Mapping[str, str]
+    pictures: Mapping[str, bytes]
+    data: Mapping[str, Mapping[str, bytes]]
+
+
+def render_parts(report: Report) -> Rendered:
+    """Draw every exhibit and write every frame, once for all the forms a report takes."""
+    parts = [part for section in report.sections for part in section.parts]
+    exhibits = [part for part in parts if isinstance(part, Exhibit)]
+    return Rendered(
+        {exhibit.key: to_svg(exhibit.figure, exhibit.key) for exhibit in exhibits},
+        {exhibit.key: to_png(exhibit.figure) for exhibit in exhibits},
+        {part.key: {name: to_csv(frame) for name, frame in _frames(part).items()} for part in parts},
+    )
+
+
+def render_page(report: Report, rendered: Rendered) -> str:
+    """The page as HTML."""
     template = _environment().get_template("report.html.j2")
     return template.render(
         report=report,
-        drawings={key: Markup(svg) for key, svg in drawings.items()},
+        drawings={key: Markup(svg) for key, svg in rendered.drawings.items()},
+        downloads={key: [download(name, csv) for name, csv in data.items()] for key, data in rendered.data.items()},
         styles=Markup(_asset("report.css")),
         script=Markup(_asset("report.js")),
         is_exhibit=lambda part: isinstance(part, Exhibit),
-        downloads=downloads,
         cells=cells,
         heading=heading,
         is_number=lambda table, column: pd.api.types.is_numeric_dtype(table.frame[column]),
     )
 
 
-def draw(report: Report) -> tuple[dict[str, str], dict[str, bytes]]:
-    """Every exhibit as SVG (for the page) and as PNG (for files and PDF), by key."""
-    exhibits = [part for section in report.sections for part in section.parts if isinstance(part, Exhibit)]
-    return {e.key: to_svg(e.figure, e.key) for e in exhibits}, {e.key: to_png(e.figure) for e in exhibits}
-
-
-def files_beside(report: Report, pictures: Mapping[str, bytes], drawings: Mapping[str, str]) -> dict[str, bytes]:
+def files_beside(report: Report, rendered: Rendered) -> dict[str, bytes]:
     """The same figures, data and queries as files next to the page, for scripts that would rather not read HTML."""
     contents: dict[str, bytes] = {}
     for section in report.sections:
         for part in section.parts:
-            sql = "\n".join(query.strip() + ";\n" for query in part.sql)
-            if sql:
-                contents[f"queries/{part.key}.sql"] = sql.encode()
-            if isinstance(part, Table):
-                contents[f"data/{part.key}.csv"] = _csv(part.frame)
-                continue
-            contents[f"figures/{part.key}.png"] = pictures[part.key]
-            contents[f"figures/{part.key}.svg"] = _standalone(drawings[part.key]).encode()
-            contents.update({f"data/{name}.csv": _csv(frame) for name, frame in part.data.items()})
+            if part.sql:
+                contents[f"queries/{part.key}.sql"] = "\n".join(f"{query.strip()};\n" for query in part.sql).encode()
+            contents.update({f"data/{name}.csv": csv for name, csv in rendered.data[part.key].items()})
+    for key, svg in rendered.drawings.items():
+        contents[f"figures/{key}.svg"] = _standalone(svg).encode()
+        contents[f"figures/{key}.png"] = rendered.pictures[key]
     return contents
 
 
-def downloads(part: Exhibit | Table) -> list[Download]:
-    """The data behind a figure or a table as CSV inside the page."""
-    frames = part.data if isinstance(part, Exhibit) else {part.key: part.frame}
-    return [_download(name, _csv(frame)) for name, frame in frames.items()]
+def to_csv(frame: pd.DataFrame) -> bytes:
+    """A frame as CSV: a header, numbers with all their digits, what is missing as an empty field."""
+    buffer = io.BytesIO()
+    pyarrow.csv.write_csv(pyarrow.Table.from_pandas(frame, preserve_index=False), buffer)
+    return buffer.getvalue()
+
+
+def download(name: str, csv: bytes) -> Download:
+    """A CSV file inside the page: as it is where it is small, packed where it is not."""
+    if len(csv) <= PLAIN_CSV_BYTES:
+        return Download(f"{name}.csv", "data:text/csv;base64," + base64.b64encode(csv).decode())
+    packed = gzip.compress(csv, mtime=0)
+    return Download(f"{name}.csv.gz", "data:application/gzip;base64," + base64.b64encode(packed).decode())
 
 
 def cells(row: Any, columns: list[str]) -> list[tuple[str, str]]:
@@ -96,17 +118,8 @@ def png_uri(data: bytes) -> str:
     return "data:image/png;base64," + base64.b64encode(data).decode()
 
 
-def _download(name: str, csv: bytes) -> Download:
-    if len(csv) <= PLAIN_CSV_BYTES:
-        return Download(f"{name}.csv", "data:text/csv;base64," + base64.b64encode(csv).decode())
-    packed = gzip.compress(csv, 9, mtime=0)
-    return Download(f"{name}.csv.gz", "data:application/gzip;base64," + base64.b64encode(packed).decode())
-
-
-def _csv(frame: pd.DataFrame) -> bytes:
-    buffer = io.StringIO()
-    frame.to_csv(buffer, index=False, float_format="%.7g", lineterminator="\n")
-    return buffer.getvalue().encode("utf-8")
+def _frames(part: Exhibit | Table) -> Mapping[str, pd.DataFrame]:
+    return part.data if isinstance(part, Exhibit) else {part.key: part.frame}
 
 
 def _standalone(svg: str) -> str:

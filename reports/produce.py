@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from reports.build import build_report
-from reports.page import draw, files_beside, render_page
+from reports.page import files_beside, render_page, render_parts
 from reports.pdf import render_pdf
 from reports.publish import FACTS, LATEST, latest_facts, publish, publishing
 from store.reader import open_store
@@ -65,11 +65,10 @@ def produce_report(request: Request, now: datetime | None = None) -> Produced:
         if not request.force and before and {key: before.get(key) for key in pinned} == pinned:
             return Produced(out / LATEST / PAGE, tuple(before.get("findings", ())), changed=False)
         report = build_report(store, request.layer, request.books, request.title, other, before)
-        drawings, pictures = draw(report)
-        page = render_page(report, drawings)
-        contents = {PAGE: page.encode("utf-8"), **files_beside(report, pictures, drawings)}
+        rendered = render_parts(report)
+        contents = {PAGE: render_page(report, rendered).encode("utf-8"), **files_beside(report, rendered)}
         if request.pdf:
-            contents["report.pdf"] = render_pdf(report, pictures, now)
+            contents["report.pdf"] = render_pdf(report, rendered.pictures, now)
         facts = {**report.facts, **pinned, "findings": report.findings, "made": now.isoformat(timespec="seconds")}
         contents[FACTS] = json.dumps(facts, indent=1).encode()
         publish(out, contents, now, request.keep)

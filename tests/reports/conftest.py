@@ -9,7 +9,7 @@ import pytest
 
 from reports.build import build_report
 from reports.exhibits import Report
-from reports.page import draw
+from reports.page import Rendered, render_parts
 from reports.scope import Scope, choose_scope
 from store.reader import Store, open_store
 from tests.builders import build_store
@@ -47,6 +47,6 @@ def report(three_books: Path) -> Report:
 
 
 @pytest.fixture(scope="session")
-def drawn(report: Report) -> tuple[dict[str, str], dict[str, bytes]]:
-    """Its figures as SVG and as PNG."""
-    return draw(report)
+def rendered(report: Report) -> Rendered:
+    """Its figures and data as files."""
+    return render_parts(report)

@@ -28,9 +28,9 @@ READ_EXPLORER = """(() => JSON.stringify({
 
 
 @pytest.fixture(scope="module")
-def page_file(report, drawn, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def page_file(report, rendered, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("page") / "index.html"
-    path.write_text(render_page(replace(report, title=HOSTILE), drawn[0]), encoding="utf-8")
+    path.write_text(render_page(replace(report, title=HOSTILE), rendered), encoding="utf-8")
     return path
 
 

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from reports.exhibits import Exhibit, Report, Section, Table
-from reports.page import cells, downloads, files_beside, render_page
+from reports.page import PLAIN_CSV_BYTES, cells, download, files_beside, render_page, render_parts, to_csv
 
 SCRIPT = "<script>alert(1)</script>"
 IMAGE = '"><img src=x onerror="alert(1)">'
@@ -43,8 +43,8 @@ class Elements(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def page(report, drawn):
-    return render_page(report, drawn[0])
+def page(report, rendered):
+    return render_page(report, rendered)
 
 
 def exhibits(report: Report) -> list[Exhibit]:
@@ -93,25 +93,39 @@ def test_the_sql_on_the_page_runs_as_it_stands(report, store):
             assert len(store.sql(query.strip()).df()) > 0
 
 
-def test_the_data_on_the_page_is_what_was_drawn(report):
+def test_the_data_on_the_page_is_what_was_drawn(report, page):
+    links = {
+        attributes["download"]: attributes["href"]
+        for _, attributes in Elements(page).elements
+        if "download" in attributes
+    }
     for exhibit in exhibits(report):
-        for file, (name, frame) in zip(downloads(exhibit), exhibit.data.items(), strict=True):
-            data = base64.b64decode(file.uri.split(",")[1])
-            csv = gzip.decompress(data) if file.name.endswith(".gz") else data
-            assert file.name in (f"{name}.csv", f"{name}.csv.gz")
-            read = pd.read_csv(io.BytesIO(csv))
-            assert list(read.columns) == list(frame.columns)
-            assert len(read) == len(frame)
+        for name, frame in exhibit.data.items():
+            uri = links.get(f"{name}.csv") or links[f"{name}.csv.gz"]
+            data = base64.b64decode(uri.split(",")[1])
+            read = pd.read_csv(io.BytesIO(gzip.decompress(data) if "gzip" in uri else data))
+            pd.testing.assert_frame_equal(read, frame.reset_index(drop=True), check_dtype=False, check_names=False)
 
 
-def test_the_same_files_lie_beside_the_page(report, drawn):
-    drawings, pictures = drawn
-    beside = files_beside(report, pictures, drawings)
+def test_large_data_is_packed_and_small_data_is_not():
+    assert download("a", b"x" * 100).name == "a.csv"
+    packed = download("b", b"x" * (PLAIN_CSV_BYTES + 1))
+    assert packed.name == "b.csv.gz"
+    assert gzip.decompress(base64.b64decode(packed.uri.split(",")[1])) == b"x" * (PLAIN_CSV_BYTES + 1)
+
+
+def test_csv_has_a_header_all_digits_and_empty_fields_for_what_is_missing():
+    frame = pd.DataFrame({"a": [0.1, np.nan], "b": ['say "x"', None], "c": np.float32([0.1, 2])})
+    assert to_csv(frame).decode() == '"a","b","c"\n0.1,"say ""x""",0.1\n,,2\n'
+
+
+def test_the_same_files_lie_beside_the_page(report, rendered):
+    beside = files_beside(report, rendered)
     for exhibit in exhibits(report):
         assert beside[f"figures/{exhibit.key}.png"].startswith(b"\x89PNG")
         assert b"currentColor" not in beside[f"figures/{exhibit.key}.svg"]
         assert beside[f"queries/{exhibit.key}.sql"].startswith(b"-- ")
-    assert beside["data/layers.csv"].startswith(b"layer,")
+    assert beside["data/layers.csv"].startswith(b'"layer",')
 
 
 def test_titles_tokens_and_reasons_stay_text():
@@ -121,7 +135,7 @@ def test_titles_tokens_and_reasons_stay_text():
     explorer = {"layers": [0], "start": 0, "panels": [], "book": "</script>" + SCRIPT}
     sections = (section, Section("explorer-section", "x", "y", (), explorer))
     report = Report(SCRIPT, IMAGE, "snapshot", (SCRIPT, IMAGE), {SCRIPT: IMAGE}, sections, {})
-    page = render_page(report, {})
+    page = render_page(report, render_parts(report))
     elements = Elements(page)
     assert [tag for tag, _ in elements.elements].count("script") == 2
     assert not elements.attributes("onerror")

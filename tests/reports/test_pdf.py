@@ -22,8 +22,8 @@ def pages(pdf: bytes) -> int:
     return len(re.findall(rb"/Type /Page\b(?!s)", pdf))
 
 
-def test_every_section_and_part_is_in_the_outline_and_every_figure_is_an_image(report, drawn):
-    pdf = render_pdf(report, drawn[1], NOW)
+def test_every_section_and_part_is_in_the_outline_and_every_figure_is_an_image(report, rendered):
+    pdf = render_pdf(report, rendered.pictures, NOW)
     parts = [part for section in report.sections for part in section.parts]
     assert outline(pdf) == len(report.sections) + len(parts)
     assert len(re.findall(rb"/Subtype /Image", pdf)) >= sum(isinstance(part, Exhibit) for part in parts)
@@ -31,8 +31,8 @@ def test_every_section_and_part_is_in_the_outline_and_every_figure_is_an_image(r
     assert b"/Alt " in pdf
 
 
-def test_the_same_report_makes_the_same_bytes(report, drawn):
-    assert render_pdf(report, drawn[1], NOW) == render_pdf(report, drawn[1], NOW)
+def test_the_same_report_makes_the_same_bytes(report, rendered):
+    assert render_pdf(report, rendered.pictures, NOW) == render_pdf(report, rendered.pictures, NOW)
 
 
 def test_a_long_table_ends_after_its_first_rows():
