@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given
+from hypothesis import strategies as st
 
 from jobs.corpus.references import BookRef, NamedBook
 from jobs.plan import (
@@ -66,7 +67,9 @@ def test_books_that_were_committed_in_another_grouping_are_not_done_again():
     assert rest.key != first.key
 
 
-@pytest.mark.parametrize(("status", "again"), [("used", False), ("rejected", False), ("failed", True), ("quarantined", True)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("status", "again"), [("used", False), ("rejected", False), ("failed", True), ("quarantined", True)]
+)
 def test_only_failed_and_quarantined_books_are_tried_again(status, again):
     (b,) = books(1)
     assert is_committed(b, committed(b, status=status)) is not again

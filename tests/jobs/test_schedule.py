@@ -110,7 +110,11 @@ def test_the_next_shard_is_extracted_while_pairs_of_the_last_are_computed():
 def test_random_failures_are_repeated_until_all_is_done(seed, fault):
     draw = random.Random(seed)
     works = shards(12, per_shard=2)
-    simulation = Simulation(schedule(works), seed, lambda unit, attempt: fault if attempt < 3 and draw.random() < 0.3 else None)  # fmt: skip
+
+    def fail(unit, attempt):
+        return fault if attempt < 3 and draw.random() < 0.3 else None
+
+    simulation = Simulation(schedule(works), seed, fail)
     simulation.run()
     assert sorted(simulation.finished()) == sorted(work.key for work in works)
     assert simulation.subject.retries > 10

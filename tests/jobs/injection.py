@@ -1,0 +1,179 @@
+"""Stages that fail on purpose, a model that costs nothing, and a log of every call, kept in files.
+
+Workers are processes that may die at any moment, so what they did is told by files in a folder: one a call.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jobs.config import RunConfig, StudyConfig
+from jobs.prepare import PreparedShard, RunContext, prepare_shard
+from jobs.run import execute
+from jobs.stages import Stages
+from jobs.tasks import Block, compute_block, extract_blocks, finish_shard
+from store.reader import open_store
+
+TABLES = ("pairs", "tokens", "books", "activations", "summaries")
+
+
+class HashModel:
+    """Hidden states that are a function of the window alone, in the shape of the small GPT-2's."""
+
+    batch_size = 8
+    layers = 3
+    width = 24
+
+    def states(self, windows: np.ndarray) -> np.ndarray:
+        states = [
+            np.random.default_rng(window.astype(np.uint32)).normal(size=(self.layers + 1, self.width))
+            for window in windows
+        ]
+        return np.asarray(states, dtype=np.float32).transpose(1, 0, 2)
+
+
+def load_hash_model(config: StudyConfig, device: str) -> HashModel:
+    return HashModel()
+
+
+@dataclass(frozen=True)
+class Calls:
+    """What was called, for which unit, how often."""
+
+    folder: Path
+
+    def note(self, stage: str, unit: str) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / f"{stage}~{unit}~{uuid.uuid4().hex}").touch()
+
+    def count(self, stage: str, unit: str = "") -> int:
+        """Calls of a stage for units whose name contains `unit`."""
+        calls = [path.name.split("~") for path in self.folder.glob(f"{stage}~*")]
+        return sum(unit in called for _, called, _ in calls)
+
+    def first(self, times: int, name: str) -> bool:
+        """True for the first `times` callers with this name, over all processes."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for number in range(times):
+            try:
+                os.close(os.open(self.folder / f"once-{name}-{number}", os.O_CREAT | os.O_EXCL))
+            except FileExistsError:
+                continue
+            return True
+        return False
+
+
+def crash() -> None:
+    """Die as a segmentation fault or the kernel's memory killer makes a process die."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def disk_error() -> None:
+    raise OSError("injected: the disk stuttered")
+
+
+def gpu_error() -> None:
+    raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """Do `action` at the first `times` calls whose unit's name contains `where`; `seconds` slows every call down."""
+
+    calls: Calls
+    action: Callable[[], None] | None = None
+    times: int = 1
+    where: str = ""
+    seconds: float = 0.0
+
+    def meet(self, stage: str, unit: str) -> None:
+        self.calls.note(stage, unit)
+        time.sleep(self.seconds)
+        if self.action is not None and self.where in unit and self.calls.first(self.times, f"{stage}-{self.where}"):
+            self.action()
+
+
+@dataclass(frozen=True)
+class Prepare:
+    trouble: Trouble
+
+    def __call__(self, context: RunContext, work: Any) -> PreparedShard:
+        self.trouble.meet("prepare", "+".join(book.key for book in work.books))
+        return prepare_shard(context, work)
+
+
+@dataclass(frozen=True)
+class Extract:
+    """Meets its trouble in mid-stream, after `blocks` blocks."""
+
+    trouble: Trouble
+    blocks: int = 3
+
+    def __call__(self, model: Any, prepared: PreparedShard, wanted: Sequence[Any] | None) -> Iterator[Block]:
+        books = "+".join(prepared.books["book"].to_pylist())
+        for number, block in enumerate(extract_blocks(model, prepared, wanted)):
+            if number == min(self.blocks, len(wanted or ()) - 1):
+                self.trouble.meet("extract", books)
+            yield block
+
+
+@dataclass(frozen=True)
+class Compute:
+    trouble: Trouble
+
+    def __call__(self, context: RunContext, block: Block, leftovers: Any = None) -> Any:
+        self.trouble.meet("compute", f"{'+'.join(block.books)} {block.key.layer} {block.key.mark_class}")
+        return compute_block(context, block, leftovers)
+
+
+@dataclass(frozen=True)
+class Finish:
+    trouble: Trouble
+
+    def __call__(self, context: RunContext, prepared: PreparedShard, receipts: Any) -> Any:
+        self.trouble.meet("finish", "+".join(prepared.books["book"].to_pylist()))
+        return finish_shard(context, prepared, receipts)
+
+
+def stages(calls: Calls, **troubles: Trouble) -> Stages:
+    """All stages with their calls noted, on the model that costs nothing; some of them with trouble."""
+    wrappers = {"prepare": Prepare, "extract": Extract, "compute": Compute, "finish": Finish}
+    wrapped = {name: wrapper(troubles.get(name, Trouble(calls))) for name, wrapper in wrappers.items()}
+    return Stages(load=load_hash_model, **wrapped)
+
+
+def write_books(folder: Path, text: str, number: int, characters: int = 5_000) -> list[str]:
+    """Books cut from a text; each has enough marks of both classes for a study of a few."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for index in range(number):
+        path = folder / f"book{index}.txt"
+        path.write_text(text[index * characters : (index + 1) * characters], encoding="utf-8")
+        paths.append(str(path))
+    return paths
+
+
+def study(model: Path, **changes: Any) -> StudyConfig:
+    return StudyConfig(**{"model": str(model), "per_class": 12, "before": 8, "after": 2, "text": "raw"} | changes)
+
+
+def run(books: Sequence[str], config: StudyConfig, store: Path, with_stages: Stages, **settings: Any) -> int:
+    return execute(books, config, RunConfig(**settings), str(store), with_stages)
+
+
+def rows(store: Path) -> dict[str, list[str]]:
+    """Every row of every table, as text, in a fixed order."""
+    with open_store(store) as opened:
+        return {
+            table: [repr(row) for row in opened.sql(f"SELECT * FROM {table} ORDER BY ALL").fetchall()]
+            for table in TABLES
+        }

@@ -1,0 +1,148 @@
+"""Failures injected into a run on Ray: the store must end up as if nothing had happened, at a bounded cost."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from store.reader import open_store
+from tests.jobs import injection
+from tests.jobs.injection import Calls, HashModel, Trouble
+
+BOOKS = 3
+BLOCKS = 2 * (HashModel.layers + 1)
+
+pytestmark = pytest.mark.usefixtures("ray_cluster")
+
+
+@pytest.fixture(scope="module")
+def config(tiny_gpt2):
+    return injection.study(tiny_gpt2)
+
+
+@pytest.fixture(scope="module")
+def books(tmp_path_factory, sample_text) -> list[str]:
+    return injection.write_books(tmp_path_factory.mktemp("books"), sample_text, BOOKS)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory, books, config) -> dict[str, list[str]]:
+    """The rows that the plain loop gives."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    stages = injection.stages(Calls(folder / "calls"))
+    assert injection.run(books, config, folder / "store", stages, serial=True) == 0
+    rows = injection.rows(folder / "store")
+    assert len(rows["pairs"]) == BOOKS * BLOCKS * 12 * 11 // 2
+    return rows
+
+
+@pytest.fixture
+def calls(tmp_path) -> Calls:
+    return Calls(tmp_path / "calls")
+
+
+def run_and_compare(tmp_path: Path, books, config, undisturbed, stages, **settings) -> None:
+    assert injection.run(books, config, tmp_path / "store", stages, **settings) == 0
+    assert injection.rows(tmp_path / "store") == undisturbed
+
+
+def test_undisturbed_each_unit_is_done_once(tmp_path, books, config, undisturbed, calls):
+    run_and_compare(tmp_path, books, config, undisturbed, injection.stages(calls))
+    assert calls.count("prepare") == calls.count("extract") == calls.count("finish") == BOOKS
+    assert calls.count("compute") == BOOKS * BLOCKS
+    again = Calls(tmp_path / "again")
+    run_and_compare(tmp_path, books, config, undisturbed, injection.stages(again))
+    assert not any(again.count(stage) for stage in ("prepare", "extract", "compute", "finish"))
+
+
+@pytest.mark.parametrize("action", [injection.crash, injection.disk_error])
+@pytest.mark.parametrize("stage", ["prepare", "compute", "finish"])
+def test_a_task_that_fails_is_repeated_and_nothing_else_is(tmp_path, books, config, undisturbed, calls, stage, action):
+    stages = injection.stages(calls, **{stage: Trouble(calls, action, times=2, where="book1")})
+    run_and_compare(tmp_path, books, config, undisturbed, stages)
+    expected = {"prepare": BOOKS, "extract": BOOKS, "compute": BOOKS * BLOCKS, "finish": BOOKS}
+    expected[stage] += 2
+    assert {name: calls.count(name) for name in expected} == expected
+
+
+@pytest.mark.parametrize("action", [injection.crash, injection.gpu_error])
+def test_a_model_that_fails_in_mid_stream_is_replaced_and_yields_only_what_is_missing(
+    tmp_path, books, config, undisturbed, calls, action
+):
+    stages = injection.stages(calls, extract=Trouble(calls, action, times=2, where="book1"))
+    run_and_compare(tmp_path, books, config, undisturbed, stages)
+    assert calls.count("prepare") == calls.count("finish") == BOOKS
+    assert BOOKS * BLOCKS <= calls.count("compute") <= BOOKS * BLOCKS + 2
+    assert BOOKS + 2 <= calls.count("extract") <= BOOKS + 4
+
+
+def test_a_lost_block_is_extracted_again(tmp_path, books, config, undisturbed, calls, monkeypatch):
+    """The object is taken out of Ray's store before the pair task can read it."""
+    from ray._private.internal_api import free
+
+    from jobs.driver import _Loop
+
+    original, lost = _Loop._compute, []
+
+    def lose_one(loop, unit):
+        if not lost:
+            lost.append(unit)
+            free([loop._blocks[unit.block][0]])
+        original(loop, unit)
+
+    monkeypatch.setattr(_Loop, "_compute", lose_one)
+    run_and_compare(tmp_path, books, config, undisturbed, injection.stages(calls))
+    assert lost
+    assert calls.count("extract") == BOOKS + 1
+    assert calls.count("compute") == BOOKS * BLOCKS
+
+
+def test_a_book_that_kills_its_workers_is_quarantined_by_name_and_takes_no_other_with_it(
+    tmp_path, books, config, undisturbed, calls, capsys
+):
+    stages = injection.stages(calls, prepare=Trouble(calls, injection.crash, times=99, where="book1"))
+    store = tmp_path / "store"
+    assert injection.run(books, config, store, stages, books_per_shard=3) == 1
+    assert calls.count("prepare", "book0+book1+book2") == 3
+    assert calls.count("prepare", "book1") == 6
+    printed = capsys.readouterr().err
+    assert "quarantined: book1: prepare of shard" in printed
+    assert "its process died" in printed
+    with open_store(store) as opened:
+        statuses = dict(opened.sql("SELECT book, status FROM books").fetchall())
+        assert {book for (book,) in opened.sql("SELECT DISTINCT book FROM pairs").fetchall()} == {"book0", "book2"}
+    assert statuses == {"book0": "used", "book1": "quarantined", "book2": "used"}
+
+    healed = Calls(tmp_path / "healed")
+    run_and_compare(tmp_path, books, config, undisturbed, injection.stages(healed), books_per_shard=3)
+    assert healed.count("prepare") == 1
+
+
+def test_a_block_that_kills_its_workers_costs_its_book_only(tmp_path, books, config, calls):
+    stages = injection.stages(calls, compute=Trouble(calls, injection.crash, times=99, where="book2 3 terminal"))
+    assert injection.run(books, config, tmp_path / "store", stages) == 1
+    assert calls.count("compute", "book2 3 terminal") == 3
+    with open_store(tmp_path / "store") as opened:
+        found = opened.sql("SELECT book, status, reason FROM books ORDER BY book").fetchall()
+    assert [(book, status) for book, status, _ in found] == [
+        ("book0", "used"),
+        ("book1", "used"),
+        ("book2", "quarantined"),
+    ]
+    assert "layer 3 class terminal" in found[2][2]
+
+
+def test_a_model_that_never_loads_stops_the_run_with_its_reason(tmp_path, books, config, calls):
+    from dataclasses import replace
+
+    from jobs.errors import JobError
+
+    stages = replace(injection.stages(calls), load=never_loads)
+    with pytest.raises(JobError, match=r"could not be loaded in 3 attempts: ValueError: the weights are damaged"):
+        injection.run(books, config, tmp_path / "store", stages)
+    assert not (tmp_path / "store").exists()
+
+
+def never_loads(config, device):
+    raise ValueError("the weights are damaged")
