@@ -117,13 +117,21 @@ def identify_model(name: str, revision: str | None = None) -> ModelIdentity:
         raise UsageError(f"model {name!r} ({config.model_type}) names no layers and width; use a language model")
     return ModelIdentity(
         name=name,
-        weights=f"commit:{files.commit}" if files.commit else f"sha256:{_checksum(files)}",
+        weights=_weights(files),
         architecture=config.model_type,
         layers=layers,
         width=width,
         vocabulary=text_config.vocab_size,
         context=getattr(text_config, "max_position_embeddings", None),
     )
+
+
+def is_model(recorded: ModelIdentity, revision: str | None = None) -> bool:
+    """Whether a recorded identity is that of the model its name means now. Loads no library that runs models.
+
+    Raises UsageError where there is no model of this name any more.
+    """
+    return recorded.weights == _weights(resolve_model(recorded.name, revision))
 
 
 @lru_cache(maxsize=8)
@@ -295,6 +303,10 @@ def _publish_folder(folder: Path) -> Iterator[Path]:
             new.rename(folder)
     finally:
         shutil.rmtree(new, ignore_errors=True)
+
+
+def _weights(files: ModelFiles) -> str:
+    return f"commit:{files.commit}" if files.commit else f"sha256:{_checksum(files)}"
 
 
 def _checksum(files: ModelFiles) -> str:

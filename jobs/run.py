@@ -22,7 +22,7 @@ from jobs.corpus.opening import is_local
 from jobs.corpus.references import BookRef, NamedBook, Source
 from jobs.corpus.sources import expand_sources
 from jobs.errors import UsageError
-from jobs.models import ModelIdentity, identify_model
+from jobs.models import ModelIdentity, identify_model, is_model
 from jobs.plan import ShardWork, plan_shards
 from jobs.prepare import RunContext
 from jobs.progress import listener_for, summary_table
@@ -34,7 +34,7 @@ from jobs.tally import Tally
 from jobs.tasks import record_books
 from store.commits import Committed
 from store.locations import object_store
-from store.study import Study
+from store.study import Study, study_of
 
 SAMPLE = "sample"
 """The name of the bundled story on the command line, unless a file or folder has this name."""
@@ -52,7 +52,7 @@ def execute(books: Sequence[str], config: StudyConfig, run: RunConfig, store: st
     Raises JobError and StoreError for what the user has to mend; the store is then as it was.
     """
     stages = stages or Stages()
-    identity = identify_model(config.model, config.revision)
+    identity = _identify(store, config)
     _check_context(identity, config)
     study = Study(config.to_dict(), identity.to_dict())
     context = RunContext(object_store(store).location, config, run, study.fingerprint, new_run_id())
@@ -173,16 +173,18 @@ class _Job:
         useless = bool(plan.shards) and not tally.books_used and not tally.books_done_before and not undone
         self._listener.write(tally, "failures" if undone else "done")
         self._listener.close()
+        if useless and not self._results.is_open:
+            raise UsageError(_none_usable(tally))
         if plan.shards:
             console.print(summary_table(tally))
         else:
-            console.print(f"nothing to do: {plan.done_before:,} books are in the store", highlight=False)
+            done = "1 book is" if plan.done_before == 1 else f"{plan.done_before:,} books are"
+            console.print(f"nothing to do: {done} in the store", highlight=False)
         for book, (status, reason) in sorted(tally.not_used.items()):
             console.print(f"{status}: {book}: {reason}", highlight=False, markup=False, soft_wrap=True)
         if undone:
-            console.print(f"{len(undone)} books are left undone. To try again: {_command_line()}", soft_wrap=True)
-        if useless and not self._results.is_open:
-            raise UsageError("no book could be used; the store was not created")
+            left = "1 book is" if len(undone) == 1 else f"{len(undone):,} books are"
+            console.print(f"{left} left undone. To try again: {_command_line()}", soft_wrap=True, highlight=False)
         return 1 if undone else 0
 
 
@@ -209,6 +211,22 @@ def _refuse_useless(plan: _Plan) -> None:
     if len(reasons) == plan.books and all(book.ref.wrong_use for book in plan.set_aside):
         more = f" ({len(reasons) - 1} more like this)" if len(reasons) > 1 else ""
         raise UsageError(f"{reasons[0]}{more}")
+
+
+def _none_usable(tally: Tally) -> str:
+    (book, (_, reason)), *more = sorted(tally.not_used.items())
+    others = f" ({len(more)} more books neither)" if more else ""
+    return f"book {book} cannot be used: {reason}{others}"
+
+
+def _identify(store: str, config: StudyConfig) -> ModelIdentity:
+    """The model's identity, from the store where it holds a study of the same model: that takes no time."""
+    existing = study_of(store)
+    if existing is not None and existing.config == config.to_dict():
+        recorded = ModelIdentity(**existing.model)
+        if is_model(recorded, config.revision):
+            return recorded
+    return identify_model(config.model, config.revision)
 
 
 def _check_context(identity: ModelIdentity, config: StudyConfig) -> None:

@@ -1,0 +1,225 @@
+"""`run`, `plan` and `pairs` as a user types them: options from the settings, and wrong use in one line."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+import interpunct
+import jobs.run
+from jobs import commands
+from jobs.config import RunConfig, StudyConfig
+from store.reader import open_store
+from tests.jobs.injection import Calls, rows, run, stages, study, write_books
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+@pytest.fixture
+def parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser()
+    commands.add_commands(parser.add_subparsers())
+    return parser
+
+
+def resolved(parser, *options: str) -> tuple[StudyConfig, RunConfig]:
+    return commands._resolved(parser.parse_args(["run", "book.txt", "--store", "s", *options]))
+
+
+def test_without_options_all_is_default(parser):
+    assert resolved(parser) == (StudyConfig(), RunConfig())
+
+
+@pytest.mark.parametrize("setting", [*fields(StudyConfig), *fields(RunConfig)], ids=lambda setting: setting.name)
+def test_every_setting_is_an_option(parser, setting):
+    option = f"--{setting.name.replace('_', '-')}"
+    kind = str(setting.type)
+    if kind == "bool":
+        given, expected = [option], True
+    elif kind.startswith("tuple"):
+        given, expected = [option, "!", option, "?"], ("!", "?")
+    elif setting.metadata["choices"]:
+        given, expected = [option, setting.metadata["choices"][-1]], setting.metadata["choices"][-1]
+    elif kind.startswith("int"):
+        given, expected = [option, "9"], 9
+    elif kind == "float":
+        given, expected = [option, "0.5"], 0.5
+    else:
+        given, expected = [option, "name"], "name"
+    study_config, run_config = resolved(parser, *given)
+    config = study_config if hasattr(study_config, setting.name) else run_config
+    assert getattr(config, setting.name) == expected
+
+
+def test_options_win_over_a_file_only_where_they_are_given(parser, tmp_path):
+    file = tmp_path / "study.toml"
+    file.write_text("bins = 20\nserial = true\nper_class = 100\n")
+    config, settings = resolved(parser, "--config", str(file), "--per-class", "all", "--no-serial")
+    assert (config.bins, config.per_class, settings.serial) == (20, None, False)
+
+
+def test_pairs_takes_the_settings_that_hidden_states_leave_open(parser):
+    arguments = parser.parse_args(["pairs", "--from-store", "a", "--store", "b", "--bins", "20"])
+    assert commands._explicit(arguments, fields(StudyConfig)) == {"bins": 20}
+
+
+def interpunct_says(capsys, *arguments: str) -> tuple[int, str]:
+    code = interpunct.main(list(arguments))
+    return code, capsys.readouterr().err.strip()
+
+
+@pytest.fixture
+def binary(tmp_path) -> Path:
+    path = tmp_path / "image.txt"
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 20)
+    return path
+
+
+def test_wrong_use_is_one_line_with_exit_code_2_and_leaves_no_store(capsys, tmp_path, binary, tiny_gpt2):
+    empty, store = tmp_path / "empty.txt", tmp_path / "store"
+    empty.touch()
+    model = ["--model", str(tiny_gpt2), "--serial"]
+    cases = {
+        "missing.txt does not exist": ["run", str(tmp_path / "missing.txt"), *model],
+        "empty": ["run", str(empty), *model],
+        "PNG image": ["run", str(binary), *model],
+        "model '/no/model': no such file or folder": ["run", "sample", "--model", "/no/model"],
+        "bins is 1; the smallest is 2": ["run", "sample", "--bins", "1"],
+        "choose --before 63 or less": ["run", "sample", *model, "--before", "64"],
+        "does not exist": ["run", "sample", "--config", str(tmp_path / "none.toml")],
+    }
+    for expected, arguments in cases.items():
+        code, said = interpunct_says(capsys, *arguments, "--store", str(store))
+        assert code == 2, said
+        assert expected in said
+        assert said.startswith("interpunct: ")
+        assert len(said.splitlines()) == 1, said
+        assert not store.exists()
+
+
+def test_a_text_with_too_few_marks_says_so_and_creates_no_store(capsys, tmp_path, tiny_gpt2):
+    book, store = tmp_path / "short.txt", tmp_path / "store"
+    book.write_text("One, two. Three, four. " + "And so on " * 100)
+    code, said = interpunct_says(capsys, "run", str(book), "--model", str(tiny_gpt2), "--serial", "--store", str(store))
+    assert code == 2
+    assert said.startswith("interpunct: book short cannot be used: too few marks: ")
+    assert len(said.splitlines()) == 1
+    assert not store.exists()
+
+
+@pytest.fixture
+def small(tmp_path, sample_text, tiny_gpt2):
+    books = write_books(tmp_path / "books", sample_text, 2)
+    return books, study(tiny_gpt2), tmp_path / "store"
+
+
+def test_a_store_of_another_configuration_refuses_and_stays_as_it_was(capsys, tmp_path, small, tiny_gpt2):
+    books, config, store = small
+    assert run(books, config, store, stages(Calls(tmp_path / "calls")), serial=True) == 0
+    before = {path: path.stat().st_mtime_ns for path in store.rglob("*") if "_runs" not in path.parts}
+    capsys.readouterr()
+    code, said = interpunct_says(
+        capsys, "run", *books, "--model", str(tiny_gpt2), "--bins", "20", "--store", str(store), "--serial"
+    )
+    assert code == 3
+    assert "bins: 15 and 20" in said
+    assert len(said.splitlines()) == 1
+    assert {path: path.stat().st_mtime_ns for path in store.rglob("*") if "_runs" not in path.parts} == before
+
+
+def test_a_store_that_cannot_be_written_is_refused(capsys, tmp_path, small, tiny_gpt2):
+    (tmp_path / "file").touch()
+    books, _, _ = small
+    options = ["--model", str(tiny_gpt2), "--serial", "--per-class", "5"]
+    code, said = interpunct_says(capsys, "run", *books, *options, "--store", str(tmp_path / "file" / "store"))
+    assert code == 3
+    assert str(tmp_path / "file") in said
+    assert len(said.splitlines()) == 1
+
+
+def test_books_added_later_join_the_store_and_finished_ones_are_not_repeated(capsys, tmp_path, small):
+    books, config, store = small
+    assert run(books[:1], config, store, stages(Calls(tmp_path / "first")), serial=True) == 0
+    second = Calls(tmp_path / "second")
+    assert run(books, config, store, stages(second), serial=True) == 0
+    assert second.count("prepare") == second.count("prepare", "book1") == 1
+    both = tmp_path / "both"
+    assert run(books, config, both, stages(Calls(tmp_path / "third")), serial=True) == 0
+    assert rows(store) == rows(both)
+
+
+def test_a_changed_book_of_the_same_name_gets_a_key_of_its_own_and_a_copy_is_a_duplicate(tmp_path, small):
+    books, config, store = small
+    assert run(books, config, store, stages(Calls(tmp_path / "calls")), serial=True) == 0
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "book0.txt").write_text(Path(books[1]).read_text() + " And more, at the end.")
+    (elsewhere / "copy.txt").write_bytes(Path(books[0]).read_bytes())
+    again = Calls(tmp_path / "again")
+    for _ in range(2):
+        assert run([str(elsewhere)], config, store, stages(again), serial=True) == 0
+    assert again.count("prepare") == 1
+    with open_store(store) as opened:
+        found = dict(opened.sql("SELECT book, status FROM books").fetchall())
+    assert found == {"book0": "used", "book1": "used", "book0-2": "used", "copy": "duplicate"}
+
+
+def test_a_missing_book_among_good_ones_is_listed_and_the_rest_is_done(capsys, tmp_path, small, binary):
+    books, config, store = small
+    missing = str(tmp_path / "missing.txt")
+    given = [*books, missing, str(binary)]
+    assert run(given, config, store, stages(Calls(tmp_path / "calls")), serial=True) == 1
+    said = capsys.readouterr().err
+    assert "failed: missing" in said
+    assert "1 book is left undone" in said
+    with open_store(store) as opened:
+        found = dict(opened.sql("SELECT book, status FROM books").fetchall())
+        pairs = {book for (book,) in opened.sql("SELECT DISTINCT book FROM pairs").fetchall()}
+    assert found["missing"] == "failed"
+    assert found["image"] in ("failed", "rejected")
+    assert pairs == {"book0", "book1"}
+    Path(missing).write_text(Path(books[0]).read_text()[::-1])
+    assert run([missing], config, store, stages(Calls(tmp_path / "later")), serial=True) == 0
+
+
+def test_the_record_of_a_run_says_what_it_did(tmp_path, small):
+    import json
+
+    books, config, store = small
+    run(books, config, store, stages(Calls(tmp_path / "calls")), serial=True)
+    (path,) = (store / "_runs").glob("*.json")
+    record = json.loads(path.read_text())
+    assert record["state"] == "done"
+    assert record["books_used"] == 2
+    assert record["pairs"] == record["pairs_expected"] == 2 * 8 * 66
+    assert {"prepare", "pairs", "write", "commit"} <= set(record["seconds"])
+    assert record["versions"]["ray"]
+    assert record["settings"]["serial"] is True
+
+
+def test_a_run_without_work_to_do_loads_neither_ray_nor_torch(tmp_path, small):
+    books, config, store = small
+    run(books, config, store, stages(Calls(tmp_path / "calls")), serial=True)
+    settings = ["--text", "raw", "--per-class", "12", "--before", "8", "--after", "2", "--model"]
+    arguments = ["run", *books, "--store", str(store), *settings, config.model]
+    code = (
+        f"import sys, interpunct\nassert interpunct.main({arguments!r}) == 0\n"
+        "print([name for name in ('ray', 'torch', 'matplotlib', 'duckdb') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "nothing to do: 2 books are in the store" in done.stderr
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_bundled_story_is_called_sample(tmp_path, sample_path, monkeypatch):
+    assert jobs.run.bundled("sample") == str(sample_path)
+    assert jobs.run.bundled("other.txt") == "other.txt"
+    monkeypatch.chdir(tmp_path)
+    os.mkdir("sample")
+    assert jobs.run.bundled("sample") == "sample"
