@@ -94,8 +94,7 @@ def layer_means(
     """Mean over books by quantity, layer and class, with percentile intervals of each mean by itself.
 
     `moments` has layer, class, mi_min, mi_max, cov_min, cov_max over all pairs. Rows: quantity, layer, class, books,
-    mean, low, high, varies (whether the pairs differ at all: embeddings of one mark do not); classes without pairs in a
-    layer are left out.
+    mean, low, high, varies (see `varying`); classes without pairs in a layer are left out.
     """
     present = np.isfinite(means)
     count = present.sum(axis=0)
@@ -105,13 +104,22 @@ def layer_means(
     columns = {"books": count, "mean": mean, "low": low, "high": high}
     frame = pd.DataFrame({name: values.reshape(-1) for name, values in columns.items()}, index=index).reset_index()
     frame = frame[frame["books"] > 0].reset_index(drop=True)
-    ranges = [
+    return frame.merge(varying(moments), on=["quantity", "layer", "class"], how="left")
+
+
+def varying(moments: pd.DataFrame) -> pd.DataFrame:
+    """Whether the words around the marks move the pairs, by quantity, layer and class (column `varies`).
+
+    They do not in layer 0, where a mark's state is its embedding alone, nor where all pairs are equal. Such a layer
+    says nothing of context, and its values would hide the other layers. It counts where it is the only one.
+    """
+    in_context = (moments["layer"] > 0) | (moments["layer"].nunique() == 1)
+    return pd.concat(
         moments[["layer", "class"]].assign(
-            quantity=quantity, varies=moments[f"{quantity}_max"] > moments[f"{quantity}_min"]
+            quantity=quantity, varies=in_context & (moments[f"{quantity}_max"] > moments[f"{quantity}_min"])
         )
         for quantity in QUANTITIES
-    ]
-    return frame.merge(pd.concat(ranges), on=["quantity", "layer", "class"], how="left")
+    )
 
 
 def layer_differences(means: pd.DataFrame, draws: np.ndarray | None, moments: pd.DataFrame) -> pd.DataFrame:
@@ -128,13 +136,12 @@ def layer_differences(means: pd.DataFrame, draws: np.ndarray | None, moments: pd
         rows = means[means["quantity"] == quantity]
         wide = rows.pivot_table(index="layer", columns="class", values="mean").reindex(columns=list(CLASSES))
         difference = (wide["terminal"] - wide["internal"]).to_numpy()
+        varies = rows.groupby("layer")["varies"].any().reindex(wide.index).to_numpy()
         half = np.full(len(wide), np.nan)
         if draws is not None:
-            half = _simultaneous_half_width(draws[:, number, :, 1] - draws[:, number, :, 0])
+            half[varies] = _simultaneous_half_width((draws[:, number, :, 1] - draws[:, number, :, 0])[:, varies])
         spread = moments.pivot_table(index="layer", columns="class", values=f"{quantity}_std")
         spread = spread.reindex(index=wide.index, columns=list(CLASSES))
-        varies = rows.groupby("layer")["varies"].any().reindex(wide.index).to_numpy()
-        half[~varies] = np.nan
         pooled = np.sqrt((spread**2).mean(axis=1, skipna=False)).to_numpy()
         frame = {
             "quantity": quantity,

@@ -56,7 +56,8 @@ def headline_exhibit(scope: Scope, moments: Answer, means: pd.DataFrame, differe
         "headline",
         "What the two classes share, layer by layer",
         "Left: mean mutual information of pairs within a class, averaged over books. Right: terminal minus internal; "
-        "above zero, marks that end resemble each other more than marks that go on. "
+        "above zero, marks that end resemble each other more than marks that go on. Layer 0 holds the embeddings, "
+        "which no context has touched: it is named, not drawn, and not counted. "
         + interval_note(scope.books_with_pairs),
         "Line chart of mean mutual information of both classes over the layers, and of their difference.",
         headline(means, differences),

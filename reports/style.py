@@ -105,17 +105,17 @@ def note(axes: Axes, text: str) -> None:
     axes.set_yticks([])
 
 
-def not_shown(axes: Axes, means: pd.DataFrame) -> None:
-    """Name the layers whose pairs are all equal, with their value, below the title.
+def not_drawn(axes: Axes, means: pd.DataFrame) -> None:
+    """Name the layers that context does not touch, with their values, below the title.
 
     `means` has layer, class, mean, varies of one quantity.
     """
-    constant = means[~means["varies"]]
-    if len(constant):
-        layers = ", ".join(map(str, sorted({int(layer) for layer in constant["layer"]})[:4]))
-        values = " and ".join(f"{value:.3g}" for value in constant["mean"].head(2))
+    untouched = means[~means["varies"]]
+    if len(untouched):
+        layers = ", ".join(map(str, sorted({int(layer) for layer in untouched["layer"]})[:4]))
+        values = " and ".join(f"{value:.3g}" for value in untouched["mean"].head(2))
         axes.set_title(axes.get_title(), pad=15)
-        text = f"not shown: layer {layers}, all pairs equal ({values})"
+        text = f"not drawn: layer {layers}, untouched by context ({values})"
         axes.text(0.5, 0.99, text, transform=axes.transAxes, fontsize=7.5, alpha=0.7, ha="center", va="bottom")
 
 

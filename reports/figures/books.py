@@ -6,17 +6,20 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from reports.style import CLASS_COLOURS, CLASSES, QUANTITY_LABELS, new_figure, report_style
+from reports.style import CLASS_COLOURS, CLASSES, QUANTITY_LABELS, new_figure, report_style, symmetric_log
 
 FEW_BOOKS = 8
+WIDE_RANGE = 20
 
 
 def means_by_book(means: pd.DataFrame, spread: pd.DataFrame) -> Figure:
-    """Two panels, mutual information and covariance, over the layers.
+    """Two panels, mutual information and covariance, over the layers; layer 0, the embeddings, where it is alone.
 
     `means` has layer, class, book, mi_mean, cov_mean; `spread` has quantity, layer, class and the quantiles q05, q25,
     q50, q75, q95 over books.
     """
+    if means["layer"].nunique() > 1:
+        means, spread = means[means["layer"] > 0], spread[spread["layer"] > 0]
     few = means["book"].nunique() <= FEW_BOOKS
     with report_style():
         figure = new_figure(10, 3.8)
@@ -27,9 +30,16 @@ def means_by_book(means: pd.DataFrame, spread: pd.DataFrame) -> Figure:
             else:
                 _draw_bands(axes, spread[spread["quantity"] == quantity])
             axes.grid(axis="y")
+            _logarithmic_if_wide(axes, means[f"{quantity}_mean"])
             if axes.lines:
                 axes.legend(loc="best")
     return figure
+
+
+def _logarithmic_if_wide(axes: Axes, values: pd.Series) -> None:
+    sizes = values.abs()
+    if (sizes > 0).any() and sizes.max() > WIDE_RANGE * sizes.median():
+        symmetric_log(axes.yaxis, float(sizes[sizes > 0].min()), float(values.min()), float(values.max()))
 
 
 def _draw_lines(axes: Axes, means: pd.DataFrame, quantity: str) -> None:

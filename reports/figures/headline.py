@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from reports.style import CLASS_COLOURS, CLASSES, INK, QUANTITY_LABELS, new_figure, not_shown, note, report_style
+from reports.style import CLASS_COLOURS, CLASSES, INK, QUANTITY_LABELS, new_figure, not_drawn, note, report_style
 
 
 def headline(means: pd.DataFrame, differences: pd.DataFrame) -> Figure:
@@ -25,7 +25,7 @@ def headline(means: pd.DataFrame, differences: pd.DataFrame) -> Figure:
 
 def _draw_means(axes: Axes, means: pd.DataFrame) -> None:
     axes.set(xlabel="layer", ylabel=f"mean {QUANTITY_LABELS['mi']}", title="Within each class")
-    not_shown(axes, means)
+    not_drawn(axes, means)
     means = means[means["varies"]]
     for mark_class in CLASSES:
         rows = means[means["class"] == mark_class].sort_values("layer")

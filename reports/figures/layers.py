@@ -14,7 +14,7 @@ from reports.style import (
     add_layer_colour_bar,
     layer_colour,
     new_figure,
-    not_shown,
+    not_drawn,
     note,
     report_style,
     symmetric_log,
@@ -29,12 +29,12 @@ def distributions_by_layer(densities: pd.DataFrame, means: pd.DataFrame) -> Figu
     """Covariance above, MI below: the distribution in each layer by class, then the means over the layers.
 
     `densities` has quantity, layer, class, left, right, share, density; `means` has quantity, layer, class, mean, low,
-    high (NaN where there is no interval) and varies: a layer whose pairs are all equal would hide the others behind
+    high (NaN where there is no interval) and varies: a layer that context does not touch would hide the others behind
     one spike, and is named instead of drawn.
     """
     layers = sorted({int(layer) for layer in means["layer"]})
-    constant = means[~means["varies"]].groupby(["quantity", "layer", "class"], observed=True)["mean"].first()
-    hidden = pd.MultiIndex.from_frame(densities[["quantity", "layer", "class"]]).isin(constant.index)
+    untouched = means[~means["varies"]].groupby(["quantity", "layer", "class"], observed=True)["mean"].first()
+    hidden = pd.MultiIndex.from_frame(densities[["quantity", "layer", "class"]]).isin(untouched.index)
     densities = densities[~hidden]
     with report_style():
         figure = new_figure(11, 6.6)
@@ -64,6 +64,9 @@ def _draw_densities(axes: Axes, frame: pd.DataFrame, layers: list[int], quantity
         axes.plot(centres, rows[height], color=layer_colour(int(layer), layers), linewidth=1)
     if quantity == "cov":
         _logarithmic_covariance(axes, frame)
+    else:
+        seen = frame[frame["share"] > SHARE_OF_A_TAIL]
+        axes.set_xlim(float(seen["left"].min()), float(seen["right"].max()))
     axes.set_ylim(bottom=0)
 
 
@@ -78,7 +81,7 @@ def _logarithmic_covariance(axes: Axes, frame: pd.DataFrame) -> None:
 
 def _draw_means(axes: Axes, means: pd.DataFrame, layers: list[int], quantity: str) -> None:
     axes.set(title="Means", xlabel="layer", ylabel=f"mean {QUANTITY_LABELS[quantity]}")
-    not_shown(axes, means)
+    not_drawn(axes, means)
     means = means[means["varies"]]
     for mark_class in CLASSES:
         rows = means[means["class"] == mark_class].sort_values("layer")
