@@ -95,8 +95,12 @@ class StoreLock:
         current = current_term(self._objects, self._purpose)
         if current is not None and not current.owner.released:
             self._wait_until_gone(current)
-        self._take(1 if current is None else current.number + 1)
-        _held_here.add(self._owner.nonce)
+        _held_here.add(self._owner.nonce)  # before the term can be seen: another thread must not take it for dead
+        try:
+            self._take(1 if current is None else current.number + 1)
+        except BaseException:
+            _held_here.discard(self._owner.nonce)
+            raise
         self._thread = threading.Thread(target=self._beat_until_left, name="store-lock", daemon=True)
         self._thread.start()
         return self
