@@ -1,0 +1,126 @@
+"""The whole job of one book against the notebook's procedure, both run in full on the same machine.
+
+    python -m benchmarks.one_book                      the bundled story, SmolLM2, 250 marks a class: many minutes
+    python -m benchmarks.one_book --marks 60           the same in about a minute
+    python -m benchmarks.one_book --ray                the job as `interpunct run` does it, Ray's start included
+
+Same model, same marks; the model is loaded before the clocks start, except with --ray. At the end the two sets of
+numbers are compared, and what the job spends beside the forward pass is set against the forward pass.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks import machine, notebook
+from jobs import run
+from jobs.config import RunConfig, StudyConfig
+from jobs.extract import HiddenStates
+from jobs.models import load_tokenizer
+from jobs.selection import select
+from jobs.stages import Stages
+from jobs.tokens import tokenize
+from store.keys import MARK_CLASSES
+from store.reader import open_store
+
+Numbers = dict[tuple[int, str], tuple[NDArray[np.float64], NDArray[np.float64]]]
+"""Layer and class -> mutual information (bits) and covariance of all pairs."""
+
+
+def main() -> None:
+    options = parse()
+    config = StudyConfig(model=options.model, text="raw", per_class=options.marks)
+    book = Path(run.bundled(options.book))
+    print(f"machine: {machine.describe()}")
+    ours, seconds, stages = run_job(book, config, options.ray)
+    print(f"the job:              {seconds:9.2f} s    {describe_stages(stages)}")
+    theirs, forward, pairs = run_notebook(book, config)
+    print(f"the notebook's way:   {forward + pairs:9.2f} s    forward {forward:.2f} s, pairs {pairs:.2f} s")
+    print(f"ratio:                {(forward + pairs) / seconds:9.1f} x    forward {forward / stages['forward']:.1f} x")
+    compare(ours, theirs)
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.one_book", description=__doc__.splitlines()[0])
+    parser.add_argument("--book", default="sample", help="a text file, or `sample`")
+    parser.add_argument("--model", default="smollm2")
+    parser.add_argument("--marks", type=int, default=250, help="marks of each class")
+    parser.add_argument("--ray", action="store_true", help="spread the job with Ray, as `interpunct run` does")
+    return parser.parse_args()
+
+
+def run_job(book: Path, config: StudyConfig, ray: bool) -> tuple[Numbers, float, dict[str, float]]:
+    """The job's numbers as stored, its wall time, and its seconds by stage."""
+    stages = Stages()
+    if not ray:
+        model = HiddenStates(config.model, batch_size=config.batch_size)
+        load_tokenizer(config.model)
+        stages = Stages(load=lambda config, device: model)
+    with tempfile.TemporaryDirectory() as folder:
+        started = time.perf_counter()
+        if run.execute([str(book)], config, RunConfig(serial=not ray), folder, stages) != 0:
+            raise SystemExit("the job left something undone")
+        seconds = time.perf_counter() - started
+        (record,) = (Path(folder) / "_runs").glob("*.json")
+        return read_numbers(folder), seconds, json.loads(record.read_text(encoding="utf-8"))["seconds"]
+
+
+def read_numbers(location: str) -> Numbers:
+    numbers: Numbers = {}
+    with open_store(location) as store:
+        rows = store.sql("SELECT layer, class, mi, cov FROM pairs ORDER BY layer, class, book, i, j").fetchnumpy()
+        layers = int(rows["layer"].max()) + 1
+    for layer in range(layers):
+        for mark_class in MARK_CLASSES:
+            chosen = (rows["layer"] == layer) & (rows["class"] == mark_class)
+            numbers[layer, mark_class] = rows["mi"][chosen].astype(float), rows["cov"][chosen].astype(float)
+    return numbers
+
+
+def run_notebook(book: Path, config: StudyConfig) -> tuple[Numbers, float, float]:
+    """The notebook's numbers, and seconds of its forward passes and of its pairs."""
+    model: Any = notebook.load(config.model)
+    tokens = tokenize(load_tokenizer(config.model), book.read_text(encoding="utf-8-sig"))
+    numbers: Numbers = {}
+    forward = pairs = 0.0
+    for mark_class, found in select(tokens, config).classes.items():
+        offsets = np.arange(-config.before, config.after + 1)
+        windows = tokens.ids[found.taken[:, None] + offsets].astype(np.int64)
+        started = time.perf_counter()
+        states = notebook.hidden_states(model, windows)
+        forward += time.perf_counter() - started
+        started = time.perf_counter()
+        for layer, vectors in enumerate(states):
+            numbers[layer, mark_class] = notebook.pairs(vectors)
+        pairs += time.perf_counter() - started
+    return numbers, forward, pairs
+
+
+def describe_stages(seconds: dict[str, float]) -> str:
+    rest = sum(value for stage, value in seconds.items() if stage != "forward")
+    listed = ", ".join(f"{stage} {value:.2f} s" for stage, value in seconds.items())
+    return f"{listed}; all but the forward pass is {rest / seconds['forward']:.1%} of it"
+
+
+def compare(ours: Numbers, theirs: Numbers) -> None:
+    """Both ways round differently in the forward pass; a dimension on a bin's edge may change bins."""
+    assert ours.keys() == theirs.keys()
+    pairs = sum(len(mi) for mi, _ in ours.values())
+    means = max(abs(ours[key][0].mean() - theirs[key][0].mean()) for key in ours)
+    near = sum(int((np.abs(ours[key][0] - theirs[key][0]) < 1e-5).sum()) for key in ours)
+    covariance = max(np.abs(ours[key][1] - theirs[key][1]).max() / np.abs(theirs[key][1]).max() for key in ours)
+    print(f"same numbers:         {pairs:,} pairs; {near / pairs:.2%} with MI within 1e-5 bits")
+    print(f"                      largest difference of a layer's mean MI: {means:.1e} bits")
+    print(f"                      largest difference of a covariance, relative to its layer: {covariance:.1e}")
+
+
+if __name__ == "__main__":
+    main()
