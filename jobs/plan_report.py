@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import tee
 
 import numpy as np
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -70,10 +71,11 @@ class PlanReport:
         return tuple(book for book in self.books if book.status == "refused")
 
 
-def execute(arguments: Sequence[str], config: StudyConfig, run: RunConfig, store: str) -> int:
-    """The command: print the plan. Returns 0, or 1 where some sources cannot be used.
+def execute(arguments: Sequence[str], config: StudyConfig, run: RunConfig, store: str | None) -> int:
+    """The command: print the plan; without a store, as if nothing were done yet.
 
-    Raises UsageError where none can, StudyMismatch where the store holds another study.
+    Returns 0, or 1 where some sources cannot be used. Raises UsageError where none can, StudyMismatch where the store
+    holds another study.
     """
     report = plan_books(arguments, config, run, done_in(store, config))
     show(report, Console())
@@ -97,9 +99,9 @@ def plan_books(
     return PlanReport(books, estimate_cost(used, layers, identity.width, config, rates), rates, layers, identity.width)
 
 
-def done_in(store: str, config: StudyConfig) -> Committed:
+def done_in(store: str | None, config: StudyConfig) -> Committed:
     """What the store holds; nothing where there is none yet. Raises StudyMismatch where it holds another study."""
-    if study_of(store) is None:
+    if store is None or study_of(store) is None:
         return Committed(frozenset(), {})
     objects = object_store(store)
     create_or_match(objects, Study(config.to_dict(), identify_model(config.model, config.revision).to_dict()))
@@ -126,17 +128,13 @@ def measure_rates(config: StudyConfig, run: RunConfig) -> Rates:
 
 
 def show(report: PlanReport, console: Console) -> None:
-    """Print the plan: a line for each text, then what the run costs."""
+    """Print the plan: a line for each text, the reasons of those that are not new, then what the run costs."""
     shown = report.books[:_SHOWN_ON_A_TERMINAL] if console.is_terminal else report.books
-    table = Table(title="Books", title_justify="left")
-    for column in ("book", "characters", "tokens"):
-        table.add_column(column, justify="left" if column == "book" else "right")
-    for name in MARK_CLASSES:
-        table.add_column(f"{name}\nfound / eligible / used", justify="right")
-    table.add_column("status")
+    console.print(_books_table(shown))
     for book in shown:
-        table.add_row(*_cells(book))
-    console.print(table)
+        if book.reason is not None:
+            text = f"{book.status}: {book.key}: {book.reason}"
+            console.print(text, markup=False, highlight=False, soft_wrap=True)
     if len(shown) < len(report.books):
         console.print(f"and {len(report.books) - len(shown)} more; redirect the output to a file to see them all")
     console.print(_cost_table(report))
@@ -238,18 +236,23 @@ def _seconds(work: object) -> float:
     return time.perf_counter() - started
 
 
-def _cells(book: PlannedBook) -> tuple[str, ...]:
-    per_class = (
-        f"{found:,} / {eligible:,} / {used:,}"
-        for found, eligible, used in zip(book.found, book.eligible, book.used, strict=True)
-    )
-    status = book.status if book.reason is None else f"{book.status}: {book.reason}"
-    return (book.key, f"{book.characters:,}", f"{book.tokens:,}", *per_class, status)
+def _books_table(books: Sequence[PlannedBook]) -> Table:
+    table = Table(title="Books", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("book", overflow="fold")
+    table.add_column("tokens", justify="right")
+    for name in MARK_CLASSES:
+        for count in ("found", "eligible", "used"):
+            table.add_column(f"{name}\n{count}" if count == "found" else f"\n{count}", justify="right")
+    for book in books:
+        counts = zip(book.found, book.eligible, book.used, strict=True)
+        per_class = (f"{count:,}" for of_class in counts for count in of_class)
+        table.add_row(book.key, f"{book.tokens:,}", *per_class)
+    return table
 
 
 def _cost_table(report: PlanReport) -> Table:
     cost, rates = report.cost, report.rates
-    table = Table(title="The run", title_justify="left", show_header=False)
+    table = Table(title="The run", title_justify="left", show_header=False, box=SIMPLE_HEAD)
     table.add_column()
     table.add_column(justify="right")
     table.add_column()
@@ -261,7 +264,7 @@ def _cost_table(report: PlanReport) -> Table:
     if cost.books:
         table.add_row("time, model", _duration(cost.forward_seconds), f"at {rates.windows:,.0f} windows a second")
         table.add_row("time, pairs", _duration(cost.pair_seconds), f"at {rates.pairs:,.0f} pairs a second and core")
-        table.add_row("time", _duration(cost.seconds), f"measured just now on {rates.measured_on}, {rates.cores} cores")
+        table.add_row("time", _duration(cost.seconds), f"on {rates.cores} cores of {rates.measured_on}")
     return table
 
 
