@@ -28,7 +28,7 @@ def encode(spec: Table, table: pa.Table, where: str) -> bytes:
     """
     table = validated(spec, table, where)
     sink = pa.BufferOutputStream()
-    with pq.ParquetWriter(sink, table.schema, **_options(spec)) as writer:
+    with pq.ParquetWriter(sink, table.schema, **parquet_options(spec)) as writer:
         writer.write_table(table, row_group_size=ROWS_PER_GROUP)
     return bytes(sink.getvalue())
 
@@ -114,7 +114,7 @@ def _ranks(column: pa.ChunkedArray) -> np.ndarray:
     return ranks[values.indices.to_numpy()]
 
 
-def _options(spec: Table) -> dict[str, Any]:
+def parquet_options(spec: Table) -> dict[str, Any]:
     """How each column is encoded.
 
     Text and repeating integers by dictionary. Other integers by their differences, which for sorted keys are 0 or 1.

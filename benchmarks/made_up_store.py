@@ -1,0 +1,175 @@
+"""Stores of any size, filled fast with values that compress like real ones, for measuring and not for reading.
+
+Per mark and layer one marginal entropy, which its pairs repeat unless the partner's outliers change it; per pair a
+mutual information, covariance and correlation with 24 random bits. The bytes a row takes on disk agree with those of
+real hidden states to a few percent.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from analysis.moments import summarise
+from store import paths
+from store.columns import TABLES
+from store.commits import CommitRecord, CommittedBook, FileReceipt
+from store.keys import MARK_CLASSES, BlockKey, ChunkKey, ShardKey
+from store.study import Study
+from store.writer import StudyWriter, publish_chunk
+
+MARKS, WIDTH = 250, 576
+PAIRS = MARKS * (MARKS - 1) // 2
+BOOKS_PER_SHARD = 32
+FIRST, SECOND = np.triu_indices(MARKS, 1)
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How many books and layers; every book has 250 marks of each class."""
+
+    books: int
+    layers: int
+
+    @classmethod
+    def of_rows(cls, rows: int, layers: int) -> Shape:
+        """As many books as it takes for about this many pair rows."""
+        return cls(max(1, round(rows / (PAIRS * layers * len(MARK_CLASSES)))), layers)
+
+    @property
+    def rows(self) -> int:
+        """Pair rows of the whole store."""
+        return self.books * self.layers * len(MARK_CLASSES) * PAIRS
+
+    def shards(self) -> Iterator[tuple[ShardKey, list[str]]]:
+        """The shards and their books."""
+        names = [f"pg{number:05d}" for number in range(self.books)]
+        for start in range(0, self.books, BOOKS_PER_SHARD):
+            books = names[start : start + BOOKS_PER_SHARD]
+            yield ShardKey.of("made up", books), books
+
+
+def study(shape: Shape) -> Study:
+    """A study that says what it is."""
+    return Study({"model": "made up", "per_class": MARKS, "bins": 15}, {"layers": shape.layers - 1, "width": WIDTH})
+
+
+def fill(location: str, shape: Shape, progress: Callable[[int, int], None]) -> None:
+    """Publish and commit every shard, two blocks at a time."""
+    writer = StudyWriter.open(location, study(shape))
+    shards = list(shape.shards())
+    with writer.lock(), ThreadPoolExecutor(os.cpu_count()) as pool:
+        for done, (shard, books) in enumerate(shards):
+            progress(done, len(shards))
+            blocks = [BlockKey(shard, layer, name) for layer in range(shape.layers) for name in MARK_CLASSES]
+            published = list(pool.map(lambda block, books=books: _publish_block(location, block, books), blocks))
+            files = [receipt for receipt, _ in published]
+            rows = [row for _, block_rows in published for row in block_rows]
+            files.append(_publish(location, "summaries", shard, rows))
+            files.append(_publish(location, "activations", shard, [_activation(row) for row in rows]))
+            files.append(_publish(location, "tokens", shard, [row for name in books for row in _tokens(name)]))
+            files.append(_publish(location, "books", shard, [_book(name) for name in books]))
+            committed = tuple(CommittedBook(name, _checksum(name), f"/{name}.txt", "used") for name in books)
+            writer.commit(CommitRecord(shard, tuple(files), committed, "made-up"))
+
+
+def clone_until(location: Path, shape: Shape, files: int) -> int:
+    """Commit copies of the first shard (hard links, so they take no space) until this many files are committed.
+
+    For measuring how a store with very many files opens; the copies' books are the same, so it is for nothing else.
+    """
+    writer = StudyWriter.open(location, study(shape))
+    with writer.lock():
+        shard, books = next(shape.shards())
+        published = [
+            _publish_block(str(location), BlockKey(shard, layer, name), books)[0]
+            for layer in range(shape.layers)
+            for name in MARK_CLASSES
+        ]
+        committed, number = 0, 0
+        while committed < files:
+            copy = ShardKey(f"{number:016x}")
+            receipts = [_link(location, receipt, copy) for receipt in published]
+            book = CommittedBook(f"copy{number}", _checksum(str(number)), f"/copy{number}.txt", "used")
+            writer.commit(CommitRecord(copy, tuple(receipts), (book,), "made-up"))
+            committed, number = committed + len(receipts), number + 1
+    return committed
+
+
+def block_table(block: BlockKey, books: list[str]) -> pa.Table:
+    """The pairs of one block: `[books * 31,125]` rows."""
+    generator = np.random.default_rng([block.layer, MARK_CLASSES.index(block.mark_class), int(books[0][2:])])
+    rows = len(books) * PAIRS
+    entropies = generator.normal(2.9, 0.1, (len(books), MARKS)).astype(np.float32)
+    moved = (generator.random((2, rows)) < 0.02) * generator.normal(0, 0.01, (2, rows)).astype(np.float32)
+    cov = (generator.normal(1, 2, rows) * 1.2**block.layer).astype(np.float32)
+    codes = np.repeat(np.arange(len(books), dtype=np.int32), PAIRS)
+    left_out = generator.choice([0, 0, 1, 2, 3], (len(books), MARKS)).astype(np.uint16)
+    return pa.table(
+        {
+            "book": pa.DictionaryArray.from_arrays(codes, pa.array(books)),
+            "i": np.tile(FIRST.astype(np.uint16), len(books)),
+            "j": np.tile(SECOND.astype(np.uint16), len(books)),
+            "n": (WIDTH - np.maximum(left_out[:, FIRST], left_out[:, SECOND])).ravel().astype(np.uint16),
+            "mi": (0.25 + 0.05 * generator.gamma(4.0, 1.0, rows)).astype(np.float32),
+            "cov": cov,
+            "corr": np.tanh(cov / 4 + generator.normal(0, 0.1, rows)).astype(np.float32),
+            "hx": (entropies[:, FIRST].ravel() + moved[0]).astype(np.float32),
+            "hy": (entropies[:, SECOND].ravel() + moved[1]).astype(np.float32),
+        }
+    )
+
+
+def _publish_block(location: str, block: BlockKey, books: list[str]) -> tuple[FileReceipt, list[dict[str, object]]]:
+    table = block_table(block, books)
+    mi, cov = table.column("mi").to_numpy(), table.column("cov").to_numpy()
+    rows = []
+    for number, book in enumerate(books):
+        of_book = slice(number * PAIRS, (number + 1) * PAIRS)
+        summary = summarise(mi[of_book], cov[of_book])
+        values = {field.name: getattr(summary, field.name) for field in fields(summary)}
+        rows.append({"layer": block.layer, "class": block.mark_class, "book": book} | values)
+    return publish_chunk(location, ChunkKey.of_block("pairs", block), table), rows
+
+
+def _publish(location: str, table: str, shard: ShardKey, rows: list[dict[str, object]]) -> FileReceipt:
+    return publish_chunk(location, ChunkKey(table, shard), pa.Table.from_pylist(rows, schema=TABLES[table].schema))
+
+
+def _link(location: Path, receipt: FileReceipt, shard: ShardKey) -> FileReceipt:
+    key = paths.parse_chunk_path(receipt.path)
+    assert key is not None
+    path = paths.chunk_path(replace(key, shard=shard))
+    if path != receipt.path:
+        os.link(location / receipt.path, location / path)
+    return replace(receipt, path=path)
+
+
+def _activation(summary: dict[str, object]) -> dict[str, object]:
+    where = {name: summary[name] for name in ("layer", "class", "book")}
+    return where | {"tokens": MARKS, "mean": [0.5] * WIDTH, "outliers": [0] * WIDTH}
+
+
+def _tokens(book: str) -> Iterator[dict[str, object]]:
+    for mark_class, token in zip(MARK_CLASSES, (",", "."), strict=True):
+        for i in range(MARKS):
+            where = {"book": book, "class": mark_class, "i": i, "position": 31 * i}
+            yield where | {"token_id": ord(token), "token": token, "before": f"word {i}", "after": f"word {i + 1}"}
+
+
+def _book(name: str) -> dict[str, object]:
+    counts = {column.name: 0 for column in TABLES["books"].columns if pa.types.is_integer(column.type)}
+    counts |= {f"{name}_used": MARKS for name in MARK_CLASSES}
+    text = {"book": name, "source": f"/{name}.txt", "sha256": _checksum(name), "status": "used", "left_out": []}
+    return counts | text
+
+
+def _checksum(name: str) -> str:
+    return hashlib.sha256(name.encode()).hexdigest()
