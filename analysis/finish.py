@@ -5,7 +5,8 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from analysis.variants import ABSENT, COMPILED
+from analysis.compilation import COMPILED
+from analysis.variants import ABSENT
 
 CANCELLATION = 1e-5
 """Where a partner takes away all but this share of a vector's sum of squares, the pair is summed afresh."""
@@ -30,30 +31,35 @@ def finish(a, b, rows, columns, variants_a, variants_b, views_a, views_b, set_a,
 
     `joint` and `products` are [R, C]: sums of n log2 n and of centred products over the dimensions that both keep.
     """
+    left, margins_a, margins_b = views_a.left, views_a.margin, views_b.margin
+    totals_a, totals_b, squares_a, squares_b = views_a.total, views_b.total, views_a.squares, views_b.squares
+    chosen_a, chosen_b, codes_a, codes_b = views_a.variant, views_b.variant, variants_a.codes, variants_b.codes
+    constant_a, constant_b, own_a, own_b = variants_a.constant, variants_b.constant, a.squares, b.squares
+    x_a, x_b, origin = a.x, b.x, pairs.origin
+    out_mi, out_cov, out_corr, out_n, out_hx, out_hy = pairs.mi, pairs.cov, pairs.corr, pairs.n, pairs.hx, pairs.hy
     for r in range(rows.size):
         for c in range(r + 1 if diagonal else 0, columns.size):
             i, j, s, t = rows[r], columns[c], set_b[c], set_a[r]
-            n = views_a.left[r, s]
+            n = left[r, s]
             scale = unit / n if n > 0 else np.nan
-            margin_a, margin_b = views_a.margin[r, s], views_b.margin[c, t]
-            hx, hy = (table[n] - margin_a) * scale, (table[n] - margin_b) * scale
-            mi = max(np.int64(0), table[n] + joint[r, c] - margin_a - margin_b) * scale
+            hx, hy = (table[n] - margins_a[r, s]) * scale, (table[n] - margins_b[c, t]) * scale
+            mi = max(np.int64(0), table[n] + joint[r, c] - margins_a[r, s] - margins_b[c, t]) * scale
             cov, corr = np.nan, np.nan
             if n >= 2:
-                total_a, total_b = views_a.total[r, s], views_b.total[c, t]
+                total_a, total_b = totals_a[r, s], totals_b[c, t]
                 product = products[r, c] - total_a * total_b / n
-                square_a = views_a.squares[r, s] - total_a * total_a / n
-                square_b = views_b.squares[c, t] - total_b * total_b / n
-                va, vb = views_a.variant[r, s], views_b.variant[c, t]
-                if square_a < CANCELLATION * a.squares[i] or square_b < CANCELLATION * b.squares[j]:
-                    product, square_a, square_b = _two_pass(a.x[i], variants_a.codes[va], b.x[j], variants_b.codes[vb])
+                square_a = squares_a[r, s] - total_a * total_a / n
+                square_b = squares_b[c, t] - total_b * total_b / n
+                va, vb = chosen_a[r, s], chosen_b[c, t]
+                if square_a < CANCELLATION * own_a[i] or square_b < CANCELLATION * own_b[j]:
+                    product, square_a, square_b = _two_pass(x_a[i], codes_a[va], x_b[j], codes_b[vb])
                 cov = product / (n - 1)
-                if not (variants_a.constant[va] or variants_b.constant[vb]):
+                if not (constant_a[va] or constant_b[vb]):
                     corr = min(1.0, max(-1.0, product / np.sqrt(square_a * square_b)))
             if diagonal and i > j:
                 i, j, hx, hy = j, i, hy, hx
-            k = pairs.origin[i] + j
-            pairs.n[k], pairs.mi[k], pairs.hx[k], pairs.hy[k], pairs.cov[k], pairs.corr[k] = n, mi, hx, hy, cov, corr
+            k = origin[i] + j
+            out_n[k], out_mi[k], out_hx[k], out_hy[k], out_cov[k], out_corr[k] = n, mi, hx, hy, cov, corr
 
 
 @njit(**COMPILED)

@@ -3,7 +3,7 @@
 A variant is one bit row per bin: bit d is set where dimension d lies in the bin. A joint count is the population count
 of the AND of two bit rows, and a left-out dimension is simply in no row. Three things make this cheap:
 
-- One word of x meets the same word of LANES partners in one instruction (`count_row`). Words of x that are 0 are
+- One word of x meets the same word of LANES partners in one instruction (`add_joint_terms`). Words of x that are 0 are
   skipped: an emptier bin of x costs as much as it has dimensions.
 - Of the partner only the fullest bins are counted so. The rest hold a few dimensions, which are counted one by one.
   Where to cut is decided per tile (`choose_ranks`) and changes the pace, never a count.
@@ -15,11 +15,15 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from analysis.variants import ABSENT, COMPILED, Variants
-from analysis.vector_code import LANES, RANKS_AT_ONCE, count_row, lowest_bit
+from analysis.compilation import COMPILED, INLINED
+from analysis.vector_code import LANES, RANKS_AT_ONCE, add_joint_terms, lowest_bit
 
-COST_OF_WORD, COST_OF_CELL, COST_OF_DIMENSION = 0.024, 0.28, 1.0
+COST_OF_WORD, COST_OF_CELL, COST_OF_DIMENSION = 0.024, 0.15, 2.0
 """Nanoseconds per pair: one word of one bin row, one look-up, one dimension counted by itself."""
+
+
+GROUP_BYTES = 32_768
+"""Bit rows of the partners that a row of the tile meets in one go: most of a first-level cache."""
 
 
 class Rows(NamedTuple):
@@ -34,8 +38,8 @@ class Sparse(NamedTuple):
     """The dimensions of V variants that lie in their emptier bins; bins of fewer than two dimensions have none."""
 
     start: np.ndarray  # int64 [V + 1], where a variant's dimensions start in the next two
-    dims: np.ndarray  # int64
-    cells: np.ndarray  # int64, bins * (rank of the bin - ranks counted by bit rows)
+    dims: np.ndarray  # uint16
+    cells: np.ndarray  # uint16, (bins + 1) * (rank of the bin - ranks counted by bit rows)
 
 
 def joint_terms(variants_a, variants_b, chosen_a, chosen_b, set_a, set_b, diagonal, table):
@@ -47,7 +51,8 @@ def joint_terms(variants_a, variants_b, chosen_a, chosen_b, set_a, set_b, diagon
     ranks = choose_ranks(variants_b)
     bins, words = variants_b.bits.shape[1:]
     joint = np.empty((len(set_a), len(set_b)), np.int64)
-    partners, counts = _aligned(ranks * LANES * words, np.uint64), _aligned(RANKS_AT_ONCE * LANES, np.int64)
+    group = max(1, GROUP_BYTES // (ranks * words * LANES * 8))
+    partners, counts = _aligned(group * ranks * words * LANES, np.uint64), _aligned(RANKS_AT_ONCE * LANES, np.int64)
     _fill(
         _filled_rows(variants_a.bits, variants_a.counts), variants_a.codes, chosen_a, set_a,
         variants_b.bits, variants_b.by_population, _sparse(variants_b, ranks), chosen_b, set_b,
@@ -67,10 +72,11 @@ def _aligned(size, dtype):
 def choose_ranks(variants):
     """How many of a partner's bins, fullest first, are cheaper to count by bit rows than dimension by dimension."""
     number, bins, words = variants.bits.shape
+    by_population, counts = variants.by_population, variants.counts
     in_rank, rows, filled = np.zeros(bins), 0, 0
     for v in range(number):
         for rank in range(bins):
-            count = variants.counts[v, variants.by_population[v, rank]]
+            count = counts[v, by_population[v, rank]]
             if count > 1:
                 in_rank[rank] += count
                 rows += 1
@@ -107,7 +113,7 @@ def _sparse(variants, ranks):
         start[v + 1] = start[v]
         for b in variants.by_population[v, ranks:]:
             start[v + 1] += variants.counts[v, b] if variants.counts[v, b] > 1 else 0
-    dims, cells = np.empty(start[number], np.int64), np.empty(start[number], np.int64)
+    dims, cells = np.empty(start[number], np.uint16), np.empty(start[number], np.uint16)
     end = 0
     for v in range(number):
         for rank in range(ranks, bins):
@@ -116,7 +122,7 @@ def _sparse(variants, ranks):
                 for w in range(words):
                     word = variants.bits[v, b, w]
                     while word:
-                        dims[end], cells[end] = 64 * w + lowest_bit(word), bins * (rank - ranks)
+                        dims[end], cells[end] = 64 * w + lowest_bit(word), (bins + 1) * (rank - ranks)
                         word &= word - np.uint64(1)
                         end += 1
     return Sparse(start, dims, cells)
@@ -125,38 +131,50 @@ def _sparse(variants, ranks):
 @njit(**COMPILED)
 def _fill(rows, codes, chosen_a, set_a, bits, by_population, sparse, chosen_b, set_b,
           diagonal, ranks, partners, counts, table, joint):  # fmt: skip
-    """LANES columns at a time, packed afresh only where a column's variant changes from one row to the next."""
+    """Columns in groups that fit the first-level cache, packed afresh only where a column's variant changes.
+
+    Within a group, a row of the tile meets all columns before the next row comes: its loop lengths repeat and are
+    predicted.
+    """
     bins, words = bits.shape[1:]
-    cells = np.empty(bins * bins, np.uint16)
-    packed, chosen, terms = np.empty(LANES, np.int64), np.empty(LANES, np.int64), np.empty(LANES, np.int64)
-    for first in range(0, set_b.size, LANES):
-        lanes = min(LANES, set_b.size - first)
+    row_start, row_words, places = rows.start, rows.words, rows.places
+    sparse_start, sparse_dims, sparse_cells = sparse.start, sparse.dims, sparse.cells
+    size = ranks * words * LANES
+    group = partners.size // size * LANES
+    cells = np.empty((bins + 1) * bins, np.uint16)
+    steps = table[1:] - table[:-1]
+    packed, chosen, terms = np.empty(group, np.int64), np.empty(LANES, np.int64), np.empty(LANES, np.int64)
+    for begin in range(0, set_b.size, group):
         packed[:] = -1
-        for r in range(min(set_a.size, first + lanes - 1) if diagonal else set_a.size):
-            begin = max(0, r + 1 - first) if diagonal else 0
-            for lane in range(begin, lanes):
-                chosen[lane] = chosen_a[r, set_b[first + lane]]
-                variant = chosen_b[first + lane, set_a[r]]
-                if packed[lane] != variant:
-                    _pack(bits, by_population, variant, lane, ranks, partners)
-                    packed[lane] = variant
-            for lane in range(begin, lanes):
-                variant = chosen[lane]
-                if variant < 0:
-                    continue
-                _dense_cells(rows.start, rows.words, rows.places, variant, bins, words, partners, ranks, counts, table,
-                             terms)  # fmt: skip
-                for other in range(lane, lanes):
-                    if chosen[other] == variant:
-                        chosen[other] = -1
-                        joint[r, first + other] = terms[other] + _sparse_cells(
-                            codes, variant, sparse.start, sparse.dims, sparse.cells, packed[other], cells,
-                            bins * (bins - ranks), table,
-                        )  # fmt: skip
+        stop = min(begin + group, set_b.size)
+        for r in range(min(set_a.size, stop - 1) if diagonal else set_a.size):
+            for first in range(begin, stop, LANES):
+                start = max(first, r + 1) if diagonal else first
+                end = min(first + LANES, stop)
+                offset = (first - begin) // LANES * size
+                for c in range(start, end):
+                    chosen[c - first] = chosen_a[r, set_b[c]]
+                    variant = chosen_b[c, set_a[r]]
+                    if packed[c - begin] != variant:
+                        packed[c - begin] = variant
+                        _pack(bits, by_population, variant, ranks, partners, offset + c - first)
+                for c in range(start, end):
+                    variant = chosen[c - first]
+                    if variant < 0:
+                        continue
+                    _dense_cells(row_start, row_words, places, variant, bins, words, partners, offset, ranks,
+                                 counts, table, terms)  # fmt: skip
+                    for other in range(c, end):
+                        if chosen[other - first] == variant:
+                            chosen[other - first] = -1
+                            joint[r, other] = terms[other - first] + _sparse_cells(
+                                codes, variant, bins, sparse_start, sparse_dims, sparse_cells, packed[other - begin],
+                                cells, (bins + 1) * (bins - ranks), steps,
+                            )  # fmt: skip
 
 
-@njit(**COMPILED)
-def _pack(bits, by_population, variant, lane, ranks, partners):
+@njit(**INLINED)
+def _pack(bits, by_population, variant, ranks, partners, offset):
     """Puts the fullest `ranks` bin rows of a variant into one lane of the partners."""
     words = bits.shape[2]
     for first in range(0, ranks, RANKS_AT_ONCE):
@@ -164,34 +182,31 @@ def _pack(bits, by_population, variant, lane, ranks, partners):
         for rank in range(width):
             b = by_population[variant, first + rank]
             for w in range(words):
-                partners[(first * words + w * width + rank) * LANES + lane] = bits[variant, b, w]
+                partners[offset + (first * words + w * width + rank) * LANES] = bits[variant, b, w]
 
 
-@njit(**COMPILED)
-def _dense_cells(row_start, row_words, places, variant, bins, words, partners, ranks, counts, table, terms):
+@njit(**INLINED)
+def _dense_cells(row_start, row_words, places, variant, bins, words, partners, offset, ranks, counts, table, terms):
     """Sum of n log2 n over the cells of every bin of x with the packed bin rows of each partner."""
     terms[:] = 0
-    for row in range(variant * bins, variant * bins + bins):
-        start, stop = row_start[row], row_start[row + 1]
-        if start == stop:
-            continue
-        for first in range(0, ranks, RANKS_AT_ONCE):
-            width = min(RANKS_AT_ONCE, ranks - first)
-            count_row(row_words, places, start, stop, partners, first * words * LANES, width, counts)
-            for rank in range(width):
-                for lane in range(LANES):
-                    terms[lane] += table[counts[LANES * rank + lane]]
+    for first in range(0, ranks, RANKS_AT_ONCE):
+        add_joint_terms(row_start, variant * bins, bins, row_words, places, partners, offset + first * words * LANES,
+                        min(RANKS_AT_ONCE, ranks - first), counts, table, terms)  # fmt: skip
 
 
-@njit(**COMPILED)
-def _sparse_cells(codes, variant, sparse_start, sparse_dims, sparse_cells, partner, cells, used, table):
-    """Sum of n log2 n over the other cells: each dimension adds what its cell's count going up by one adds."""
-    cells[:used] = 0
+@njit(**INLINED)
+def _sparse_cells(codes, variant, bins, sparse_start, sparse_dims, sparse_cells, partner, cells, used, steps):
+    """Sum of n log2 n over the other cells: each dimension adds what its cell's count going up by one adds.
+
+    Dimensions that x leaves out go to a column of their own that adds nothing: cheaper than a branch.
+    """
+    for k in range(used):
+        cells[k] = 0
     terms = np.int64(0)
     for k in range(sparse_start[partner], sparse_start[partner + 1]):
-        code = codes[variant, sparse_dims[k]]
-        if code != ABSENT:
-            count = cells[sparse_cells[k] + code]
-            terms += table[count + 1] - table[count]
-            cells[sparse_cells[k] + code] = count + 1
+        code = min(np.int64(codes[variant, sparse_dims[k]]), bins)
+        cell = sparse_cells[k] + code
+        count = cells[cell]
+        terms += steps[count] if code < bins else 0
+        cells[cell] = count + 1
     return terms

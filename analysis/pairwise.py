@@ -7,12 +7,14 @@ Results do not depend on how the pairs are cut.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.compilation import announced
 from analysis.finish import Pairs, finish
 from analysis.kernels import joint_terms
 from analysis.outliers import centre, find_outliers
@@ -89,6 +91,7 @@ def prepare(
     Raises ValueError for a wrong shape or type and for values that are not finite.
     """
     x = _checked(x, bins, where)
+    _load_kernels()
     return PreparedVectors(x, bins, find_outliers(x, outlier_z))
 
 
@@ -127,7 +130,7 @@ def cross_statistics(a: PreparedVectors, b: PreparedVectors, *, device: str = "c
     """
     if a.bins != b.bins or a.x.shape[1] != b.x.shape[1]:
         raise ValueError(
-            f"prepared with {a.bins} bins of {a.x.shape[1]} dimensions and {b.bins} bins of {b.x.shape[1]}; "
+            f"prepared with {a.bins} bins of {a.x.shape[1]} dimensions and {b.bins} bins of {b.x.shape[1]} dimensions; "
             "prepare both groups with the same bins and the same model"
         )
     tiles = (
@@ -136,6 +139,25 @@ def cross_statistics(a: PreparedVectors, b: PreparedVectors, *, device: str = "c
         for j in range(0, len(b.x), TILE)
     )
     return _compute(a, b, tiles, np.arange(len(a.x)) * len(b.x), len(a.x) * len(b.x), device)
+
+
+def joint_counts(a: PreparedVectors, i: int, b: PreparedVectors, j: int) -> NDArray[np.int64]:
+    """The joint histogram of vector `i` of `a` with vector `j` of `b`, int64 [bins, bins], from the engine's bit rows."""
+    table, _ = _entropy_table(a.x.shape[1])
+    sets = a.vectors.set_of[[i]], b.vectors.set_of[[j]]
+    bits_a = look(a.vectors, np.array([i]), b.vectors, sets[1], a.bins, table)[0].bits[0]
+    bits_b = look(b.vectors, np.array([j]), a.vectors, sets[0], b.bins, table)[0].bits[0]
+    return np.bitwise_count(bits_a[:, None, :] & bits_b[None, :, :]).sum(axis=2, dtype=np.int64)
+
+
+@functools.cache
+def _load_kernels() -> None:
+    """Compiles every kernel, or loads it from where an earlier process kept it."""
+    with announced():
+        x = np.sin(np.arange(1, 7 * 65 + 1, dtype=np.float32) ** 2).reshape(7, 65)
+        prepared = PreparedVectors(x, 5, find_outliers(x, 1.4))
+        row_range(prepared, 0, 7)
+        cross_statistics(prepared, prepared)
 
 
 def _checked(x: NDArray[np.float32], bins: int, where: str) -> NDArray[np.float32]:

@@ -15,12 +15,15 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
+from analysis.compilation import COMPILED, INLINED
 from analysis.vector_code import at_most, compare_word, lowest_bit, population
 
 ABSENT = 255
 """Code of a dimension that lies in no bin of a variant."""
 
-COMPILED = {"nogil": True, "cache": True, "error_model": "numpy"}
+EXTREMES = 8
+"""How many of its lowest and highest dimensions a vector lists; where a partner leaves all of these out, it is scanned."""
+
 
 
 class Vectors(NamedTuple):
@@ -36,6 +39,7 @@ class Vectors(NamedTuple):
     set_of: np.ndarray  # int64 [N], the vector's outlier set
     set_start: np.ndarray  # int64 [S + 1], into set_dims
     set_dims: np.ndarray  # int64, the left-out dimensions, ascending within a set
+    set_bits: np.ndarray  # uint64 [S, words], the same as bits: dimension d is bit d % 64 of word d // 64
 
     def left_out(self, outlier_set):
         """The dimensions of an outlier set."""
@@ -69,71 +73,87 @@ def look(vectors, rows, partners, sets, bins, table):
     `rows` and `sets` are int64 index arrays; `table` is int64 [D + 1], n log2 n in fixed point.
     """
     own = _bin(vectors.x, rows, vectors.lowest[rows], vectors.highest[rows], bins)
-    variant, owner, lowest, highest = _find_variants(vectors, rows, own, partners.set_start, partners.set_dims, sets)
+    variant, owner, lowest, highest = _find_variants(vectors, rows, own, partners.set_bits, sets)
     variants = _bin(vectors.x, owner, lowest, highest, bins)
     return variants, _tabulate(vectors, rows, partners.set_start, partners.set_dims, sets, variant, variants, table)
 
 
 @njit(**COMPILED)
-def _find_variants(vectors, rows, own, set_start, set_dims, sets):
+def _find_variants(vectors, rows, own, set_bits, sets):
     """The (lowest, highest) of each vector without each set, numbered as they occur."""
     variant = np.empty((rows.size, sets.size), np.int64)
-    capacity = 2 * rows.size + 16
+    capacity = variant.size
     lowest, highest = np.empty(capacity, np.float32), np.empty(capacity, np.float32)
     owner = np.empty(capacity, np.int64)
+    extremes = np.empty((2, EXTREMES), np.int64)
+    x, bits, codes = vectors.x, own.bits, own.codes
     used = 0
     for r in range(rows.size):
         i, first = rows[r], used
-        own_low, own_high = vectors.lowest[i], vectors.highest[i]
+        _list_extremes(x[i], bits[r], extremes)
         for s in range(sets.size):
-            start, stop = set_start[sets[s]], set_start[sets[s] + 1]
-            low, high = own_low, own_high
-            for k in range(start, stop):
-                value = vectors.x[i, set_dims[k]]
-                if value == own_low or value == own_high:
-                    low, high = _range_without(vectors.x, i, own.bits, r, set_dims, start, stop)
-                    break
+            low, high = _range_without(x, i, codes, r, extremes, set_bits, sets[s])
             v = first
             while v < used and not (lowest[v] == low and highest[v] == high):
                 v += 1
             if v == used:
-                if used == capacity:
-                    lowest, highest = np.append(lowest, lowest), np.append(highest, highest)
-                    owner = np.append(owner, owner)
-                    capacity *= 2
                 lowest[v], highest[v], owner[v] = low, high, i
                 used += 1
             variant[r, s] = v
-    return variant, owner[:used], lowest[:used], highest[:used]
+    return variant, owner[:used].copy(), lowest[:used].copy(), highest[:used].copy()
 
 
-@njit(**COMPILED)
-def _range_without(x, i, bits, r, set_dims, start, stop):
-    """Smallest and largest value left when dimensions go: they lie in the outermost own bins that still hold any."""
+@njit(**INLINED)
+def _list_extremes(values, bits, extremes):
+    """The dimensions of the lowest values, ascending, and of the highest, descending; -1 where there are fewer.
+
+    They lie in the outermost bins, so few values are looked at.
+    """
+    bins = bits.shape[0]
+    extremes[:] = -1
+    for side in range(2):
+        found = 0
+        for step in range(bins):
+            if found >= EXTREMES:
+                break
+            for w in range(bits.shape[1]):
+                word = bits[step if side == 0 else bins - 1 - step, w]
+                while word:
+                    d = 64 * w + lowest_bit(word)
+                    word &= word - np.uint64(1)
+                    found += 1
+                    for place in range(EXTREMES):
+                        other = extremes[side, place]
+                        if other < 0 or (values[d] < values[other] if side == 0 else values[d] > values[other]):
+                            extremes[side, place], d = d, other
+                            if other < 0:
+                                break
+
+
+@njit(**INLINED)
+def _range_without(x, i, own_codes, r, extremes, set_bits, outlier_set):
+    """Smallest and largest value left when the dimensions of a set go."""
     low, high = np.float32(np.inf), np.float32(-np.inf)
-    bins = bits.shape[1]
-    for b in range(bins):
-        if low == np.inf:
-            low, _ = _bin_range_without(x, i, bits, r, b, set_dims, start, stop)
-        if high == -np.inf:
-            _, high = _bin_range_without(x, i, bits, r, bins - 1 - b, set_dims, start, stop)
-    return low, high
-
-
-@njit(**COMPILED)
-def _bin_range_without(x, i, bits, r, b, set_dims, start, stop):
-    low, high = np.float32(np.inf), np.float32(-np.inf)
-    for w in range(bits.shape[2]):
-        word = bits[r, b, w]
-        while word:
-            d = 64 * w + lowest_bit(word)
-            word &= word - np.uint64(1)
-            gone = False
-            for k in range(start, stop):
-                gone |= set_dims[k] == d
-            if not gone:
+    for place in range(EXTREMES):
+        d = extremes[0, place]
+        if d >= 0 and not _contains(set_bits, outlier_set, d):
+            low = x[i, d]
+            break
+    for place in range(EXTREMES):
+        d = extremes[1, place]
+        if d >= 0 and not _contains(set_bits, outlier_set, d):
+            high = x[i, d]
+            break
+    if low == np.inf or high == -np.inf:
+        for d in range(x.shape[1]):
+            if own_codes[r, d] != ABSENT and not _contains(set_bits, outlier_set, d):
                 low, high = min(low, x[i, d]), max(high, x[i, d])
     return low, high
+
+
+@njit(**INLINED)
+def _contains(set_bits, outlier_set, d):
+    return (set_bits[outlier_set, d >> 6] >> np.uint64(d & 63)) & np.uint64(1) != 0
 
 
 @njit(**COMPILED)
@@ -157,16 +177,16 @@ def _bin(x, owner, lowest, highest, bins):
     return Variants(bits, codes, counts, by_population, lowest == highest)
 
 
-@njit(**COMPILED)
+@njit(**INLINED)
 def _bin_vector(values, lowest, highest, edges, bits, codes, counts):
     bins, words = bits.shape
     for w in range(words):
-        outside = ~at_most(values, 64 * w, highest)
-        reached = compare_word(values, 64 * w, lowest, codes) & ~outside
+        inside = at_most(values, 64 * w, highest) & compare_word(values, 64 * w, lowest, codes)
+        reached, outside = inside, ~inside
         for b in range(bins):
             above = np.uint64(0)
             if b < bins - 1:
-                above = compare_word(values, 64 * w, edges[b + 1], codes) & ~outside
+                above = compare_word(values, 64 * w, edges[b + 1], codes) & inside
             bits[b, w] = reached & ~above
             counts[b] += population(reached & ~above)
             reached = above
@@ -175,7 +195,7 @@ def _bin_vector(values, lowest, highest, edges, bits, codes, counts):
             outside &= outside - np.uint64(1)
 
 
-@njit(**COMPILED)
+@njit(**INLINED)
 def _edges(low, high, edges):
     """Bin edges as `numpy.linspace(low, high, bins + 1)` computes them in float32, an empty range widened by 1."""
     bins = edges.size - 1
@@ -191,7 +211,7 @@ def _edges(low, high, edges):
     edges[bins] = high
 
 
-@njit(**COMPILED)
+@njit(**INLINED)
 def _order(counts, by_population):
     """Fills `by_population` with the bins, fullest first, by insertion."""
     for b in range(counts.size):
@@ -207,32 +227,33 @@ def _tabulate(vectors, rows, set_start, set_dims, sets, variant, variants, table
     shape = (rows.size, sets.size)
     left, margin = np.empty(shape, np.int64), np.empty(shape, np.int64)
     total, squares = np.empty(shape), np.empty(shape)
-    full = np.zeros(variants.counts.shape[0], np.int64)
+    x, codes, counts = vectors.x, variants.codes, variants.counts
+    own_kept, own_total, own_squares = vectors.kept, vectors.total, vectors.squares
+    own_lowest, own_highest, own_mean = vectors.lowest, vectors.highest, vectors.mean
+    full = np.zeros(counts.shape[0], np.int64)
     for v in range(full.size):
-        for count in variants.counts[v]:
-            full[v] += table[count]
-    counts = np.empty(variants.counts.shape[1], np.int64)
+        for b in range(counts.shape[1]):
+            full[v] += table[counts[v, b]]
+    remaining = np.empty(counts.shape[1], np.int64)
     for r in range(rows.size):
         i = rows[r]
-        low, high, mean = vectors.lowest[i], vectors.highest[i], vectors.mean[i]
+        low, high, mean = own_lowest[i], own_highest[i], own_mean[i]
         for s in range(sets.size):
-            v = variant[r, s]
-            left[r, s], margin[r, s] = vectors.kept[i], full[v]
-            total[r, s], squares[r, s] = vectors.total[i], vectors.squares[i]
-            untouched = True
+            v, n, terms, sum_left, squares_left = variant[r, s], own_kept[i], np.int64(0), own_total[i], own_squares[i]
             for k in range(set_start[sets[s]], set_start[sets[s] + 1]):
                 d = set_dims[k]
-                value = vectors.x[i, d]
+                value = x[i, d]
                 if not low <= value <= high:
                     continue
-                left[r, s] -= 1
-                total[r, s] -= value - mean
-                squares[r, s] -= (value - mean) ** 2
-                if untouched:
-                    counts[:] = variants.counts[v]
-                    untouched = False
-                b = variants.codes[v, d]
+                if n == own_kept[i]:
+                    remaining[:] = counts[v]
+                n -= 1
+                sum_left -= value - mean
+                squares_left -= (value - mean) ** 2
+                b = codes[v, d]
                 if b != ABSENT:
-                    margin[r, s] -= table[counts[b]] - table[counts[b] - 1]
-                    counts[b] -= 1
+                    terms += table[remaining[b]] - table[remaining[b] - 1]
+                    remaining[b] -= 1
+            left[r, s], margin[r, s] = n, full[v] - terms
+            total[r, s], squares[r, s] = sum_left, squares_left
     return Views(variant, left, margin, total, squares)

@@ -27,35 +27,42 @@ _UINT8 = types.Array(types.uint8, 1, "C")
 
 
 @intrinsic
-def count_row(typing_context, words, places, start, stop, partners, offset, ranks, counts):
-    """Joint counts of one bin row of x with `ranks` bin rows of LANES partners at once.
+def add_joint_terms(typing_context, row_start, first_row, rows, words, places, partners, offset, ranks,
+                    counts, table, terms):  # fmt: skip
+    """Adds table[joint count] over the cells of `rows` bin rows of x with `ranks` bin rows of LANES partners at once.
 
-    The row is its words that are not 0, `words[start:stop]`, with their places in the row. The partners' rows are
-    uint64 [words, ranks, LANES], flat, from `partners[offset]`; `counts`, int64 [ranks, LANES], flat, is overwritten.
-    A word of x is spread over all lanes, and AND, population count and add take one word of all partners in one
-    instruction each; the sums of all ranks stay in registers until the row ends.
+    Row b of x is its words that are not 0, from `row_start[b]` to `row_start[b + 1]` in `words`, with their `places` in
+    the row. The partners' rows are uint64 [words, ranks, LANES], flat, from `partners[offset]`. A word of x is spread
+    over all lanes, and AND, population count and add take one word of all partners in one instruction each; the sums
+    of all ranks stay in registers until the row ends. `terms`, int64 [LANES], grows; `counts`, int64 [ranks, LANES],
+    flat, is scratch.
     """
 
     def code(context, builder, signature, arguments):
-        words, places, start, stop, partners, offset, ranks, counts = arguments
-        words = _element(context, builder, _UINT64, words)
-        places = _element(context, builder, _INT64, places)
-        partners = builder.bitcast(_element(context, builder, _UINT64, partners, offset), _LANES.as_pointer())
-        counts = builder.bitcast(_element(context, builder, _INT64, counts), _LANES.as_pointer())
+        row_start, first, rows, words, places, partners, offset, ranks, counts, table, terms = arguments
+        arrays = (
+            builder.gep(_element(context, builder, _INT64, row_start), [first]),
+            _element(context, builder, _UINT64, words),
+            _element(context, builder, _INT64, places),
+            builder.bitcast(_element(context, builder, _UINT64, partners, offset), _LANES.as_pointer()),
+            _element(context, builder, _INT64, counts),
+            _element(context, builder, _INT64, table),
+            _element(context, builder, _INT64, terms),
+        )
         done = builder.append_basic_block("counted")
         switch = builder.switch(ranks, done)
         for width in range(1, RANKS_AT_ONCE + 1):
             block = builder.append_basic_block(f"ranks_{width}")
             switch.add_case(ir.Constant(_WORD, width), block)
             builder.position_at_end(block)
-            _count_row(builder, words, places, start, stop, partners, width, counts)
+            _joint_terms(builder, rows, width, *arrays)
             builder.branch(done)
         builder.position_at_end(done)
         return context.get_dummy_value()
 
     signature = types.void(
-        _UINT64, _INT64, types.int64, types.int64, _UINT64, types.int64, types.int64, _INT64
-    )  # fmt: skip
+        _INT64, types.int64, types.int64, _UINT64, _INT64, _UINT64, types.int64, types.int64, _INT64, _INT64, _INT64
+    )
     return signature, code
 
 
@@ -106,23 +113,46 @@ def lowest_bit(typing_context, word):
     return types.int64(types.uint64), code
 
 
-def _count_row(builder, words, places, start, stop, partners, ranks, counts):
-    zero = ir.Constant(_LANES, None)
+def _joint_terms(builder, rows, ranks, row_start, words, places, partners, counts, table, terms):
+    totals = [cgutils.alloca_once(builder, _WORD) for _ in range(LANES)]
+    for lane, total in enumerate(totals):
+        builder.store(builder.load(_at(builder, terms, lane)), total)
+    with cgutils.for_range(builder, rows, intp=_WORD) as row:
+        start = builder.load(builder.gep(row_start, [row.index]))
+        stop = builder.load(builder.gep(row_start, [builder.add(row.index, ir.Constant(_WORD, 1))]))
+        with builder.if_then(builder.icmp_signed("<", start, stop)):
+            _count_row(builder, start, stop, ranks, words, places, partners, counts)
+            for cell in range(ranks * LANES):
+                # An atomic load (a plain one to the processor) keeps the compiler from joining the look-ups to a gather:
+                # scalar ones run beside the vector instructions of the next row.
+                count = builder.load_atomic(_at(builder, counts, cell), "monotonic", 8)
+                total = totals[cell % LANES]
+                builder.store(builder.add(builder.load(total), builder.load(builder.gep(table, [count]))), total)
+    for lane, total in enumerate(totals):
+        builder.store(builder.load(total), _at(builder, terms, lane))
+
+
+def _count_row(builder, start, stop, ranks, words, places, partners, counts):
     sums = [cgutils.alloca_once(builder, _LANES) for _ in range(ranks)]
     for total in sums:
-        builder.store(zero, total)
+        builder.store(ir.Constant(_LANES, None), total)
     population = cgutils.get_or_insert_function(
         builder.module, ir.FunctionType(_LANES, [_LANES]), f"llvm.ctpop.v{LANES}i64"
     )
     with cgutils.for_range(builder, stop, start, intp=_WORD) as loop:
         word = _splat(builder, builder.load(builder.gep(words, [loop.index])), _LANES)
         first = builder.mul(builder.load(builder.gep(places, [loop.index])), ir.Constant(_WORD, ranks))
+        row = builder.gep(partners, [first])
         for rank, total in enumerate(sums):
-            partner = builder.gep(partners, [builder.add(first, ir.Constant(_WORD, rank))])
-            both = builder.and_(word, builder.load(partner, align=8))
+            both = builder.and_(word, builder.load(_at(builder, row, rank), align=8))
             builder.store(builder.add(builder.load(total), builder.call(population, [both])), total)
+    counts = builder.bitcast(counts, _LANES.as_pointer())
     for rank, total in enumerate(sums):
-        builder.store(builder.load(total), builder.gep(counts, [ir.Constant(_WORD, rank)]), align=8)
+        builder.store(builder.load(total), _at(builder, counts, rank), align=8)
+
+
+def _at(builder, pointer, index):
+    return builder.gep(pointer, [ir.Constant(_WORD, index)])
 
 
 def _compare(context, builder, operator, values, start, threshold):

@@ -1,0 +1,59 @@
+"""How the kernels are compiled: for the processor they run on, once, and kept where the next process finds them."""
+
+import contextlib
+import hashlib
+import logging
+import os
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+from numba import config
+
+_log = logging.getLogger(__name__)
+
+COMPILED = {"nogil": True, "cache": True, "error_model": "numpy"}
+INLINED = {**COMPILED, "forceinline": True}
+
+
+@contextlib.contextmanager
+def announced(after: float = 1.0) -> Iterator[None]:
+    """Says in the log what a process waits for where loading the kernels takes longer than `after` seconds."""
+    message = "compiling the pair kernels for this processor: once, under a minute; kept in %s"
+    timer = threading.Timer(after, _log.warning, (message, config.CACHE_DIR))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _cache_folder() -> Path:
+    """A folder of this user for these very sources.
+
+    Numba looks at one source file to tell whether its compiled code is stale; here kernels in one file are built from
+    another, so the folder is named by the contents of all.
+    """
+    digest = hashlib.sha256()
+    for source in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(source.read_bytes())
+    name = f"kernels-{digest.hexdigest()[:16]}"
+    base = Path(os.environ.get("XDG_CACHE_HOME") or Path(os.path.expanduser("~")) / ".cache")
+    folder = base / "interpunct" / name
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if os.access(folder, os.W_OK):
+            return folder
+    except OSError:
+        pass
+    folder = Path(tempfile.gettempdir()) / f"interpunct-{os.getuid()}" / name
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if folder.parent.stat().st_uid != os.getuid():
+        return Path(tempfile.mkdtemp(prefix="interpunct-"))
+    return folder
+
+
+if not config.CACHE_DIR:
+    config.CACHE_DIR = str(_cache_folder())

@@ -1,0 +1,253 @@
+"""The pair engine against NumPy, pair by pair, and against identities that hold whatever the data."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from analysis import pairwise, reference
+from tests.analysis.conftest import moving_states
+
+FIELDS = ("mi", "cov", "corr", "n", "hx", "hy")
+
+
+def expected(x, y, bins, outlier_z):
+    """Everything about one pair, from NumPy alone: joint counts, n, entropies, MI, covariance, correlation."""
+    kept = reference.kept_dimensions(x, outlier_z) & reference.kept_dimensions(y, outlier_z)
+    joint = reference.joint_histogram(x[kept], y[kept], bins)
+    n = int(kept.sum())
+    hx = reference.entropy(joint.sum(axis=1)) if n else np.nan
+    hy = reference.entropy(joint.sum(axis=0)) if n else np.nan
+    x64, y64 = x[kept].astype(np.float64), y[kept].astype(np.float64)
+    constant = n < 2 or np.ptp(x64) == 0 or np.ptp(y64) == 0
+    corr = np.nan if constant else np.corrcoef(x64, y64)[0, 1]
+    mi = reference.mutual_information(x, y, bins, outlier_z)
+    return joint, n, hx, hy, mi, reference.covariance(x, y, outlier_z), corr
+
+
+def assert_as_numpy(x, bins, outlier_z):
+    """Every pair of `x`: counts equal, entropies to 1e-12, moments to 1e-9 of the vectors' spread."""
+    prepared = pairwise.prepare(x, bins, outlier_z)
+    found = pairwise.row_range(prepared, 0, len(x))
+    for k, (i, j) in enumerate(zip(*np.triu_indices(len(x), 1), strict=True)):
+        joint, n, hx, hy, mi, cov, corr = expected(x[i], x[j], bins, outlier_z)
+        np.testing.assert_array_equal(pairwise.joint_counts(prepared, i, prepared, j), joint, err_msg=f"pair {i}, {j}")
+        assert found.n[k] == n
+        entropies = [found.hx[k], found.hy[k], found.mi[k]]
+        np.testing.assert_allclose(entropies, [hx, hy, mi], rtol=0, atol=1e-12, err_msg=f"pair {i}, {j}")
+        both = reference.kept_dimensions(x[i], outlier_z) & reference.kept_dimensions(x[j], outlier_z)
+        spread = np.std(x[i][both], dtype=np.float64) * np.std(x[j][both], dtype=np.float64) if n else 0.0
+        size = np.abs(x[i]).max().astype(np.float64) * np.abs(x[j]).max()
+        np.testing.assert_allclose(found.cov[k], cov, rtol=1e-9, atol=1e-9 * spread + 1e-14 * size)
+        if spread > 1e-12 * size or np.isnan(corr):
+            np.testing.assert_allclose(found.corr[k], corr, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("dimensions", [2, 3, 63, 64, 65, 200, 576, 1024])
+@pytest.mark.parametrize("bins", [2, 15, 17, 64])
+def test_counts_and_statistics_are_numpys(dimensions, bins):
+    assert_as_numpy(moving_states(9, dimensions, seed=dimensions + bins), bins, outlier_z=2.5)
+
+
+def test_eight_thousand_dimensions():
+    assert_as_numpy(moving_states(6, 8192, seed=1), 15, outlier_z=5.0)
+
+
+# Few distinct values make ties on edges, ties of extremes and constant vectors; low limits leave out most dimensions.
+levels = st.sampled_from([0.0, -0.0, 1.0, -1.0, 0.1, 1 / 3, 7.0, 1e-30, 1e-45, 3e4, 3e4 + 2**-9, -1e10])
+vectors = st.tuples(st.integers(2, 5), st.sampled_from([2, 3, 5, 64, 70])).flatmap(
+    lambda shape: arrays(np.float32, shape, elements=levels | st.floats(-100, 100, width=32))
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(x=vectors, bins=st.integers(2, 64), outlier_z=st.sampled_from([0.0, 0.5, 1.0, 1.5, 5.0]))
+def test_any_vectors_are_binned_as_numpy_bins_them(x, bins, outlier_z):
+    assert_as_numpy(x, bins, outlier_z)
+
+
+def test_edges_of_float32_are_numpys():
+    """Values placed on, just below and just above every edge of `numpy.linspace` in float32."""
+    rng = np.random.default_rng(3)
+    rows = []
+    for low, high in rng.normal(size=(6, 2)) * [[1], [1e-3], [1e4], [1e-38], [1e20], [1]]:
+        low, high = np.float32(min(low, high)), np.float32(max(low, high))
+        edges = np.linspace(low, high, 16)
+        near = np.concatenate([edges, np.nextafter(edges, low), np.nextafter(edges, high)])
+        rows.append(rng.permutation(near))
+    assert_as_numpy(np.array(rows, np.float32), 15, outlier_z=5.0)
+
+
+def test_the_kernel_adds_up_numpys_counts_exactly(states):
+    """In fixed point the engine's sum of n log2 n must equal that over NumPy's counts to the last bit."""
+    table, unit = pairwise._entropy_table(states.shape[1])
+    found = pairwise.pair_statistics(states)
+    for k, (i, j) in enumerate(zip(*np.triu_indices(len(states), 1), strict=True)):
+        joint, n, *_ = expected(states[i], states[j], 15, 5.0)
+        sums = [table[counts].sum() for counts in (joint, joint.sum(axis=0), joint.sum(axis=1))]
+        assert found.mi[k] == max(0, table[n] + sums[0] - sums[1] - sums[2]) * (unit / n)
+
+
+def test_every_pair_of_real_states(smollm2_states):
+    """Joint counts of all pairs of 120 tokens of an early, a middle and the last layer."""
+    moved = 0
+    for (layer, mark_class), x in smollm2_states.items():
+        if mark_class == "terminal":
+            continue
+        prepared = pairwise.prepare(x)
+        found = pairwise.row_range(prepared, 0, len(x))
+        table, unit = pairwise._entropy_table(x.shape[1])
+        keep = prepared.keep
+        np.testing.assert_array_equal(keep, [reference.kept_dimensions(row) for row in x])
+        for k, (i, j) in enumerate(zip(*np.triu_indices(len(x), 1), strict=True)):
+            both = keep[i] & keep[j]
+            joint = reference.joint_histogram(x[i][both], x[j][both])
+            terms = table[joint].sum() - table[joint.sum(axis=0)].sum() - table[joint.sum(axis=1)].sum()
+            n = int(both.sum())
+            assert found.n[k] == n
+            assert found.mi[k] == max(0, table[n] + terms) * (unit / n), f"layer {layer}, pair {i}, {j}"
+            moved += x[i][both].min() != x[i][keep[i]].min() or x[i][both].max() != x[i][keep[i]].max()
+            if k % 16 == 0:
+                np.testing.assert_array_equal(pairwise.joint_counts(prepared, i, prepared, j), joint)
+    assert moved > 1000, "the states must have pairs whose bins move, or this test shows little"
+
+
+def test_covariance_is_exact_on_states_with_huge_dimensions(smollm2_states):
+    """Hidden states have dimensions of 1e3 to 1e4 among values near 1: sums must not cancel."""
+    for x in smollm2_states.values():
+        found = pairwise.pair_statistics(x[:40])
+        for k, (i, j) in enumerate(zip(*np.triu_indices(40, 1), strict=True)):
+            _, _, _, _, _, cov, corr = expected(x[i], x[j], 15, 5.0)
+            np.testing.assert_allclose(found.cov[k], cov, rtol=1e-9)
+            np.testing.assert_allclose(found.corr[k], corr, rtol=1e-9)
+
+
+def test_partner_takes_away_nearly_all_of_the_variance():
+    rng = np.random.default_rng(5)
+    x = rng.normal(size=(2, 300)).astype(np.float32)
+    x[0, 7], x[0, 8:60] = 4e6, rng.normal(size=52) * 1.2e6
+    x[1, 7:60] = 500.0
+    found = pairwise.pair_statistics(x, outlier_z=2.0)
+    _, n, _, _, _, cov, corr = expected(x[0], x[1], 15, 2.0)
+    assert n < 300
+    np.testing.assert_allclose([found.cov[0], found.corr[0]], [cov, corr], rtol=1e-9)
+
+
+@settings(max_examples=60, deadline=None)
+@given(x=vectors, bins=st.integers(2, 64), outlier_z=st.sampled_from([1.0, 5.0]))
+def test_identities(x, bins, outlier_z):
+    found = pairwise.pair_statistics(x, bins, outlier_z)
+    some = found.n > 0
+    assert (found.mi[some] >= 0).all()
+    assert (found.mi[some] <= np.minimum(found.hx, found.hy)[some] + 1e-12).all()
+    assert (np.maximum(found.hx, found.hy)[some] <= np.log2(bins) + 1e-12).all()
+    assert np.isnan(found.mi[~some]).all()
+    assert np.isnan(found.cov[found.n < 2]).all()
+    assert np.nanmax(np.abs(found.corr), initial=0) <= 1
+
+
+def test_a_vector_with_itself_has_its_own_entropy():
+    x = np.repeat(moving_states(1, 500, seed=2), 2, axis=0)
+    found = pairwise.pair_statistics(x)
+    assert found.mi[0] == found.hx[0] == found.hy[0] > 1
+    np.testing.assert_allclose(found.corr[0], 1.0, rtol=1e-12)
+
+
+def test_constant_vectors_have_no_information_and_no_correlation():
+    x = np.stack([np.full(100, 0.1), np.full(100, -3e8), np.linspace(0, 1, 100)]).astype(np.float32)
+    found = pairwise.pair_statistics(x)
+    np.testing.assert_array_equal(found.mi, 0.0)
+    np.testing.assert_array_equal(found.hx, 0.0)
+    assert np.isnan(found.corr).all()
+    np.testing.assert_allclose(found.cov, 0.0, atol=1e-9)
+    assert (found.n == 100).all()
+
+
+@pytest.mark.parametrize("tokens", [0, 1, 2])
+def test_few_vectors(tokens):
+    found = pairwise.pair_statistics(moving_states(tokens, 64, seed=0))
+    for field in FIELDS:
+        assert getattr(found, field).shape == (tokens * (tokens - 1) // 2,)
+
+
+def test_results_do_not_depend_on_how_pairs_are_cut(monkeypatch):
+    x = moving_states(60, 130, seed=11)
+    prepared = pairwise.prepare(x, 15, 3.0)
+    whole = pairwise.row_range(prepared, 0, 60)
+    monkeypatch.setattr(pairwise, "TILE", 7)
+    parts = [pairwise.row_range(prepared, *rows) for rows in pairwise.row_ranges(60, 100)]
+    assert len(parts) > 10
+    for field in FIELDS:
+        cut = np.concatenate([getattr(part, field) for part in parts])
+        if field in ("cov", "corr"):  # BLAS may sum products of other shapes in another order
+            np.testing.assert_allclose(cut, getattr(whole, field), rtol=1e-11, atol=1e-13)
+        else:
+            np.testing.assert_array_equal(cut, getattr(whole, field))
+
+
+def test_order_of_tokens_permutes_the_results():
+    x = moving_states(30, 100, seed=12)
+    order = np.random.default_rng(0).permutation(30)
+    square, shuffled = np.zeros((30, 30)), np.zeros((30, 30))
+    square[np.triu_indices(30, 1)] = pairwise.pair_statistics(x).mi
+    shuffled[np.triu_indices(30, 1)] = pairwise.pair_statistics(x[order]).mi
+    np.testing.assert_array_equal((square + square.T)[np.ix_(order, order)], shuffled + shuffled.T)
+
+
+def test_pairs_between_two_groups_are_pairs_of_the_union(monkeypatch):
+    x = moving_states(31, 150, seed=13)
+    monkeypatch.setattr(pairwise, "TILE", 8)
+    cross = pairwise.cross_statistics(pairwise.prepare(x[:12]), pairwise.prepare(x[12:]))
+    union = pairwise.pair_statistics(x)
+    i, j = np.triu_indices(31, 1)
+    between = (i < 12) & (j >= 12)
+    for field in FIELDS:
+        np.testing.assert_allclose(getattr(cross, field), getattr(union, field)[between], rtol=1e-11, atol=1e-13)
+
+
+def test_groups_prepared_differently_are_refused():
+    x = moving_states(4, 64, seed=0)
+    with pytest.raises(ValueError, match="10 bins of 64 dimensions"):
+        pairwise.cross_statistics(pairwise.prepare(x, 15), pairwise.prepare(x, 10))
+
+
+@pytest.mark.parametrize(("tokens", "max_pairs"), [(0, 5), (1, 5), (2, 1), (250, 1000), (1000, 1), (300, 10**9)])
+def test_row_ranges_cover_the_triangle_once(tokens, max_pairs):
+    ranges = pairwise.row_ranges(tokens, max_pairs)
+    assert [row for start, stop in ranges for row in range(start, stop)] == list(range(tokens))
+    for start, stop in ranges:
+        assert stop - start == 1 or sum(tokens - 1 - row for row in range(start, stop)) <= max_pairs
+
+
+def test_left_out_dimensions_are_counted(states):
+    prepared = pairwise.prepare(states)
+    left_out = ~np.array([reference.kept_dimensions(row) for row in states])
+    assert left_out.sum() > 20
+    np.testing.assert_array_equal(prepared.outlier_counts, left_out.sum(axis=0))
+    np.testing.assert_array_equal(prepared.keep, ~left_out)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 3e38])
+def test_values_that_are_no_numbers_are_named(states, value):
+    states[17, 5] = value
+    with pytest.raises(ValueError, match=r"token 17 in layer 3, class internal .* dimension 5"):
+        pairwise.prepare(states, where="layer 3, class internal")
+
+
+@pytest.mark.parametrize(
+    ("x", "bins", "message"),
+    [
+        (np.zeros((3, 4)), 15, "float64"),
+        (np.zeros(4, np.float32), 15, r"float32 \[4\]"),
+        ([[1.0, 2.0]], 15, "list"),
+        (np.zeros((3, 1), np.float32), 15, "1 dimensions"),
+        (np.zeros((3, 4), np.float32), 1, "bins is 1"),
+        (np.zeros((3, 4), np.float32), 65, "bins is 65"),
+    ],
+)
+def test_wrong_input_is_refused(x, bins, message):
+    with pytest.raises(ValueError, match=message):
+        pairwise.pair_statistics(x, bins)
