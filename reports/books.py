@@ -22,8 +22,8 @@ def books_section(scope: Scope) -> Section:
     picture = Exhibit(
         "by-book",
         "Books around their mean",
-        f"Mean of each of the {count:,} books in every layer. {how} Where the bands of the classes part, books agree "
-        "that the classes differ.",
+        f"Means of {count:,} book{'s' if count > 1 else ''} in every layer but the embeddings. {how} Where the two "
+        "classes part, the books agree that they differ.",
         "Line charts of the mean mutual information and covariance over the layers, with the spread over books.",
         means_by_book(means, spread),
         (scope.book_means.sql,),

@@ -135,7 +135,8 @@ def _layer_section(store: Store, scope: Scope, results: Numbers) -> Section:
         "Every layer",
         f"Step through the layers with the slider or the arrow keys. The matrices show the first {explorer['marks']} "
         f"marks of {scope.example_book}{averaged}: internal pairs above the diagonal, terminal below. Each layer has "
-        "its own colour scale; the curves below are distributions of the same values.",
+        "its own colour scale, and the curves below are the distributions of the same values; means and standard "
+        "deviations (SD) are over the pairs of all books.",
         (layer_table(results.moments, results.differences),),
         explorer,
     )

@@ -46,6 +46,7 @@ def explorer_data(store: Store, scope: Scope, moments: pd.DataFrame) -> dict[str
         "marks": marks,
         "block": block,
         "panels": panels,
+        "sql": answer.sql.strip(),
     }
 
 

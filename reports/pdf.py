@@ -20,6 +20,7 @@ TABLE_ROWS = 60
 """Tables on paper stop after so many rows; the page and the CSV have all."""
 INK = (17, 20, 24)
 QUIET = (90, 100, 114)
+LINE = (205, 211, 219)
 MARGIN = 16.0
 
 
@@ -115,8 +116,11 @@ class _Document(FPDF):
         columns = part.frame.columns.tolist()
         self._font(6.5 if len(columns) > 6 else 8)
         bold = FontFace(emphasis="BOLD", fill_color=(240, 242, 245))
+        self.set_draw_color(*LINE)
+        self.set_line_width(0.15)
         widths = _column_widths(part, columns)
-        with self.table(col_widths=widths, line_height=4, headings_style=bold, text_align="LEFT") as table:
+        style = {"headings_style": bold, "borders_layout": "HORIZONTAL_LINES", "padding": (0.4, 0.6)}
+        with self.table(col_widths=widths, line_height=3.6, text_align="LEFT", **style) as table:
             table.row([heading(part, column) for column in columns])
             for row in part.frame.head(TABLE_ROWS).to_dict("records"):
                 table.row([self._printable(shown) for shown, _ in cells(row, columns)])
@@ -146,10 +150,9 @@ class _Document(FPDF):
 
 
 def _column_widths(part: Table, columns: list[str]) -> tuple[int, ...]:
-    """Shares of the width by the length of what the columns hold, within reason."""
-    sample = part.frame.head(TABLE_ROWS).to_dict("records")
-    lengths = [len(heading(part, column)) // 2 + 2 for column in columns]
-    for row in sample:
+    """Shares of the width by what the columns hold: whole words of headings, whole numbers, texts up to a limit."""
+    lengths = [max(map(len, heading(part, column).split())) + 2 for column in columns]
+    for row in part.frame.head(TABLE_ROWS).to_dict("records"):
         for number, (shown, _) in enumerate(cells(row, columns)):
-            lengths[number] = max(lengths[number], min(len(shown), 60))
-    return tuple(max(5, length) for length in lengths)
+            lengths[number] = max(lengths[number], min(len(shown) + 2, 36))
+    return tuple(lengths)

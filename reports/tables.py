@@ -51,7 +51,7 @@ def outlier_section(store: Store, scope: Scope) -> Section:
     frame = top.assign(dimensions_in_layer=top["layer"].map(counts))
     table = Table(
         "outlier-dimensions",
-        "Outlier dimensions",
+        "What most marks leave out",
         f"The {OUTLIERS_PER_LAYER} dimensions of each layer that most marks leave out, and the share of the marks of "
         "each class that do. A dimension is left out of a pair where either vector has it beyond the study's "
         "threshold of standard deviations. Dimensions that stay on the list from layer to layer are the massive "
@@ -107,7 +107,7 @@ def failed_section(scope_books: Answer) -> Section:
     left_out = frame[(frame["status"] != "used") | frame["reason"].notna()]
     columns = ["book", "title", "status", "reason", "source"]
     if left_out.empty:
-        return Section("failures", "Books that failed", f"None: all {len(frame):,} books were used.")
+        return Section("failures", "Books that failed", "None: every book was used.")
     table = Table(
         "failed-books",
         "Books that were left out, or used with a warning",

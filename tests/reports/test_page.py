@@ -132,7 +132,7 @@ def test_titles_tokens_and_reasons_stay_text():
     hostile = pd.DataFrame({"book": [SCRIPT], "token": [IMAGE], SCRIPT: ["x"]})
     table = Table(IMAGE, SCRIPT, IMAGE, hostile, {"token": IMAGE}, (SCRIPT,))
     section = Section(IMAGE, SCRIPT, IMAGE, (table,), None)
-    explorer = {"layers": [0], "start": 0, "panels": [], "book": "</script>" + SCRIPT}
+    explorer = {"layers": [0], "start": 0, "panels": [], "book": "</script>" + SCRIPT, "sql": SCRIPT}
     sections = (section, Section("explorer-section", "x", "y", (), explorer))
     report = Report(SCRIPT, IMAGE, "snapshot", (SCRIPT, IMAGE), {SCRIPT: IMAGE}, sections, {})
     page = render_page(report, render_parts(report))
