@@ -6,22 +6,39 @@ import logging
 import os
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, TypeVar
 
-from numba import config
+import numba
 
+_njit: Any = numba.njit
+_settings: Any = numba.config
 _log = logging.getLogger(__name__)
 
-COMPILED = {"nogil": True, "cache": True, "error_model": "numpy"}
-INLINED = {**COMPILED, "forceinline": True}
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+def compiled(function: _Function) -> _Function:
+    """Compiles a kernel: without the interpreter's lock, kept on disk, IEEE division."""
+    return _njit(nogil=True, cache=True, error_model="numpy")(function)
+
+
+def compiled_sums(function: _Function) -> _Function:
+    """The same for float64 sums that may be taken in the order that suits vector registers."""
+    return _njit(nogil=True, cache=True, error_model="numpy", fastmath={"reassoc"})(function)
+
+
+def inlined(function: _Function) -> _Function:
+    """The same for the inner parts of kernels: a call that passes many arrays would cost more than their work."""
+    return _njit(nogil=True, cache=True, error_model="numpy", forceinline=True)(function)
 
 
 @contextlib.contextmanager
 def announced(after: float = 1.0) -> Iterator[None]:
     """Says in the log what a process waits for where loading the kernels takes longer than `after` seconds."""
     message = "compiling the pair kernels for this processor: once, under a minute; kept in %s"
-    timer = threading.Timer(after, _log.warning, (message, config.CACHE_DIR))
+    timer = threading.Timer(after, _log.warning, (message, _settings.CACHE_DIR))
     timer.daemon = True
     timer.start()
     try:
@@ -55,5 +72,5 @@ def _cache_folder() -> Path:
     return folder
 
 
-if not config.CACHE_DIR:
-    config.CACHE_DIR = str(_cache_folder())
+if not _settings.CACHE_DIR:
+    _settings.CACHE_DIR = str(_cache_folder())

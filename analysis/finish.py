@@ -3,10 +3,10 @@
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
+from numpy.typing import NDArray
 
-from analysis.compilation import COMPILED
-from analysis.variants import ABSENT
+from analysis.compilation import compiled
+from analysis.variants import ABSENT, Variants, Vectors, Views
 
 CANCELLATION = 1e-5
 """Where a partner takes away all but this share of a vector's sum of squares, the pair is summed afresh."""
@@ -15,18 +15,34 @@ CANCELLATION = 1e-5
 class Pairs(NamedTuple):
     """Where results go: pair (i, j) is entry `origin[i] + j` of each array."""
 
-    origin: np.ndarray  # int64 [N]
-    mi: np.ndarray  # float64
-    cov: np.ndarray  # float64
-    corr: np.ndarray  # float64
-    n: np.ndarray  # int32
-    hx: np.ndarray  # float64
-    hy: np.ndarray  # float64
+    origin: NDArray[np.int64]  # int64 [N]
+    mi: NDArray[np.float64]  # float64
+    cov: NDArray[np.float64]  # float64
+    corr: NDArray[np.float64]  # float64
+    n: NDArray[np.int32]  # int32
+    hx: NDArray[np.float64]  # float64
+    hy: NDArray[np.float64]  # float64
 
 
-@njit(**COMPILED)
-def finish(a, b, rows, columns, variants_a, variants_b, views_a, views_b, set_a, set_b, joint, products,
-           diagonal, table, unit, pairs):  # fmt: skip
+@compiled
+def finish(
+    a: Vectors,
+    b: Vectors,
+    rows: NDArray[np.int64],
+    columns: NDArray[np.int64],
+    variants_a: Variants,
+    variants_b: Variants,
+    views_a: Views,
+    views_b: Views,
+    set_a: NDArray[np.int64],
+    set_b: NDArray[np.int64],
+    joint: NDArray[np.int64],
+    products: NDArray[np.float64],
+    diagonal: bool,
+    table: NDArray[np.int64],
+    unit: float,
+    pairs: Pairs,
+) -> None:
     """Writes the statistics of a tile's pairs; on the diagonal each unordered pair once, the smaller index as x.
 
     `joint` and `products` are [R, C]: sums of n log2 n and of centred products over the dimensions that both keep.
@@ -62,8 +78,10 @@ def finish(a, b, rows, columns, variants_a, variants_b, views_a, views_b, set_a,
             out_n[k], out_mi[k], out_hx[k], out_hy[k], out_cov[k], out_corr[k] = n, mi, hx, hy, cov, corr
 
 
-@njit(**COMPILED)
-def _two_pass(x, codes_a, y, codes_b):
+@compiled
+def _two_pass(
+    x: NDArray[np.float32], codes_a: NDArray[np.uint8], y: NDArray[np.float32], codes_b: NDArray[np.uint8]
+) -> tuple[float, float, float]:
     """Centred product and squares, means first, over the dimensions that both vectors keep."""
     n, mean_x, mean_y = 0, 0.0, 0.0
     for d in range(codes_a.size):

@@ -10,12 +10,13 @@ of the AND of two bit rows, and a left-out dimension is simply in no row. Three 
 - Counts are integers up to D, so n log2 n comes from a table, in fixed point: sums are exact and order-free.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
+from numpy.typing import NDArray
 
-from analysis.compilation import COMPILED, INLINED
+from analysis.compilation import compiled, inlined
+from analysis.variants import Variants
 from analysis.vector_code import LANES, RANKS_AT_ONCE, add_joint_terms, lowest_bit
 
 COST_OF_WORD, COST_OF_CELL, COST_OF_DIMENSION = 0.024, 0.15, 2.0
@@ -29,27 +30,36 @@ GROUP_BYTES = 32_768
 class Rows(NamedTuple):
     """The words that are not 0 of V variants' bit rows; bins of fewer than two dimensions have none."""
 
-    start: np.ndarray  # int64 [V * bins + 1], where a bin's words start in the next two
-    words: np.ndarray  # uint64
-    places: np.ndarray  # int64, which word of the row each is
+    start: NDArray[np.int64]  # int64 [V * bins + 1], where a bin's words start in the next two
+    words: NDArray[np.uint64]  # uint64
+    places: NDArray[np.int64]  # int64, which word of the row each is
 
 
 class Sparse(NamedTuple):
     """The dimensions of V variants that lie in their emptier bins; bins of fewer than two dimensions have none."""
 
-    start: np.ndarray  # int64 [V + 1], where a variant's dimensions start in the next two
-    dims: np.ndarray  # uint16
-    cells: np.ndarray  # uint16, (bins + 1) * (rank of the bin - ranks counted by bit rows)
+    start: NDArray[np.int64]  # int64 [V + 1], where a variant's dimensions start in the next two
+    dims: NDArray[np.uint16]  # uint16
+    cells: NDArray[np.uint16]  # uint16, (bins + 1) * (rank of the bin - ranks counted by bit rows)
 
 
-def joint_terms(variants_a, variants_b, chosen_a, chosen_b, set_a, set_b, diagonal, table):
+def joint_terms(
+    variants_a: Variants,
+    variants_b: Variants,
+    chosen_a: NDArray[np.int64],
+    chosen_b: NDArray[np.int64],
+    set_a: NDArray[np.int64],
+    set_b: NDArray[np.int64],
+    diagonal: bool,
+    table: NDArray[np.int64],
+) -> NDArray[np.int64]:
     """Sum of n log2 n over the joint histogram of each pair of a tile: int64 [R, C] in units of `table`.
 
     Row r and column c are binned as variants `chosen_a[r, set_b[c]]` and `chosen_b[c, set_a[r]]`. With `diagonal`
     rows and columns are the same vectors, and only entries with r < c are filled.
     """
     ranks = choose_ranks(variants_b)
-    bins, words = variants_b.bits.shape[1:]
+    words = variants_b.bits.shape[2]
     joint = np.empty((len(set_a), len(set_b)), np.int64)
     group = max(1, GROUP_BYTES // (ranks * words * LANES * 8))
     partners, counts = _aligned(group * ranks * words * LANES, np.uint64), _aligned(RANKS_AT_ONCE * LANES, np.int64)
@@ -61,15 +71,15 @@ def joint_terms(variants_a, variants_b, chosen_a, chosen_b, set_a, set_b, diagon
     return joint
 
 
-def _aligned(size, dtype):
-    """An array of 64-bit items that starts on a cache line, as loads of whole registers like it."""
-    space = np.empty(size + 8, dtype)
+def _aligned(size: int, dtype: type) -> NDArray[Any]:
+    """64-bit items of 0 that starts on a cache line, as loads of whole registers like it."""
+    space: NDArray[Any] = np.zeros(size + 8, dtype)
     start = -space.ctypes.data % 64 // 8
     return space[start : start + size]
 
 
-@njit(**COMPILED)
-def choose_ranks(variants):
+@compiled
+def choose_ranks(variants: Variants) -> int:
     """How many of a partner's bins, fullest first, are cheaper to count by bit rows than dimension by dimension."""
     number, bins, words = variants.bits.shape
     by_population, counts = variants.by_population, variants.counts
@@ -88,8 +98,8 @@ def choose_ranks(variants):
     return ranks
 
 
-@njit(**COMPILED)
-def _filled_rows(bits, counts):
+@compiled
+def _filled_rows(bits: NDArray[np.uint64], counts: NDArray[np.int64]) -> Rows:
     variants, bins, words = bits.shape
     start = np.empty(variants * bins + 1, np.int64)
     filled, places = np.empty(bits.size + 1, np.uint64), np.empty(bits.size + 1, np.int64)
@@ -105,8 +115,8 @@ def _filled_rows(bits, counts):
     return Rows(start, filled, places)
 
 
-@njit(**COMPILED)
-def _sparse(variants, ranks):
+@compiled
+def _sparse(variants: Variants, ranks: int) -> Sparse:
     number, bins, words = variants.bits.shape
     start = np.zeros(number + 1, np.int64)
     for v in range(number):
@@ -128,9 +138,24 @@ def _sparse(variants, ranks):
     return Sparse(start, dims, cells)
 
 
-@njit(**COMPILED)
-def _fill(rows, codes, chosen_a, set_a, bits, by_population, sparse, chosen_b, set_b,
-          diagonal, ranks, partners, counts, table, joint):  # fmt: skip
+@compiled
+def _fill(
+    rows: Rows,
+    codes: NDArray[np.uint8],
+    chosen_a: NDArray[np.int64],
+    set_a: NDArray[np.int64],
+    bits: NDArray[np.uint64],
+    by_population: NDArray[np.int64],
+    sparse: Sparse,
+    chosen_b: NDArray[np.int64],
+    set_b: NDArray[np.int64],
+    diagonal: bool,
+    ranks: int,
+    partners: NDArray[np.uint64],
+    counts: NDArray[np.int64],
+    table: NDArray[np.int64],
+    joint: NDArray[np.int64],
+) -> None:
     """Columns in groups that fit the first-level cache, packed afresh only where a column's variant changes.
 
     Within a group, a row of the tile meets all columns before the next row comes: its loop lengths repeat and are
@@ -173,8 +198,15 @@ def _fill(rows, codes, chosen_a, set_a, bits, by_population, sparse, chosen_b, s
                             )  # fmt: skip
 
 
-@njit(**INLINED)
-def _pack(bits, by_population, variant, ranks, partners, offset):
+@inlined
+def _pack(
+    bits: NDArray[np.uint64],
+    by_population: NDArray[np.int64],
+    variant: int,
+    ranks: int,
+    partners: NDArray[np.uint64],
+    offset: int,
+) -> None:
     """Puts the fullest `ranks` bin rows of a variant into one lane of the partners."""
     words = bits.shape[2]
     for first in range(0, ranks, RANKS_AT_ONCE):
@@ -185,8 +217,21 @@ def _pack(bits, by_population, variant, ranks, partners, offset):
                 partners[offset + (first * words + w * width + rank) * LANES] = bits[variant, b, w]
 
 
-@njit(**INLINED)
-def _dense_cells(row_start, row_words, places, variant, bins, words, partners, offset, ranks, counts, table, terms):
+@inlined
+def _dense_cells(
+    row_start: NDArray[np.int64],
+    row_words: NDArray[np.uint64],
+    places: NDArray[np.int64],
+    variant: int,
+    bins: int,
+    words: int,
+    partners: NDArray[np.uint64],
+    offset: int,
+    ranks: int,
+    counts: NDArray[np.int64],
+    table: NDArray[np.int64],
+    terms: NDArray[np.int64],
+) -> None:
     """Sum of n log2 n over the cells of every bin of x with the packed bin rows of each partner."""
     terms[:] = 0
     for first in range(0, ranks, RANKS_AT_ONCE):
@@ -194,17 +239,28 @@ def _dense_cells(row_start, row_words, places, variant, bins, words, partners, o
                         min(RANKS_AT_ONCE, ranks - first), counts, table, terms)  # fmt: skip
 
 
-@njit(**INLINED)
-def _sparse_cells(codes, variant, bins, sparse_start, sparse_dims, sparse_cells, partner, cells, used, steps):
+@inlined
+def _sparse_cells(
+    codes: NDArray[np.uint8],
+    variant: int,
+    bins: int,
+    sparse_start: NDArray[np.int64],
+    sparse_dims: NDArray[np.uint16],
+    sparse_cells: NDArray[np.uint16],
+    partner: int,
+    cells: NDArray[np.uint16],
+    used: int,
+    steps: NDArray[np.int64],
+) -> int:
     """Sum of n log2 n over the other cells: each dimension adds what its cell's count going up by one adds.
 
     Dimensions that x leaves out go to a column of their own that adds nothing: cheaper than a branch.
     """
     for k in range(used):
         cells[k] = 0
-    terms = np.int64(0)
+    terms = 0
     for k in range(sparse_start[partner], sparse_start[partner + 1]):
-        code = min(np.int64(codes[variant, sparse_dims[k]]), bins)
+        code = min(int(codes[variant, sparse_dims[k]]), bins)
         cell = sparse_cells[k] + code
         count = cells[cell]
         terms += steps[count] if code < bins else 0

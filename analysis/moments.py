@@ -64,31 +64,8 @@ def summarise(mi: NDArray[np.floating], cov: NDArray[np.floating]) -> PairSummar
     """Summary of pairs with mutual information `mi` (bits) and covariance `cov`, floating arrays of one length."""
     if mi.shape != cov.shape or mi.ndim != 1:
         raise ValueError(f"mi is {list(mi.shape)} and cov {list(cov.shape)}; pass two flat arrays of one length")
-    mi, cov = mi.astype(np.float64), cov.astype(np.float64)
     numbers = np.isfinite(mi) & np.isfinite(cov)
-    if not numbers.all():
-        mi, cov = mi[numbers], cov[numbers]
-    mi_histogram, cov_histogram = _histogram(mi, MI_EDGES), _histogram(cov, COV_EDGES)
-    if mi.size == 0:
-        nan = math.nan
-        return PairSummary(0, nan, 0.0, nan, nan, nan, 0.0, nan, nan, 0.0, mi_histogram, cov_histogram)
-    mi_mean, cov_mean = float(mi.mean()), float(cov.mean())
-    # Summed by numpy and not by BLAS, whose last bit moves with the number of threads.
-    mi_deviation, cov_deviation = mi - mi_mean, cov - cov_mean
-    return PairSummary(
-        pairs=mi.size,
-        mi_mean=mi_mean,
-        mi_m2=float(np.square(mi_deviation).sum()),
-        mi_min=float(mi.min()),
-        mi_max=float(mi.max()),
-        cov_mean=cov_mean,
-        cov_m2=float(np.square(cov_deviation).sum()),
-        cov_min=float(cov.min()),
-        cov_max=float(cov.max()),
-        mi_cov_comoment=float((mi_deviation * cov_deviation).sum()),
-        mi_histogram=mi_histogram,
-        cov_histogram=cov_histogram,
-    )
+    return _summarise(mi[numbers].astype(np.float64), cov[numbers].astype(np.float64))
 
 
 def merge(a: PairSummary, b: PairSummary) -> PairSummary:
@@ -112,6 +89,30 @@ def merge(a: PairSummary, b: PairSummary) -> PairSummary:
         mi_cov_comoment=a.mi_cov_comoment + b.mi_cov_comoment + mi_step * cov_step * spread,
         mi_histogram=a.mi_histogram + b.mi_histogram,
         cov_histogram=a.cov_histogram + b.cov_histogram,
+    )
+
+
+def _summarise(mi: NDArray[np.float64], cov: NDArray[np.float64]) -> PairSummary:
+    mi_histogram, cov_histogram = _histogram(mi, MI_EDGES), _histogram(cov, COV_EDGES)
+    if mi.size == 0:
+        nan = math.nan
+        return PairSummary(0, nan, 0.0, nan, nan, nan, 0.0, nan, nan, 0.0, mi_histogram, cov_histogram)
+    mi_mean, cov_mean = float(mi.mean()), float(cov.mean())
+    # Summed by numpy and not by BLAS, whose last bit moves with the number of threads.
+    mi_deviation, cov_deviation = mi - mi_mean, cov - cov_mean
+    return PairSummary(
+        pairs=mi.size,
+        mi_mean=mi_mean,
+        mi_m2=float(np.square(mi_deviation).sum()),
+        mi_min=float(mi.min()),
+        mi_max=float(mi.max()),
+        cov_mean=cov_mean,
+        cov_m2=float(np.square(cov_deviation).sum()),
+        cov_min=float(cov.min()),
+        cov_max=float(cov.max()),
+        mi_cov_comoment=float((mi_deviation * cov_deviation).sum()),
+        mi_histogram=mi_histogram,
+        cov_histogram=cov_histogram,
     )
 
 

@@ -1,16 +1,18 @@
 """Which dimensions each vector leaves out, and sums over the rest."""
 
-import numpy as np
-from numba import njit
+from typing import Any
 
-from analysis.compilation import COMPILED
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.compilation import compiled, compiled_sums
 from analysis.variants import Vectors
 
 SORTED_BY = 24
 """Dimensions by which outlier sets are sorted."""
 
 
-def find_outliers(x, outlier_z):
+def find_outliers(x: NDArray[np.float32], outlier_z: float) -> Vectors:
     """Vectors (float32 [N, D], C-contiguous, finite) with the dimensions where |z| > outlier_z left out.
 
     z is computed as NumPy does in float32, from the vector's own mean and standard deviation (ddof = 1). A constant
@@ -19,21 +21,36 @@ def find_outliers(x, outlier_z):
     with np.errstate(all="ignore"):
         mean = x.mean(axis=1, keepdims=True)
         deviation = x.std(axis=1, ddof=1, mean=mean)
-    masks, *sums = _survey(x, mean[:, 0], deviation, np.float32(outlier_z))
+    survey = _survey(x, mean[:, 0], deviation, np.float32(outlier_z))
+    masks, lowest, highest, kept, middle, total, squares = survey
     rows = [mask.tobytes() for mask in masks]
     distinct = sorted(set(rows))
     number = {mask: k for k, mask in enumerate(distinct)}
     set_of = np.array([number[mask] for mask in rows], np.int64)
     set_bits = np.frombuffer(b"".join(distinct), np.uint64).reshape(len(distinct), masks.shape[1])
     left_out = np.unpackbits(set_bits.view(np.uint8), axis=1, bitorder="little", count=x.shape[1])
-    order = _neighbours_first(x, left_out, sums[0], sums[1])
+    order = _neighbours_first(x, left_out, lowest, highest)
     owner, dims = np.nonzero(left_out[order])
     set_start = np.searchsorted(owner, np.arange(len(distinct) + 1)).astype(np.int64)
     set_of = np.argsort(order)[set_of]
-    return Vectors(_padded(x), *sums, set_of, set_start, dims.astype(np.int64), set_bits[order])
+    return Vectors(
+        x=_padded(x),
+        lowest=lowest,
+        highest=highest,
+        kept=kept,
+        mean=middle,
+        total=total,
+        squares=squares,
+        set_of=set_of,
+        set_start=set_start,
+        set_dims=dims.astype(np.int64),
+        set_bits=set_bits[order],
+    )
 
 
-def _neighbours_first(x, left_out, lowest, highest):
+def _neighbours_first(
+    x: NDArray[np.float32], left_out: NDArray[np.uint8], lowest: NDArray[np.float32], highest: NDArray[np.float32]
+) -> NDArray[np.int64]:
     """An order of the outlier sets in which neighbours mostly ask for the same variants.
 
     Sets are sorted by whether they leave out the dimension that is most often another vector's extreme, then the next.
@@ -45,12 +62,14 @@ def _neighbours_first(x, left_out, lowest, highest):
     return np.lexsort(left_out[:, first[::-1]].T) if first.size else np.arange(len(left_out))
 
 
-def _padded(x):
+def _padded(x: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.pad(x, ((0, 0), (0, -x.shape[1] % 64)), constant_values=np.nan) if x.shape[1] % 64 else x
 
 
-@njit(**COMPILED, fastmath={"reassoc"})
-def _survey(x, mean, deviation, outlier_z):
+@compiled_sums
+def _survey(
+    x: NDArray[np.float32], mean: NDArray[np.float32], deviation: NDArray[np.float32], outlier_z: np.float32
+) -> tuple[NDArray[Any], ...]:
     """Left-out dimensions as bits (d % 64 of word d // 64); extremes, number, mean and centred sums of the rest.
 
     Reassociation lets the float64 sums use vector registers; z is a subtraction and a division, which it leaves alone.
@@ -83,9 +102,9 @@ def _survey(x, mean, deviation, outlier_z):
     return masks, lowest, highest, kept, middle, total, squares
 
 
-@njit(**COMPILED)
-def centre(vectors, rows):
-    """float64 [R, D]: the vectors `rows` less their means, 0 in the dimensions that they leave out or that are padding."""
+@compiled
+def centre(vectors: Vectors, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    """float64 [R, D]: the vectors `rows` less their means, 0 in dimensions that they leave out and in padding."""
     dims = vectors.x.shape[1]
     centred = np.empty((rows.size, dims))
     for r in range(rows.size):

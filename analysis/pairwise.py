@@ -8,7 +8,7 @@ Results do not depend on how the pairs are cut.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -83,9 +83,7 @@ def pair_statistics(
     return row_range(prepared, 0, len(prepared.x), device=device)
 
 
-def prepare(
-    x: NDArray[np.float32], bins: int = 15, outlier_z: float = 5.0, *, where: str = ""
-) -> PreparedVectors:
+def prepare(x: NDArray[np.float32], bins: int = 15, outlier_z: float = 5.0, *, where: str = "") -> PreparedVectors:
     """Checks float32 [N, D] vectors and finds their outliers. `where` ("layer 3, class internal") goes into errors.
 
     Raises ValueError for a wrong shape or type and for values that are not finite.
@@ -124,7 +122,7 @@ def row_range(prepared: PreparedVectors, start: int, stop: int, *, device: str =
 
 
 def cross_statistics(a: PreparedVectors, b: PreparedVectors, *, device: str = "cpu") -> PairStatistics:
-    """All pairs of a vector of `a` (as x) with a vector of `b` (as y): each array is flat, [Na * Nb] in row-major order.
+    """All pairs of a vector of `a` (as x) with a vector of `b` (as y): flat arrays [Na * Nb], row-major.
 
     Raises ValueError where the two were not prepared alike.
     """
@@ -142,7 +140,7 @@ def cross_statistics(a: PreparedVectors, b: PreparedVectors, *, device: str = "c
 
 
 def joint_counts(a: PreparedVectors, i: int, b: PreparedVectors, j: int) -> NDArray[np.int64]:
-    """The joint histogram of vector `i` of `a` with vector `j` of `b`, int64 [bins, bins], from the engine's bit rows."""
+    """The joint histogram of vector `i` of `a` with vector `j` of `b`, int64 [bins, bins], from the bit rows."""
     table, _ = _entropy_table(a.x.shape[1])
     sets = a.vectors.set_of[[i]], b.vectors.set_of[[j]]
     bits_a = look(a.vectors, np.array([i]), b.vectors, sets[1], a.bins, table)[0].bits[0]
@@ -201,7 +199,12 @@ def _triangle(start: int, stop: int, tokens: int) -> Iterator[tuple[NDArray[np.i
             yield rows, _span(j, tokens), False
 
 
-def _compute(a, b, tiles, origin, pairs, device) -> PairStatistics:
+_Tiles = Iterable[tuple[NDArray[np.int64], NDArray[np.int64], bool]]
+
+
+def _compute(
+    a: PreparedVectors, b: PreparedVectors, tiles: _Tiles, origin: NDArray[np.int64], pairs: int, device: str
+) -> PairStatistics:
     if device != "cpu":
         raise ValueError(f"device is {device}; use cpu")
     table, unit = _entropy_table(a.x.shape[1])
@@ -212,7 +215,17 @@ def _compute(a, b, tiles, origin, pairs, device) -> PairStatistics:
     return PairStatistics(n=out.n, **floats)
 
 
-def _tile(a, rows, b, columns, bins, diagonal, table, unit, out) -> None:
+def _tile(
+    a: Vectors,
+    rows: NDArray[np.int64],
+    b: Vectors,
+    columns: NDArray[np.int64],
+    bins: int,
+    diagonal: bool,
+    table: NDArray[np.int64],
+    unit: float,
+    out: Pairs,
+) -> None:
     rows, row_sets, set_a = _by_set(a, rows)
     columns, column_sets, set_b = (rows, row_sets, set_a) if diagonal else _by_set(b, columns)
     variants_a, views_a = look(a, rows, b, column_sets, bins, table)
@@ -226,13 +239,16 @@ def _tile(a, rows, b, columns, bins, diagonal, table, unit, out) -> None:
     )  # fmt: skip
 
 
-def _by_set(vectors: Vectors, index: NDArray[np.int64]):
+def _by_set(
+    vectors: Vectors, index: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """The vectors in the order of their outlier sets, the sets that occur, and which of these each vector has.
 
     Neighbours then ask for the same variants.
     """
     index = index[np.argsort(vectors.set_of[index], kind="stable")]
-    return index, *np.unique(vectors.set_of[index], return_inverse=True)
+    sets, set_of = np.unique(vectors.set_of[index], return_inverse=True)
+    return index, sets, set_of
 
 
 def _entropy_table(dimensions: int) -> tuple[NDArray[np.int64], float]:

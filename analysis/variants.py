@@ -13,35 +13,34 @@ these `Views` are tabulated per (vector, set) instead of per pair.
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
+from numpy.typing import NDArray
 
-from analysis.compilation import COMPILED, INLINED
+from analysis.compilation import compiled, inlined
 from analysis.vector_code import at_most, compare_word, lowest_bit, population
 
 ABSENT = 255
 """Code of a dimension that lies in no bin of a variant."""
 
 EXTREMES = 8
-"""How many of its lowest and highest dimensions a vector lists; where a partner leaves all of these out, it is scanned."""
-
+"""How many of its lowest and highest dimensions a vector lists; where a partner leaves out all, it is scanned."""
 
 
 class Vectors(NamedTuple):
     """Vectors with their outliers found; N vectors of D dimensions, S distinct outlier sets."""
 
-    x: np.ndarray  # float32 [N, D], padded with NaN to a multiple of 64 dimensions
-    lowest: np.ndarray  # float32 [N], over the dimensions kept; +inf where none is
-    highest: np.ndarray  # float32 [N]; -inf where none is kept
-    kept: np.ndarray  # int64 [N], number of dimensions kept
-    mean: np.ndarray  # float64 [N], over the dimensions kept
-    total: np.ndarray  # float64 [N], sum of x - mean: what rounding left
-    squares: np.ndarray  # float64 [N], sum of (x - mean)^2
-    set_of: np.ndarray  # int64 [N], the vector's outlier set
-    set_start: np.ndarray  # int64 [S + 1], into set_dims
-    set_dims: np.ndarray  # int64, the left-out dimensions, ascending within a set
-    set_bits: np.ndarray  # uint64 [S, words], the same as bits: dimension d is bit d % 64 of word d // 64
+    x: NDArray[np.float32]  # float32 [N, D], padded with NaN to a multiple of 64 dimensions
+    lowest: NDArray[np.float32]  # float32 [N], over the dimensions kept; +inf where none is
+    highest: NDArray[np.float32]  # float32 [N]; -inf where none is kept
+    kept: NDArray[np.int64]  # int64 [N], number of dimensions kept
+    mean: NDArray[np.float64]  # float64 [N], over the dimensions kept
+    total: NDArray[np.float64]  # float64 [N], sum of x - mean: what rounding left
+    squares: NDArray[np.float64]  # float64 [N], sum of (x - mean)^2
+    set_of: NDArray[np.int64]  # int64 [N], the vector's outlier set
+    set_start: NDArray[np.int64]  # int64 [S + 1], into set_dims
+    set_dims: NDArray[np.int64]  # int64, the left-out dimensions, ascending within a set
+    set_bits: NDArray[np.uint64]  # uint64 [S, words], the same as bits: dimension d is bit d % 64 of word d // 64
 
-    def left_out(self, outlier_set):
+    def left_out(self, outlier_set: int) -> NDArray[np.int64]:
         """The dimensions of an outlier set."""
         return self.set_dims[self.set_start[outlier_set] : self.set_start[outlier_set + 1]]
 
@@ -49,25 +48,32 @@ class Vectors(NamedTuple):
 class Variants(NamedTuple):
     """Binned forms of vectors: V variants."""
 
-    bits: np.ndarray  # uint64 [V, bins, words]: dimension d is bit d % 64 of word d // 64
-    codes: np.ndarray  # uint8 [V, D]: the bin of each dimension, or ABSENT
-    counts: np.ndarray  # int64 [V, bins]: dimensions per bin
-    by_population: np.ndarray  # int64 [V, bins]: the bins, fullest first
-    constant: np.ndarray  # bool [V]: all values equal
+    bits: NDArray[np.uint64]  # uint64 [V, bins, words]: dimension d is bit d % 64 of word d // 64
+    codes: NDArray[np.uint8]  # uint8 [V, D]: the bin of each dimension, or ABSENT
+    counts: NDArray[np.int64]  # int64 [V, bins]: dimensions per bin
+    by_population: NDArray[np.int64]  # int64 [V, bins]: the bins, fullest first
+    constant: NDArray[np.bool_]  # bool [V]: all values equal
 
 
 class Views(NamedTuple):
     """What a vector looks like to partners of an outlier set: [vectors, sets] each."""
 
-    variant: np.ndarray  # int64, into Variants
-    left: np.ndarray  # int64, dimensions left in the pair
-    margin: np.ndarray  # int64, sum of n log2 n over the marginal counts, in units of the table
-    total: np.ndarray  # float64, sum of x - mean over the dimensions left
-    squares: np.ndarray  # float64, sum of (x - mean)^2 over the dimensions left
+    variant: NDArray[np.int64]  # int64, into Variants
+    left: NDArray[np.int64]  # int64, dimensions left in the pair
+    margin: NDArray[np.int64]  # int64, sum of n log2 n over the marginal counts, in units of the table
+    total: NDArray[np.float64]  # float64, sum of x - mean over the dimensions left
+    squares: NDArray[np.float64]  # float64, sum of (x - mean)^2 over the dimensions left
 
 
-@njit(**COMPILED)
-def look(vectors, rows, partners, sets, bins, table):
+@compiled
+def look(
+    vectors: Vectors,
+    rows: NDArray[np.int64],
+    partners: Vectors,
+    sets: NDArray[np.int64],
+    bins: int,
+    table: NDArray[np.int64],
+) -> tuple[Variants, Views]:
     """Variants and views of the vectors `rows` against the outlier sets `sets` of `partners`.
 
     `rows` and `sets` are int64 index arrays; `table` is int64 [D + 1], n log2 n in fixed point.
@@ -78,8 +84,10 @@ def look(vectors, rows, partners, sets, bins, table):
     return variants, _tabulate(vectors, rows, partners.set_start, partners.set_dims, sets, variant, variants, table)
 
 
-@njit(**COMPILED)
-def _find_variants(vectors, rows, own, set_bits, sets):
+@compiled
+def _find_variants(
+    vectors: Vectors, rows: NDArray[np.int64], own: Variants, set_bits: NDArray[np.uint64], sets: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32], NDArray[np.float32]]:
     """The (lowest, highest) of each vector without each set, numbered as they occur."""
     variant = np.empty((rows.size, sets.size), np.int64)
     capacity = variant.size
@@ -103,8 +111,8 @@ def _find_variants(vectors, rows, own, set_bits, sets):
     return variant, owner[:used].copy(), lowest[:used].copy(), highest[:used].copy()
 
 
-@njit(**INLINED)
-def _list_extremes(values, bits, extremes):
+@inlined
+def _list_extremes(values: NDArray[np.float32], bits: NDArray[np.uint64], extremes: NDArray[np.int64]) -> None:
     """The dimensions of the lowest values, ascending, and of the highest, descending; -1 where there are fewer.
 
     They lie in the outermost bins, so few values are looked at.
@@ -130,8 +138,16 @@ def _list_extremes(values, bits, extremes):
                                 break
 
 
-@njit(**INLINED)
-def _range_without(x, i, own_codes, r, extremes, set_bits, outlier_set):
+@inlined
+def _range_without(
+    x: NDArray[np.float32],
+    i: int,
+    own_codes: NDArray[np.uint8],
+    r: int,
+    extremes: NDArray[np.int64],
+    set_bits: NDArray[np.uint64],
+    outlier_set: int,
+) -> tuple[np.float32, np.float32]:
     """Smallest and largest value left when the dimensions of a set go."""
     low, high = np.float32(np.inf), np.float32(-np.inf)
     for place in range(EXTREMES):
@@ -151,13 +167,19 @@ def _range_without(x, i, own_codes, r, extremes, set_bits, outlier_set):
     return low, high
 
 
-@njit(**INLINED)
-def _contains(set_bits, outlier_set, d):
+@inlined
+def _contains(set_bits: NDArray[np.uint64], outlier_set: int, d: int) -> bool:
     return (set_bits[outlier_set, d >> 6] >> np.uint64(d & 63)) & np.uint64(1) != 0
 
 
-@njit(**COMPILED)
-def _bin(x, owner, lowest, highest, bins):
+@compiled
+def _bin(
+    x: NDArray[np.float32],
+    owner: NDArray[np.int64],
+    lowest: NDArray[np.float32],
+    highest: NDArray[np.float32],
+    bins: int,
+) -> Variants:
     """Bins vector `owner[v]` between `lowest[v]` and `highest[v]`, 64 dimensions at a time.
 
     A value belongs to the last edge that it reaches, and what reaches the last edge to the last bin: that is where
@@ -177,8 +199,16 @@ def _bin(x, owner, lowest, highest, bins):
     return Variants(bits, codes, counts, by_population, lowest == highest)
 
 
-@njit(**INLINED)
-def _bin_vector(values, lowest, highest, edges, bits, codes, counts):
+@inlined
+def _bin_vector(
+    values: NDArray[np.float32],
+    lowest: np.float32,
+    highest: np.float32,
+    edges: NDArray[np.float32],
+    bits: NDArray[np.uint64],
+    codes: NDArray[np.uint8],
+    counts: NDArray[np.int64],
+) -> None:
     bins, words = bits.shape
     for w in range(words):
         inside = at_most(values, 64 * w, highest) & compare_word(values, 64 * w, lowest, codes)
@@ -195,8 +225,8 @@ def _bin_vector(values, lowest, highest, edges, bits, codes, counts):
             outside &= outside - np.uint64(1)
 
 
-@njit(**INLINED)
-def _edges(low, high, edges):
+@inlined
+def _edges(low: np.float32, high: np.float32, edges: NDArray[np.float32]) -> None:
     """Bin edges as `numpy.linspace(low, high, bins + 1)` computes them in float32, an empty range widened by 1."""
     bins = edges.size - 1
     if low == high:
@@ -211,8 +241,8 @@ def _edges(low, high, edges):
     edges[bins] = high
 
 
-@njit(**INLINED)
-def _order(counts, by_population):
+@inlined
+def _order(counts: NDArray[np.int64], by_population: NDArray[np.int64]) -> None:
     """Fills `by_population` with the bins, fullest first, by insertion."""
     for b in range(counts.size):
         place = b
@@ -222,8 +252,17 @@ def _order(counts, by_population):
         by_population[place] = b
 
 
-@njit(**COMPILED)
-def _tabulate(vectors, rows, set_start, set_dims, sets, variant, variants, table):
+@compiled
+def _tabulate(
+    vectors: Vectors,
+    rows: NDArray[np.int64],
+    set_start: NDArray[np.int64],
+    set_dims: NDArray[np.int64],
+    sets: NDArray[np.int64],
+    variant: NDArray[np.int64],
+    variants: Variants,
+    table: NDArray[np.int64],
+) -> Views:
     shape = (rows.size, sets.size)
     left, margin = np.empty(shape, np.int64), np.empty(shape, np.int64)
     total, squares = np.empty(shape), np.empty(shape)

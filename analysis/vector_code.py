@@ -3,11 +3,18 @@
 All are portable LLVM IR: the compiler lowers the same vectors to AVX-512, AVX2 or NEON for the machine it runs on.
 """
 
+from typing import Any
+
 import llvmlite.ir as ir
+import numba.extending
 from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic
 from numba.np.arrayobj import make_array
+
+# mypy: disallow_untyped_defs=False
+# Functions below build code: their values are LLVM's, which have no types here.
+
+intrinsic: Any = numba.extending.intrinsic
 
 LANES = 8
 """Partners counted at a time: one 64-bit lane of a 512-bit register each."""
@@ -123,8 +130,8 @@ def _joint_terms(builder, rows, ranks, row_start, words, places, partners, count
         with builder.if_then(builder.icmp_signed("<", start, stop)):
             _count_row(builder, start, stop, ranks, words, places, partners, counts)
             for cell in range(ranks * LANES):
-                # An atomic load (a plain one to the processor) keeps the compiler from joining the look-ups to a gather:
-                # scalar ones run beside the vector instructions of the next row.
+                # An atomic load (a plain one to the processor) keeps the compiler from joining the look-ups to
+                # a gather: scalar ones run beside the vector instructions of the next row.
                 count = builder.load_atomic(_at(builder, counts, cell), "monotonic", 8)
                 total = totals[cell % LANES]
                 builder.store(builder.add(builder.load(total), builder.load(builder.gep(table, [count]))), total)
