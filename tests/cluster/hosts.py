@@ -1,7 +1,7 @@
 """Several hosts on one machine: network namespaces on a switch of their own, which no other process can reach.
 
-Each host has an address of its own, and a cable that can be pulled: its link goes down, and no connection is closed,
-which is what a preempted or dead machine looks like to the others. Root and iproute2 are needed.
+Each host has an address and a home folder of its own, and a cable that can be pulled: its link goes down, and no
+connection is closed, which is what a preempted or dead machine looks like to the others. Root and iproute2 are needed.
 """
 
 from __future__ import annotations
@@ -39,31 +39,37 @@ def why_not() -> str | None:
 
 @dataclass(frozen=True)
 class Host:
-    """One host: the namespace it is, its address, its end at the switch and its own folder."""
+    """One host: the namespace it is, its address, and its end at the switch.
+
+    `home` is one path on all hosts, and on each a folder of its own, which this process finds at `folder`.
+    """
 
     namespace: str
     address: str
     switch: str
     port: str
     folder: Path
+    home: Path
 
     def start(self, command: list[str], environment: Mapping[str, str], log: IO[bytes]) -> subprocess.Popen[bytes]:
         """Start a program on this host; its output goes to `log`."""
+        # `ip netns exec` gives each program its own view of the mounts, so that this one is seen by no other.
+        mount_home = ["sh", "-c", 'mount --bind "$0" "$1" && shift && exec "$@"', str(self.folder), str(self.home)]
         return subprocess.Popen(
-            ["ip", "netns", "exec", self.namespace, *command],
-            env={**_plain_environment(), "HOME": str(self.folder), **environment},
+            ["ip", "netns", "exec", self.namespace, *mount_home, *command],
+            env={**_plain_environment(), "HOME": str(self.home), **environment},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
         )
 
-    def run(self, command: list[str], environment: Mapping[str, str], timeout: float) -> str:
-        """Run a program on this host to its end; its output. Raises AssertionError where it fails."""
+    def run(self, command: list[str], environment: Mapping[str, str], timeout: float, code: int = 0) -> str:
+        """Run a program on this host to its end; its output. Raises AssertionError where it ends with another code."""
         path = self.folder / "last_command.log"
         with path.open("wb") as log:
-            code = self.start(command, environment, log).wait(timeout)
+            found = self.start(command, environment, log).wait(timeout)
         output = path.read_text(encoding="utf-8", errors="replace")
-        assert code == 0, f"{' '.join(command)} ended with {code} on {self.address}:\n{output}"
+        assert found == code, f"{' '.join(command)} ended with {found} on {self.address}:\n{output}"
         return output
 
     def pull_cable(self) -> None:
@@ -108,8 +114,9 @@ def _host(number: int, switch: str, folder: Path, cleanup: ExitStack) -> Host:
     _ip("-n", name, "link", "set", "lo", "up")
     # Ray asks the routing table for the address that others reach it by.
     _ip("-n", name, "route", "add", "default", "dev", "eth0")
-    host = Host(name, address, switch, port, folder / f"h{number}")
+    host = Host(name, address, switch, port, folder / f"h{number}", folder / "h")
     host.folder.mkdir()
+    host.home.mkdir(exist_ok=True)
     cleanup.callback(_stop, host)
     return host
 

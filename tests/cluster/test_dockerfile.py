@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -82,3 +84,38 @@ def test_what_ray_and_kubernetes_need_of_the_image(instructions):
     )
     packages = next(argument for argument in by_name["RUN"] if "apt-get install" in argument)
     assert {"rsync", "wget"} <= set(packages.split())
+
+
+def test_what_is_copied_installs_with_all_its_data(instructions, tmp_path):
+    """The image has no source tree beside it: queries, templates and the sample must be in the package."""
+    context = tmp_path / "context"
+    context.mkdir()
+    ignored = shutil.ignore_patterns("__pycache__")
+    for path in (word for name, arguments in instructions if name == "COPY" for word in arguments.split()[:-1]):
+        if (ROOT / path).is_dir():
+            shutil.copytree(ROOT / path, context / path, ignore=ignored)
+        else:
+            shutil.copy(ROOT / path, context)
+    build = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "--quiet",
+        "--no-deps",
+        "--no-build-isolation",
+        "--wheel-dir",
+        tmp_path,
+    ]
+    subprocess.run([*build, context], check=True, capture_output=True, text=True)
+    (wheel,) = tmp_path.glob("interpunct-*.whl")
+    packed = set(zipfile.ZipFile(wheel).namelist())
+    packages = ("analysis", "jobs", "reports", "store")
+    present = {
+        path.relative_to(ROOT).as_posix()
+        for package in packages
+        for path in (ROOT / package).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    assert present | {"interpunct.py"} <= packed
+    assert any(name.endswith("entry_points.txt") for name in packed)

@@ -12,7 +12,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,6 +62,11 @@ class Cluster:
     def head(self) -> Host:
         return self.hosts[0]
 
+    @property
+    def address(self) -> str:
+        """Where Ray's head is reached."""
+        return f"{self.head.address}:{RAY_PORT}"
+
     def writes(self, folder: str, of: Host | None = None) -> int:
         """How many objects of a folder of the study were written, by all hosts or by one."""
         client = re.escape(of.address) if of else r"\S+"
@@ -90,11 +94,11 @@ def undisturbed(books: Path, tiny_gpt2: Path, tmp_path_factory: pytest.TempPathF
     return store
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     # Short, since Ray's socket paths below it may have 107 characters at most.
     folder = tmp_path_factory.mktemp("3h")
-    with network(3, folder) as hosts, ExitStack() as logs:
+    with network(3, folder) as hosts:
         environment = {
             **CLUSTER_ENVIRONMENT,
             "RAY_AUTH_MODE": "token",
@@ -107,27 +111,31 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
             "HF_HUB_OFFLINE": "1",
         }
         requests = folder / "requests.log"
-        server = ["moto_server", "--host", hosts[0].address, "--port", str(S3_PORT)]
-        hosts[0].start(server, {}, logs.enter_context(requests.open("wb")))
+        with requests.open("wb") as log:
+            hosts[0].start(["moto_server", "--host", hosts[0].address, "--port", str(S3_PORT)], {}, log)
         wait_until(lambda: "Running on" in requests.read_text(encoding="utf-8"), 60, "the S3 server's start")
         make_bucket = "import boto3; boto3.client('s3').create_bucket(Bucket='library')"
         hosts[0].run(["python", "-c", make_bucket], environment, 60)
+        cluster = Cluster(hosts, environment, requests)
         for host in hosts:
-            role = (
-                ["--head", f"--port={RAY_PORT}"] if host is hosts[0] else [f"--address={hosts[0].address}:{RAY_PORT}"]
-            )
-            options = ["--num-cpus=2", f"--object-store-memory={OBJECT_STORE}", f"--temp-dir={host.folder / 'ray'}"]
-            command = ["ray", "start", f"--node-ip-address={host.address}", *role, *options, "--block"]
-            log = host.folder / "ray.log"
-            host.start(command, environment, logs.enter_context(log.open("wb")))
-            wait_until(lambda log=log: "Ray runtime started" in log.read_text(encoding="utf-8"), 90, "Ray's start")
-        yield Cluster(hosts, environment, requests)
+            start_ray(cluster, host, environment)
+        yield cluster
 
 
-def start_run(cluster: Cluster, books: Path, model: Path, log: Path) -> subprocess.Popen[bytes]:
-    address = f"{cluster.head.address}:{RAY_PORT}"
-    command = ["interpunct", "run", str(books), "--store", STORE, "--address", address, "--model", str(model)]
-    return cluster.head.start([*command, "--extractors", "3", *SETTINGS], cluster.environment, log.open("wb"))
+def start_ray(cluster: Cluster, host: Host, environment: dict[str, str]) -> None:
+    """Start Ray on a host and wait until it runs."""
+    role = ["--head", f"--port={RAY_PORT}"] if host is cluster.head else [f"--address={cluster.address}"]
+    options = ["--num-cpus=2", f"--object-store-memory={OBJECT_STORE}", f"--temp-dir={host.home / 'r'}"]
+    command = ["ray", "start", f"--node-ip-address={host.address}", *role, *options, "--block"]
+    log = host.folder / "ray.log"
+    with log.open("wb") as output:
+        host.start(command, environment, output)
+    wait_until(lambda: "Ray runtime started" in log.read_text(encoding="utf-8"), 90, "Ray's start")
+
+
+def run_command(cluster: Cluster, books: Path, model: Path, store: str) -> list[str]:
+    command = ["interpunct", "run", str(books), "--store", store, "--address", cluster.address, "--model", str(model)]
+    return [*command, "--extractors", "3", *SETTINGS]
 
 
 def rows(store: Path, view: str) -> list[tuple]:
@@ -135,11 +143,29 @@ def rows(store: Path, view: str) -> list[tuple]:
         return study.sql(f"SELECT * FROM {view} ORDER BY ALL").fetchall()
 
 
+def test_without_the_token_the_cluster_is_closed(cluster, books, tiny_gpt2):
+    stranger = {**cluster.environment, "RAY_AUTH_TOKEN": "another token"}
+    told = cluster.head.run(run_command(cluster, books, tiny_gpt2, STORE), stranger, 120, code=2)
+    assert cluster.address in told
+    assert "Traceback" not in told
+    assert cluster.writes("_commits") == 0
+
+
+def test_a_folder_that_is_not_shared_is_refused(cluster, books, tiny_gpt2):
+    store = cluster.head.home / "study"
+    told = cluster.head.run(run_command(cluster, books, tiny_gpt2, str(store)), cluster.environment, 240, code=2)
+    assert re.search(r"node \S+ does not see the folder of store", told), told
+    assert str(store) in told
+    assert not (cluster.head.folder / "study").exists()
+
+
+# The last one in the file, since it leaves the cluster with a host less.
 def test_a_host_is_cut_off_in_mid_run(cluster, books, tiny_gpt2, undisturbed, tmp_path):
     lost = cluster.hosts[2]
     log = tmp_path / "run.log"
     started = time.monotonic()
-    run = start_run(cluster, books, tiny_gpt2, log)
+    with log.open("wb") as output:
+        run = cluster.head.start(run_command(cluster, books, tiny_gpt2, STORE), cluster.environment, output)
 
     def well_under_way() -> bool:
         assert run.poll() is None, f"the run ended early:\n{log.read_text(encoding='utf-8')}"
@@ -163,5 +189,5 @@ def test_a_host_is_cut_off_in_mid_run(cluster, books, tiny_gpt2, undisturbed, tm
 
     copied = tmp_path / "study"
     cluster.head.run(["python", "-c", _COPY, STORE, str(copied)], cluster.environment, 120)
-    for view in ("pairs", "tokens", "activations", "summaries"):
+    for view in ("pairs", "tokens", "activations", "summaries", "books"):
         assert rows(copied, view) == rows(undisturbed, view), f"{view} differs from the undisturbed run's"
