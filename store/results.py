@@ -138,6 +138,8 @@ def _explained() -> Iterator[None]:
     """DuckDB computes a result while it is read, so its errors come here too."""
     try:
         yield
+    except duckdb.IOException as error:
+        raise QueryError(f"{error}; if a compaction removed the file meanwhile, ask again") from error
     except duckdb.Error as error:
         raise QueryError(str(error)) from error
     except pa.ArrowException as error:

@@ -23,6 +23,8 @@ from store.study import Study, read_study
 
 _SHOWN_PROBLEMS = 20
 _WATCH_EVERY_S = 2.0
+_NO_PROGRESS = {"run", "host", "pid", "cpus"}
+"""What a run's record says of where it works; the line on who is running says it better."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +134,11 @@ def _run_lines(status: Status) -> Text:
         age = max(0.0, time.time() - status.running.heartbeat)
         text = f"running    {status.running}, since {since}, last sign of life {age:.0f} s ago"
     if status.latest_run:
-        plain = {name: value for name, value in status.latest_run.items() if isinstance(value, str | int | float)}
+        plain = {
+            name: value
+            for name, value in status.latest_run.items()
+            if isinstance(value, str | int | float) and name not in _NO_PROGRESS
+        }
         text += f"\nlatest run {status.latest_run_name}: " + ", ".join(f"{k} {_number(v)}" for k, v in plain.items())
     return Text(text)
 

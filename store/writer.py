@@ -29,9 +29,17 @@ from store.study import Study, create_or_match
 def publish_chunk(location: str | Path, key: ChunkKey, table: pa.Table) -> FileReceipt:
     """Validate, encode and publish one file, once; safe to repeat from any number of workers.
 
-    Where a sound file stands already, its receipt is returned: `receipt.sha256` then tells whether its bytes are the
-    ones of this table. A damaged file in its place is replaced.
+    Where a sound file stands already, its receipt is returned. A damaged file in its place is replaced.
     Raises ChunkInvalid where the table does not satisfy its spec, StoreUnavailable where the storage fails.
+    """
+    return settle_chunk(location, key, table)[0]
+
+
+def settle_chunk(location: str | Path, key: ChunkKey, table: pa.Table) -> tuple[FileReceipt, pa.Table]:
+    """`publish_chunk`, with the rows that stand in the store afterwards: another attempt's where it was first.
+
+    Two processors may differ in the last bit of a float, so what is derived from the rows has to be derived from the
+    rows that won.
     """
     objects = object_store(location)
     path = paths.chunk_path(key)
@@ -40,10 +48,10 @@ def publish_chunk(location: str | Path, key: ChunkKey, table: pa.Table) -> FileR
         standing = objects.read(path)
         if standing != data:
             try:
-                return _receipt(key, standing, objects.address(path))
+                return _decoded(key, standing, objects.address(path))
             except ChunkDamaged:
                 objects.put(path, data)
-    return FileReceipt(path, table.num_rows, len(data), hashlib.sha256(data).hexdigest())
+    return FileReceipt(path, table.num_rows, len(data), hashlib.sha256(data).hexdigest()), table
 
 
 def read_chunk(location: str | Path, key: ChunkKey) -> pa.Table:
@@ -93,7 +101,7 @@ class StudyWriter:
         for key in self._leftovers.get(shard.name, []):
             path = paths.chunk_path(key)
             try:
-                receipts[key] = _receipt(key, self._objects.read(path), self._objects.address(path))
+                receipts[key] = _decoded(key, self._objects.read(path), self._objects.address(path))[0]
             except ChunkDamaged:
                 continue  # `publish_chunk` replaces it
         return receipts
@@ -123,7 +131,7 @@ class StudyWriter:
         return {shard: sorted(keys, key=paths.chunk_path) for shard, keys in leftovers.items()}
 
 
-def _receipt(key: ChunkKey, data: bytes, where: str) -> FileReceipt:
-    """The receipt of a file that stands. Raises ChunkDamaged where it is not a sound file of the key's table."""
-    rows = decode(TABLES[key.table], data, where).num_rows
-    return FileReceipt(paths.chunk_path(key), rows, len(data), hashlib.sha256(data).hexdigest())
+def _decoded(key: ChunkKey, data: bytes, where: str) -> tuple[FileReceipt, pa.Table]:
+    """The receipt and rows of a file that stands. Raises ChunkDamaged where it is no sound file of the key's table."""
+    table = decode(TABLES[key.table], data, where)
+    return FileReceipt(paths.chunk_path(key), table.num_rows, len(data), hashlib.sha256(data).hexdigest()), table

@@ -11,7 +11,7 @@ from store.commits import FileReceipt
 from store.errors import ChunkInvalid, ObjectMissing
 from store.keys import ChunkKey
 from store.locations import object_store
-from store.writer import StudyWriter, publish_chunk, read_chunk
+from store.writer import StudyWriter, publish_chunk, read_chunk, settle_chunk
 from tests.builders import book_chunks, publish_book, record_of, shard_of, synthetic_study
 
 STUDY = synthetic_study(layers=2, tokens=6)
@@ -40,6 +40,9 @@ def test_the_first_to_publish_wins(location, chunk):
     first = publish_chunk(location, key, table)
     assert publish_chunk(location, key, other) == first
     assert read_chunk(location, key).to_pylist() == table.to_pylist()
+    receipt, standing = settle_chunk(location, key, other)
+    assert receipt == first
+    assert standing.column("mi").to_pylist() == table.column("mi").to_pylist(), "the rows that won"
 
 
 @pytest.mark.parametrize("damage", [lambda data: data[:-20], lambda data: b"", lambda data: b"alien" * 100])

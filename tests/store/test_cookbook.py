@@ -1,0 +1,48 @@
+"""Every query of docs/sql.md runs and answers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from store.cookbook import filled, queries
+from store.reader import open_store
+from tests.builders import build_store
+
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "sql.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    place = tmp_path_factory.mktemp("cookbook") / "store"
+    build_store(place, books=3, layers=31, tokens=12, width=64)
+    with open_store(place) as store:
+        yield store
+
+
+def test_the_store_is_opened_as_the_page_says(store):
+    from store import open_store as documented
+
+    with documented(store.location) as opened:
+        assert opened.sql("SELECT layer, class, avg(mi) FROM pairs GROUP BY ALL").df().shape == (62, 3)
+
+
+def test_there_are_fifteen_questions_or_more():
+    assert len(queries(PAGE)) >= 15
+
+
+@pytest.mark.parametrize("query", queries(PAGE), ids=lambda query: query.split("\n")[0][:60])
+def test_the_query_answers(store, query):
+    assert store.sql(query).fetchall(), query
+
+
+def test_every_query_has_its_output_below():
+    for part in PAGE.split("```sql\n")[1:]:
+        assert part.partition("```\n")[2].startswith("\n```text\n"), part[:100]
+
+
+def test_filling_again_changes_nothing_but_the_outputs(store):
+    once = filled(PAGE, store)
+    assert filled(once, store).count("```text") == len(queries(PAGE))
+    assert queries(once) == queries(PAGE)
