@@ -74,6 +74,8 @@ def remote_file_system(uri: str) -> tuple[fsspec.AbstractFileSystem, str]:
         raise UnreadableSourceError(f"{uri} needs a package that is not installed: {error}", Problem.FORMAT) from None
     except ValueError as error:
         raise UnreadableSourceError(f"{uri} is not a URL that can be read: {error}", Problem.FORMAT) from None
+    except Exception as error:  # some file systems connect at once, and each has errors of its own
+        raise UnreadableSourceError(f"{uri} cannot be reached: {error}") from error
 
 
 def _s3() -> object:

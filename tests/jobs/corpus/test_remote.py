@@ -104,3 +104,10 @@ def test_a_file_system_with_errors_of_its_own_does_not_end_the_run(monkeypatch):
     (ref,) = survey(Source("memory://odd/a.txt"), RUN)
     assert ref.problem_kind is Problem.UNREADABLE
     assert "the hub cannot be reached" in (ref.problem or "")
+
+
+def test_a_file_system_that_cannot_be_reached_is_a_reference_with_a_reason():
+    (ref,) = expand_sources(["ftp://127.0.0.1:9/a.txt"], RUN)
+    assert isinstance(ref, BookRef)
+    assert ref.problem_kind is Problem.UNREADABLE
+    assert "refused" in (ref.problem or "")

@@ -1,0 +1,66 @@
+"""Whatever bytes come in, the only error is one that names what is wrong with them."""
+
+from __future__ import annotations
+
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from jobs.config import StudyConfig
+from jobs.corpus.cleaning import clean
+from jobs.corpus.decoding import decode
+from jobs.corpus.formats import stem_of
+from jobs.corpus.references import UnusableTextError
+from jobs.selection import select
+from jobs.tokens import tokenize
+from tests.jobs.corpus.historic_forms import FORMS, SMALL_PRINT
+
+LINES = [line for form in FORMS.values() for line in form.splitlines()] + SMALL_PRINT.splitlines()
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.binary(max_size=4000))
+@example(b"\xff\xfe\x00")
+@example(b"\xef\xbb\xbf")
+@example(b"\x00\x00\xfe\xff\x00")
+def test_any_bytes_are_decoded_or_refused(data):
+    try:
+        decoded = decode(data)
+    except UnusableTextError:
+        return
+    assert decoded.text.strip()
+    assert "\0" not in decoded.text
+    decoded.text.encode("utf-8")
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.one_of(st.sampled_from(LINES), st.text(max_size=80), st.just("")), max_size=60))
+def test_any_mixture_of_header_lines_and_words_is_cleaned_or_refused(lines):
+    """And what is left was there before, in its order: cleaning invents and reorders nothing."""
+    text = "\n".join(lines)
+    try:
+        cleaned = clean(text)
+    except UnusableTextError:
+        return
+    assert cleaned.text.strip()
+    source = iter(text.replace("\r", "\n").replace("\f", "\n"))
+    assert all(character in source for character in cleaned.text.rstrip("\n"))
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.text(max_size=200))
+def test_any_name_becomes_a_key_that_leads_nowhere(name):
+    stem = stem_of(name)
+    assert 0 < len(stem) <= 80
+    assert not stem.startswith((".", "-"))
+    assert not set(stem) & set("/\\\0\n\r '\"*?[]:")
+
+
+@settings(max_examples=100, deadline=None)
+@given(text=st.text(alphabet=",. \n19aIM“”…-", max_size=200))
+def test_any_text_is_selected_from_and_every_mark_accounted_for(tokenizers, text):
+    for rule in ("notebook", "strict"):
+        config = StudyConfig(before=2, after=1, selection=rule)
+        tokenization = tokenize(tokenizers["byte-level"], text)
+        for selected in select(tokenization, config).classes.values():
+            assert selected.found == selected.eligible + sum(selected.left_out.values())
+            assert all(2 <= position < tokenization.ids.size - 1 for position in selected.taken.tolist())
