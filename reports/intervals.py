@@ -160,7 +160,11 @@ def _weighted_means(slab: pd.DataFrame, marks: int, weights: np.ndarray) -> np.n
     """Means of mi and cov over the pairs of one layer and class, each pair weighted by its tokens' draws."""
     i, j = slab["i"].to_numpy(dtype=np.intp), slab["j"].to_numpy(dtype=np.intp)
     finite = np.isfinite(slab["mi"].to_numpy()) & np.isfinite(slab["cov"].to_numpy())
-    there = _quadratic(i, j, finite.astype(np.float32), marks, weights)
+    if finite.all() and len(slab) == marks * (marks - 1) // 2:
+        # Sum over all pairs of w_i w_j: the square of the sum without its diagonal, halved.
+        there = (weights.sum(axis=1, dtype=np.float64) ** 2 - (weights.astype(np.float64) ** 2).sum(axis=1)) / 2
+    else:
+        there = _quadratic(i, j, finite.astype(np.float32), marks, weights)
     sums = [
         _quadratic(i, j, np.where(finite, slab[quantity], 0).astype(np.float32), marks, weights)
         for quantity in QUANTITIES

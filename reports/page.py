@@ -99,7 +99,7 @@ def download(name: str, csv: bytes) -> Download:
     """A CSV file inside the page: as it is where it is small, packed where it is not."""
     if len(csv) <= PLAIN_CSV_BYTES:
         return Download(f"{name}.csv", "data:text/csv;base64," + base64.b64encode(csv).decode())
-    packed = gzip.compress(csv, mtime=0)
+    packed = gzip.compress(csv, compresslevel=6, mtime=0)
     return Download(f"{name}.csv.gz", "data:application/gzip;base64," + base64.b64encode(packed).decode())
 
 
