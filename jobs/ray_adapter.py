@@ -86,7 +86,7 @@ class Cluster:
 
 def start_local(num_cpus: int | None = None) -> None:
     """Start Ray on this machine for this process alone: loopback only, no dashboard, quiet."""
-    _set_environment(LOCAL_ENVIRONMENT)
+    set_environment(LOCAL_ENVIRONMENT)
     # By itself Ray turns the loopback address into one that other machines reach, and listens on all of them. This is
     # the switch by which it stays on the loopback where a cluster of several machines is not supported.
     ray_constants.ENABLE_RAY_CLUSTER = False
@@ -103,7 +103,7 @@ def start_local(num_cpus: int | None = None) -> None:
 
 def join(address: str) -> None:
     """Connect to a running cluster. Raises UsageError where there is none."""
-    _set_environment(CLUSTER_ENVIRONMENT)
+    set_environment(CLUSTER_ENVIRONMENT)
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, ValueError, RuntimeError) as error:
@@ -214,7 +214,7 @@ def start_extraction(actor: Any, prepared: Any, wanted: Sequence[BlockKey]) -> A
     return actor.extract.options(**options).remote(prepared, wanted)
 
 
-def _set_environment(settings: Mapping[str, str]) -> None:
+def set_environment(settings: Mapping[str, str]) -> None:
     """Set what the user has not set. Ray has read its settings when it was imported, and is told to read them again."""
     os.environ.update({name: os.environ.get(name, value) for name, value in settings.items()})
     Config.initialize("")

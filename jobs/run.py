@@ -156,6 +156,7 @@ class _Job:
             self._listener.line("starting ray on this machine")
             start_local()
         self._ray_started = True
+        _stop_on_sigterm()  # Ray has put a handler of its own in place, which aborts the process
 
     def _record_set_aside(self, books: dict[NamedBook, tuple[str, str]], committed: Committed) -> None:
         """Give each book without results its row in `books`, unless an earlier run has said the same of it."""
@@ -262,13 +263,17 @@ def _command_line() -> str:
 
 @contextmanager
 def _stoppable() -> Iterator[None]:
-    """Treat SIGTERM, which batch systems send, like Ctrl-C."""
-
-    def stop(number: int, frame: object) -> None:
-        raise KeyboardInterrupt
-
-    previous = signal.signal(signal.SIGTERM, stop)
+    """Treat SIGTERM, which batch systems send, like Ctrl-C, for as long as the run lasts."""
+    previous = signal.getsignal(signal.SIGTERM)
+    _stop_on_sigterm()
     try:
         yield
     finally:
         signal.signal(signal.SIGTERM, previous)
+
+
+def _stop_on_sigterm() -> None:
+    def stop(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, stop)

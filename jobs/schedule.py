@@ -213,7 +213,7 @@ class Schedule:
         """Units under way by stage, and shards that wait for a model."""
         by_stage = {stage.value: self._count(stage) for stage in Stage if stage is not Stage.COMPUTE}
         computing = sum(len(progress.computing) for progress in self._active.values())
-        return {**by_stage, Stage.COMPUTE.value: computing, "waiting for a model": self._ready()}
+        return {**by_stage, Stage.COMPUTE.value: computing, "waiting": self._ready()}
 
     def _try_again(self, progress: _Progress, unit: Unit, fault: Fault) -> None:
         if unit.stage is Stage.COMPUTE:
@@ -223,12 +223,15 @@ class Schedule:
                 progress.missing.add(unit.block)
             else:
                 self._again.append(Launch(unit))
-        elif unit.stage is Stage.PREPARE or fault is Fault.LOST:
-            # What was prepared may be lost too, and making it again is cheap.
+        elif unit.stage is Stage.PREPARE or self._input_is_lost(unit, fault):
             progress.busy = Stage.PREPARE
             self._again.append(Launch(Unit(Stage.PREPARE, unit.shard), books=progress.work.books))
         else:
             progress.busy = None
+
+    def _input_is_lost(self, unit: Unit, fault: Fault) -> bool:
+        """Whether what was prepared has to be made again: at every second loss, since most spare it."""
+        return fault is Fault.LOST and self._failures[unit][fault] % 2 == 0
 
     def _give_up(self, progress: _Progress, unit: Unit, reason: str, status: str) -> None:
         del self._active[progress.work.key]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from pathlib import Path
 
 import pytest
@@ -72,15 +74,14 @@ def test_a_model_that_fails_in_mid_stream_is_replaced_and_yields_only_what_is_mi
 ):
     stages = injection.stages(calls, extract=Trouble(calls, action, times=2, where="book1"))
     run_and_compare(tmp_path, books, config, undisturbed, stages)
-    assert calls.count("prepare") == calls.count("finish") == BOOKS
+    assert calls.count("finish") == BOOKS
+    assert BOOKS <= calls.count("prepare") <= BOOKS + 1
     assert BOOKS * BLOCKS <= calls.count("compute") <= BOOKS * BLOCKS + 2
     assert BOOKS + 2 <= calls.count("extract") <= BOOKS + 4
 
 
 def test_a_lost_block_is_extracted_again(tmp_path, books, config, undisturbed, calls, monkeypatch):
-    """The object is taken out of Ray's store before the pair task can read it."""
-    from ray._private.internal_api import free
-
+    """In the place of the first block stands an object whose process is gone before the pair task can read it."""
     from jobs.driver import _Loop
 
     original, lost = _Loop._compute, []
@@ -88,7 +89,7 @@ def test_a_lost_block_is_extracted_again(tmp_path, books, config, undisturbed, c
     def lose_one(loop, unit):
         if not lost:
             lost.append(unit)
-            free([loop._blocks[unit.block][0]])
+            loop._blocks[unit.block] = (lost_object(), loop._blocks[unit.block][1])
         original(loop, unit)
 
     monkeypatch.setattr(_Loop, "_compute", lose_one)
@@ -142,6 +143,22 @@ def test_a_model_that_never_loads_stops_the_run_with_its_reason(tmp_path, books,
     with pytest.raises(JobError, match=r"could not be loaded in 3 attempts: ValueError: the weights are damaged"):
         injection.run(books, config, tmp_path / "store", stages)
     assert not (tmp_path / "store").exists()
+
+
+def lost_object():
+    import ray
+
+    @ray.remote
+    class Owner:
+        def put(self):
+            return os.getpid(), [ray.put(bytes(1_000_000))]
+
+    owner = Owner.remote()
+    process, (reference,) = ray.get(owner.put.remote())
+    ray.kill(owner)
+    while os.path.exists(f"/proc/{process}"):
+        time.sleep(0.05)
+    return reference
 
 
 def never_loads(config, device):

@@ -157,6 +157,9 @@ def test_a_lost_block_is_extracted_again_from_a_shard_prepared_anew_where_that_i
     assert subject.wants(extract.blocks[0])
     (again,) = subject.launches()
     assert again.blocks == (extract.blocks[0],)
+    assert subject.failed(again.unit, Fault.LOST, "the next node died")
+    (again,) = subject.launches()
+    assert again.blocks == (extract.blocks[0],)
     assert subject.failed(again.unit, Fault.LOST, "what was prepared is gone")
     assert [launch.unit for launch in subject.launches()] == [prepare.unit]
     subject.prepared(shard, CLASSES)

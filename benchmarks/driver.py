@@ -1,0 +1,199 @@
+"""What the Ray driver costs and what it gives, each as a ratio of one run.
+
+python -m benchmarks.driver serial      8 books: Ray against the plain loop over the same functions
+python -m benchmarks.driver scaling     1, 2, 4, 8 logical nodes, with sleep in the place of work
+python -m benchmarks.driver loop        the driver's own time for each block, with empty tasks
+python -m benchmarks.driver memory      the driver's memory over many shards, with empty tasks
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import resource
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import ray
+
+from benchmarks import machine
+from jobs.config import RunConfig, StudyConfig
+from jobs.corpus.references import BookRef, NamedBook
+from jobs.driver import run_on_ray
+from jobs.plan import ShardWork, shard_of
+from jobs.prepare import PreparedOutline, PreparedShard, RunContext
+from jobs.progress import Lines
+from jobs.ray_adapter import LOCAL_ENVIRONMENT, describe_cluster, set_environment, start_local
+from jobs.results import Results
+from jobs.run import bundled, execute
+from jobs.stages import Stages
+from jobs.tally import Tally
+from jobs.tasks import Block, BlockReceipt
+from store.commits import CommitRecord
+from store.study import Study
+
+FINGERPRINT = "f" * 64
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["serial", "scaling", "loop", "memory"])
+    parser.add_argument("--books", type=int, default=8, help="serial: books, cut from the bundled story")
+    parser.add_argument("--shards", type=int, default=200, help="loop, memory: shards of --blocks blocks each")
+    parser.add_argument("--blocks", type=int, default=50)
+    options = parser.parse_args()
+    print(f"machine: {machine.describe()}")
+    if options.what == "serial":
+        compare_with_serial(options.books)
+    elif options.what == "scaling":
+        measure_scaling([1, 2, 4, 8])
+    else:
+        measure_loop(options.shards, options.blocks)
+
+
+def compare_with_serial(number: int) -> None:
+    """The same books through the plain loop and through Ray, start of Ray and loading of the model included."""
+    seconds = {}
+    with tempfile.TemporaryDirectory() as folder:
+        books = _cut_books(Path(folder), number)
+        for name in ("plain loop", "Ray"):
+            started = time.perf_counter()
+            run = RunConfig(serial=name == "plain loop")
+            with contextlib.redirect_stderr(io.StringIO()):
+                assert execute(books, StudyConfig(), run, f"{folder}/{name}") == 0
+            seconds[name] = time.perf_counter() - started
+            print(f"{name}: {seconds[name]:.1f} s for {number} books")
+    print(f"Ray / plain loop = {seconds['Ray'] / seconds['plain loop']:.2f}")
+
+
+def measure_scaling(nodes: Sequence[int]) -> None:
+    """Throughput of sleeping stages on logical nodes of two CPUs and one extractor each, against one node's."""
+    from ray.cluster_utils import Cluster
+
+    set_environment(LOCAL_ENVIRONMENT)
+    rates = {}
+    for number in nodes:
+        cluster = Cluster(
+            initialize_head=True, head_node_args={"num_cpus": 2, "num_gpus": 1, "include_dashboard": False}
+        )
+        for _ in range(number - 1):
+            cluster.add_node(num_cpus=2, num_gpus=1)
+        ray.init(address=cluster.address, logging_level="ERROR", log_to_driver=False)
+        shards, blocks = 6 * number, 16
+        _run(2, blocks, Sleeping(0.0, 0.0), device="cuda", extractors=number)  # starts the workers
+        seconds, _ = _run(shards, blocks, Sleeping(model=0.1, pairs=0.2), device="cuda", extractors=number)
+        rates[number] = shards * blocks / seconds
+        share = rates[number] / (number * rates[nodes[0]])
+        print(f"{number} nodes: {rates[number]:.1f} blocks/s, {share:.0%} of {number} times one node")
+        ray.shutdown()
+        cluster.shutdown()
+
+
+def measure_loop(shards: int, blocks: int) -> None:
+    """End-to-end time of a block with empty tasks, and the driver's memory from the first tenth of the run on."""
+    start_local()
+    _run(2, blocks, Sleeping(0.0, 0.0))
+    seconds, tally = _run(shards, blocks, Sleeping(0.0, 0.0), watch=True)
+    print(f"{tally.blocks} blocks in {seconds:.1f} s: {1000 * seconds / tally.blocks:.2f} ms a block")
+    ray.shutdown()
+
+
+@dataclass(frozen=True)
+class Sleeping:
+    """Stages that sleep for so many seconds a block instead of working."""
+
+    model: float
+    pairs: float
+
+    def stages(self) -> Stages:
+        return Stages(prepare=_prepare, load=self.load, extract=self.extract, compute=self.compute, finish=_finish)
+
+    def load(self, config: StudyConfig, device: str) -> Any:
+        return None
+
+    def extract(self, model: Any, prepared: PreparedShard, wanted: Sequence[Any] | None) -> Iterator[Block]:
+        for key in wanted or ():
+            time.sleep(self.model)
+            yield Block(key, ("book",), (0, 2), np.zeros((2, 16), dtype=np.float32), 2, self.model)
+
+    def compute(self, context: RunContext, block: Block, leftovers: Any) -> BlockReceipt:
+        time.sleep(self.pairs)
+        return BlockReceipt(block.key, (), {}, {}, 1)
+
+
+def _prepare(context: RunContext, work: ShardWork) -> PreparedShard:
+    outline = PreparedOutline(work.key, {"internal": 2, "terminal": 2}, 2, 1, {}, 0.0)
+    return PreparedShard(outline, {}, pa.table({}), pa.table({}))
+
+
+def _finish(context: RunContext, prepared: PreparedShard, receipts: Sequence[BlockReceipt]) -> CommitRecord:
+    return CommitRecord(prepared.outline.shard, (), ())
+
+
+class _NoStore(Results):
+    """A store that takes commits and forgets them."""
+
+    def __init__(self) -> None:
+        super().__init__("/nowhere", Study({}, {}))
+
+    @property
+    def is_open(self) -> bool:
+        return True
+
+    def open(self) -> Any:
+        return None
+
+    def commit(self, record: CommitRecord) -> bool:
+        return True
+
+
+class _MemoryWatch(Lines):
+    """Prints the driver's largest memory so far after each tenth of the shards."""
+
+    def __init__(self) -> None:
+        super().__init__(io.StringIO())
+        self._next = 0.1
+
+    def update(self, tally: Tally) -> None:
+        if tally.shards_committed >= self._next * tally.shards:
+            largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+            print(f"{tally.shards_committed} shards: driver's largest memory {largest:.0f} MiB")
+            self._next += 0.1
+
+
+def _run(shards: int, blocks: int, stages: Sleeping, watch: bool = False, **settings: Any) -> tuple[float, Tally]:
+    context = RunContext("/nowhere", StudyConfig(), RunConfig(**settings), FINGERPRINT, "benchmark")
+    tally = Tally(layers=blocks // 2, shards=shards)
+    works = (shard_of(FINGERPRINT, [_book(number)]) for number in range(shards))
+    listener = _MemoryWatch() if watch else Lines(io.StringIO())
+    started = time.perf_counter()
+    given_up = run_on_ray(context, works, _NoStore(), tally, listener, stages.stages(), describe_cluster())
+    assert not given_up
+    assert tally.blocks == shards * blocks
+    return time.perf_counter() - started, tally
+
+
+def _book(number: int) -> NamedBook:
+    return NamedBook(f"b{number}", BookRef(f"b{number}", f"/b{number}", sha256=f"{number}"))
+
+
+def _cut_books(folder: Path, number: int) -> list[str]:
+    """Books that differ: the bundled story, started at another paragraph each time."""
+    paragraphs = Path(bundled("sample")).read_text(encoding="utf-8").split("\n\n")
+    paths = []
+    for index in range(number):
+        path = folder / f"book{index}.txt"
+        path.write_text("\n\n".join(paragraphs[index:] + paragraphs[:index]), encoding="utf-8")
+        paths.append(str(path))
+    return paths
+
+
+if __name__ == "__main__":
+    main()

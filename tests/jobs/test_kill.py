@@ -1,0 +1,99 @@
+"""The driver itself is killed or interrupted: what it committed stays, and the same command does the rest."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from store.reader import open_store
+from tests.jobs import injection
+from tests.jobs.injection import Calls, HashModel
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+BOOKS = 3
+BLOCKS = 2 * (HashModel.layers + 1)
+BY_HAND = """
+import sys
+from pathlib import Path
+from tests.jobs import injection
+from tests.jobs.injection import Calls, Trouble
+calls = Calls(Path(sys.argv[3]))
+stages = injection.stages(calls, compute=Trouble(calls, seconds=float(sys.argv[4])))
+sys.exit(injection.run(sys.argv[5:], injection.study(sys.argv[1]), Path(sys.argv[2]), stages))
+"""
+
+
+@pytest.fixture
+def books(tmp_path, sample_text) -> list[str]:
+    return injection.write_books(tmp_path / "books", sample_text, BOOKS)
+
+
+def start(model: Path, store: Path, calls: Calls, seconds: float, books: list[str]) -> subprocess.Popen[str]:
+    arguments = [str(model), str(store), str(calls.folder), str(seconds), *books]
+    return subprocess.Popen(
+        [sys.executable, "-c", BY_HAND, *arguments], cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+
+
+def wait_for(condition, seconds: float = 90.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.05)
+
+
+def in_the_second_book(store: Path) -> bool:
+    """One book is committed, and some files of the next one stand."""
+    return len(list(store.glob("_commits/*.json"))) == 1 and len(list(store.glob("pairs/*/*/*.parquet"))) >= BLOCKS + 2
+
+
+def check_relaunch(tmp_path: Path, tiny_gpt2: Path, books: list[str], store: Path, committed: int) -> None:
+    """The same command again: committed books are not touched, the rows are those of a run that was never killed."""
+    again = Calls(tmp_path / "again")
+    assert injection.run(books, injection.study(tiny_gpt2), store, injection.stages(again), serial=True) == 0
+    assert again.count("prepare") == BOOKS - committed
+    undisturbed = tmp_path / "undisturbed"
+    calls = Calls(tmp_path / "undisturbed-calls")
+    assert injection.run(books, injection.study(tiny_gpt2), undisturbed, injection.stages(calls), serial=True) == 0
+    assert injection.rows(store) == injection.rows(undisturbed)
+
+
+def test_a_driver_killed_with_9_loses_nothing_that_was_published(tmp_path, tiny_gpt2, books):
+    store, calls = tmp_path / "store", Calls(tmp_path / "calls")
+    driver = start(tiny_gpt2, store, calls, 0.3, books)
+    wait_for(lambda: in_the_second_book(store))
+    os.kill(driver.pid, signal.SIGKILL)
+    driver.wait()
+    committed = len(list(store.glob("_commits/*.json")))
+    assert 1 <= committed < BOOKS
+    with open_store(store) as opened:
+        (found,) = opened.sql("SELECT count(DISTINCT book), count(*) FROM pairs").fetchall()
+    assert found == (committed, committed * BLOCKS * 66)
+    check_relaunch(tmp_path, tiny_gpt2, books, store, committed)
+    with open_store(store) as opened:
+        assert opened.sql("SELECT count(*) FROM books").fetchall() == [(BOOKS,)]
+    record = max(store.glob("_runs/*.json"), key=lambda path: path.stat().st_mtime).read_text()
+    assert '"pairs_reused": 0' not in record
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_stops_within_ten_seconds_and_says_how_to_go_on(tmp_path, tiny_gpt2, books, number):
+    store, calls = tmp_path / "store", Calls(tmp_path / "calls")
+    driver = start(tiny_gpt2, store, calls, 0.3, books)
+    wait_for(lambda: in_the_second_book(store))
+    started = time.monotonic()
+    os.killpg(driver.pid, number) if number == signal.SIGINT else os.kill(driver.pid, number)
+    _, said = driver.communicate(timeout=30)
+    assert time.monotonic() - started < 10
+    assert driver.returncode == 130
+    assert "To go on: interpunct" in said
+    assert "Traceback" not in said
+    record = max(store.glob("_runs/*.json"), key=lambda path: path.stat().st_mtime).read_text()
+    assert '"state": "stopped"' in record
+    check_relaunch(tmp_path, tiny_gpt2, books, store, len(list(store.glob("_commits/*.json"))))
