@@ -15,7 +15,8 @@ _CREDIT = re.compile(
     rf"[\W_]*(?:(?:{_THING}\s+)?(?:was\s+|is\s+|were\s+)?(?:originally\s+|first\s+)?{_WORK}"
     rf"(?:[\s,/&]+(?:and\s+)?{_WORK})*\s+(?:by|from|with|for project|courtesy)\b"
     rf"|{_THING}\s+(?:by|was|is|comes)\b|(?:with\s+)?(?:many\s+|special\s+)thanks\s+to"
-    r"|special thanks|updated editions|credits:|most recently updated|release date|posting date|last updated"
+    r"|special thanks|this file should be named|this and all associated files"
+    r"|updated editions|credits:|most recently updated|release date|posting date|last updated"
     r"|character set|original publication:|note: (?:images of|project gutenberg|there is|the original)"
     r"|language: [A-Z])",
     re.IGNORECASE,
@@ -132,14 +133,14 @@ def _note_length(paragraphs: list[_Paragraph]) -> int:
 
 def _notes_at_end(lines: list[str], start: int) -> int:
     """The line where the notes and credits behind the text begin; the number of lines where there are none."""
-    paragraphs = _last_paragraphs(lines, start)
     remaining = 0
-    end = len(lines)
-    for paragraph in reversed(paragraphs):
+    end, only_credits = len(lines), True
+    for paragraph in reversed(_last_paragraphs(lines, start)):
         remaining += len(paragraph.text)
         if remaining > _LONGEST_TAIL_NOTE:
             break
-        if _NOTE.match(paragraph.text) or (paragraph is paragraphs[-1] and _is_closing_credit(paragraph.text)):
+        only_credits = only_credits and _is_closing_credit(paragraph.text)
+        if only_credits or _NOTE.match(paragraph.text):
             end = paragraph.start
     return end
 

@@ -26,7 +26,7 @@ _END = re.compile(
 _MARKER = re.compile(f"{_START.pattern}|{_END.pattern}", re.IGNORECASE)
 _LICENCE = re.compile(
     r"start(?::| of the)? full licen[cs]e|^\W*the full project gutenberg licen[cs]e"
-    r"|this file should be named .{1,40}\.(?:txt|zip)|^updated editions will replace the previous one"
+    r"|^updated editions will replace the previous one"
     r"|^\W*section 1\.\s+general terms of use and redistributing project gutenberg",
     re.IGNORECASE,
 )
@@ -43,6 +43,7 @@ _HEADER_CHARACTERS = 20_000
 _LITTLE = 1_500
 _LONGEST_SILENCE = 40
 _LONGEST_SILENCE_IN_HEADER = 100
+_LONGEST_SILENCE_UNMARKED = 20
 
 
 @dataclass(frozen=True)
@@ -164,7 +165,7 @@ def _unmarked_header_end(lines: list[str], position: int, mentions: _Mentions) -
     end = position
     for number in mentions.at:
         if number >= end:
-            if number - end > _LONGEST_SILENCE or _END.match(lines[number]):
+            if number - end > _LONGEST_SILENCE_UNMARKED or _END.match(lines[number]):
                 break
             end = number + 1
     while end < len(lines) and lines[end].strip():

@@ -241,6 +241,25 @@ FORMS: dict[str, str] = {
         + "\n\n\n"
         + PARAGRAPHS_OF_LICENCE
     ),
+    "file names behind the book, no end marker": (
+        "The Project Gutenberg EBook of The Harbour Clock, by Jane Tregear\n\n"
+        + _TERMS
+        + "*** START OF THIS PROJECT GUTENBERG EBOOK THE HARBOUR CLOCK ***\n\n\n\nProduced by Anna Volunteer\n\n\n\n"
+        + BODY
+        + "\n\n\n***** This file should be named 4321.txt or 4321.zip *****\n\n"
+        "This and all associated files of various formats will be found in:\n        http://www.gutenberg.org/4/3/2/4321/\n\n"
+        + PARAGRAPHS_OF_LICENCE
+    ),
+    "a sister project": (
+        "Project Gutenberg Australia\na treasure-trove of literature\n\n\n"
+        "Title:      The Harbour Clock\nAuthor:     Jane Tregear\n* A Project Gutenberg of Australia eBook *\n"
+        "eBook No.:  0100011.txt\nEdition:    1\nLanguage:   English\n\n"
+        "This eBook was produced by: Anna Volunteer\n\n"
+        "Project Gutenberg of Australia eBooks are created from printed editions\nwhich are in the public domain.\n\n"
+        "To contact Project Gutenberg of Australia go to http://gutenberg.net.au\n\n\n"
+        + BODY
+        + "\n\nThis site is full of FREE ebooks - Project Gutenberg Australia\n"
+    ),
     "German end line": (
         "The Project Gutenberg EBook of The Harbour Clock, by Jane Tregear\n\n"
         + _TERMS
