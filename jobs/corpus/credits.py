@@ -8,13 +8,14 @@ from dataclasses import dataclass
 _WORK = (
     r"(?:produced|prepared|transcribed|scanned|typed|digiti[sz]ed|proof-?read|proofed|converted|keyed|contributed"
     r"|submitted|ocr(?:'?e?d)?|etext(?:ed)?|html version|further corrections|corrections|proofing|proofreading"
-    r"|scanning|transcription|encoded|marked up|reproduced)"
+    r"|scanning|transcription|encoded|marked up)"
 )
-_THING = r"(?:th(?:e|is)\s+)?(?:project gutenberg\s+)?(?:e-?texts?|e-?books?|text|file|html file|electronic \w+)"
+_EBOOK = r"(?:th(?:e|is)\s+)?(?:project gutenberg\s+)?(?:e-?texts?|e-?books?|electronic (?:edition|text|version))"
+_THING = rf"(?:{_EBOOK}|(?:th(?:e|is)\s+)?(?:text|(?:html\s+)?file))"
 _CREDIT = re.compile(
     rf"[\W_]*(?:(?:{_THING}\s+)?(?:was\s+|is\s+|were\s+)?(?:originally\s+|first\s+)?{_WORK}"
     rf"(?:[\s,/&]+(?:and\s+)?{_WORK})*\s+(?:by|from|with|for project|courtesy)\b"
-    rf"|{_THING}\s+(?:by|was|is|comes)\b|(?:with\s+)?(?:many\s+|special\s+)thanks\s+to"
+    rf"|{_EBOOK}\s+(?:by|was|is|comes)\b|(?:with\s+)?(?:many\s+|special\s+)thanks\s+to"
     r"|special thanks|this file should be named|this and all associated files"
     r"|updated editions|credits:|most recently updated|release date|posting date|last updated"
     r"|character set|original publication:|note: (?:images of|project gutenberg|there is|the original)"

@@ -70,6 +70,21 @@ def test_a_text_from_elsewhere_keeps_every_line(sample_text):
     assert clean(sample_text).text.strip("\n") == sample_text.strip("\n")
 
 
+@pytest.mark.parametrize(
+    "opening",
+    [
+        "The text is that of the first edition, and nothing was changed.",
+        "Prepared for the worst, he went out.",
+        "He was produced, by and by, from behind a curtain.",
+        "The files were lost in the fire.",
+        "Note: the places in this story are not real.",
+    ],
+)
+def test_first_words_that_resemble_credits_stay(opening):
+    text = FORMS["2008, this, produced by"].replace(BODY, f"{opening}\n\n{BODY}")
+    assert clean(text).text == f"{opening}\n\n{BODY}"
+
+
 def test_an_end_line_in_the_middle_of_a_book_cuts_nothing_but_what_reads_like_a_licence():
     """A collection that once was several files has end lines inside; cutting at the first has lost whole books."""
     start = FORMS["2008, this, produced by"].partition("THE HARBOUR CLOCK\n\n")[0]
