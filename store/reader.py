@@ -32,13 +32,20 @@ _WORD = re.compile(r"\w+")
 
 
 def open_store(
-    location: str | Path, layers: Iterable[int] | None = None, classes: Iterable[str] | None = None
+    location: str | Path,
+    layers: Iterable[int] | None = None,
+    classes: Iterable[str] | None = None,
+    books: Iterable[str] | None = None,
 ) -> Store:
-    """Open a store for reading, all of it or only some layers and classes.
+    """Open a store for reading, all of it or only some layers, classes and books, whose files alone are then opened.
 
     Raises NoStore where there is none, StoreError where a record is damaged or a class does not exist.
     """
-    wanted = Partitions(None if layers is None else frozenset(layers), None if classes is None else frozenset(classes))
+    wanted = Partitions(
+        layers=None if layers is None else frozenset(layers),
+        classes=None if classes is None else frozenset(classes),
+        books=None if books is None else frozenset(books),
+    )
     unknown = sorted((wanted.classes or frozenset()) - set(MARK_CLASSES))
     if unknown:
         raise StoreError(f"class {unknown[0]!r} is not one of {', '.join(MARK_CLASSES)}")
@@ -137,6 +144,7 @@ class Store:
         return [
             file
             for record in self.records
+            if self._wanted.books is None or any(book.key in self._wanted.books for book in record.books)
             for file in record.files
             if file.path.startswith(folder) and file.rows and self._wanted.include(file.path)
         ]

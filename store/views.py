@@ -38,10 +38,11 @@ _SQL_TYPES = {
 
 @dataclass(frozen=True)
 class Partitions:
-    """The layers and classes a reader asked for; None stands for all."""
+    """The layers, classes and books a reader asked for; None stands for all."""
 
     layers: frozenset[int] | None = None
     classes: frozenset[str] | None = None
+    books: frozenset[str] | None = None
 
     def include(self, path: str) -> bool:
         """Whether a file can hold rows that were asked for; files that are not partitioned always can."""
@@ -58,6 +59,8 @@ class Partitions:
         """The same as SQL conditions on a table's columns."""
         names = {column.name for column in table.columns}
         conditions = []
+        if self.books is not None:
+            conditions.append(_in("book", [quoted(name) for name in sorted(self.books)]))
         if self.layers is not None and "layer" in names:
             conditions.append(_in("layer", [str(layer) for layer in sorted(self.layers)]))
         if self.classes is not None and "class" in names:

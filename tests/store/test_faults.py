@@ -7,6 +7,7 @@ each of its steps in turn; a step is a call to the operating system (on a folder
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import errno
 import itertools
 import os
@@ -29,6 +30,7 @@ from store.study import study_of
 from store.verify import verify
 from store.writer import StudyWriter, publish_chunk
 from tests.builders import book_chunks, record_of, shard_of, synthetic_study
+from tests.store.s3_faults import Fault
 from tests.store.test_verify import digest
 
 BOOKS, STUDY = 2, synthetic_study(layers=1, tokens=4, width=8)
@@ -127,6 +129,8 @@ def steps_of_a_run(place: str | Path, failing: Callable[[Failpoint], Any]) -> in
     return counter.steps
 
 
+PLACES = ("/pairs/", "/tokens/", "/books/", "/_commits/", "/_lock/", "/study.json")
+
 STRIDES = [5, pytest.param(1, marks=pytest.mark.slow)]
 
 
@@ -166,6 +170,39 @@ def test_s3_survives_a_failure_at_every_request(s3_location, expected, after, st
         check_whole(place)
         run(place)
         assert digest(place) == expected, f"request {at}"
+
+
+TROUBLE = [
+    Fault("PUT", status=503, code="SlowDown", times=2),
+    Fault("PUT", status=500, times=2, applied=True),
+    Fault("GET", status=503, code="ServiceUnavailable", times=3),
+    Fault("GET", status=500, times=2),
+]
+
+
+def test_s3_in_trouble_costs_time_and_nothing_else(s3, s3_location, expected, quick_retries):
+    """Refused, failed and lost answers all along a run: it completes without a relaunch."""
+    faults = [dataclasses.replace(fault, path=place) for fault in TROUBLE for place in PLACES]
+    s3.inject(*faults)
+    run(s3_location)
+    assert sum(fault.seen for fault in faults) > 20
+    s3.faults.clear()
+    check_whole(s3_location)
+    assert digest(s3_location) == expected
+
+
+@pytest.mark.parametrize("place", ["pairs/", "summaries/", "_commits/", "_lock/", "study.json"])
+def test_an_s3_that_fails_for_good_is_said_in_one_line_and_the_relaunch_completes(
+    s3, s3_location, expected, quick_retries, place
+):
+    s3.inject(Fault("PUT", f"{s3_location.rpartition('/')[2]}/{place}", 503, "SlowDown", times=10_000))
+    with pytest.raises(StoreUnavailable, match=r"S3 answered SlowDown 8 times; run the same command again") as said:
+        run(s3_location)
+    assert "\n" not in str(said.value)
+    s3.faults.clear()
+    check_whole(s3_location)
+    run(s3_location)
+    assert digest(s3_location) == expected
 
 
 def test_the_folder_is_left_without_rubbish_after_an_error(tmp_path):

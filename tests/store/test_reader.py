@@ -107,6 +107,14 @@ def test_only_the_partitions_asked_for(built):
     assert rows(built, "SELECT count(*) FROM pairs", layers=[77]) == [(0,)]
 
 
+def test_only_the_books_asked_for(built):
+    for view in ("pairs", "tokens", "books", "summaries", "activations"):
+        assert rows(built, f"SELECT DISTINCT book FROM {view}", books=["book1"]) == [("book1",)], view
+    with open_store(built, books=["book1"]) as store:
+        assert len(store._files("pairs")) == 6, "files of other books are not opened"
+    assert rows(built, "SELECT count(*) FROM pairs", books=["nobody's"]) == [(0,)]
+
+
 def test_a_class_that_does_not_exist_is_named(built):
     with pytest.raises(StoreError, match="class 'comma' is not one of internal, terminal"):
         open_store(built, classes=["comma"])
