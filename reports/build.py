@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import pandas as pd
 
 from reports.books import books_section
+from reports.chance import measured_chance
 from reports.changes import changes_section
 from reports.comparison import comparison_section
 from reports.errors import ReportUsageError
@@ -41,11 +42,12 @@ class StudyStore(Store, Protocol):
 
 @dataclass(frozen=True)
 class Numbers:
-    """What several sections share: pooled moments, means over books and differences between the classes."""
+    """What several sections share: pooled moments, means over books, differences between the classes, chance level."""
 
     moments: Answer
     means: pd.DataFrame
     differences: pd.DataFrame
+    chance: Answer | None
 
 
 def build_report(
@@ -68,7 +70,7 @@ def build_report(
         return _empty_report(store, study, title)
     results = compute_numbers(store, scope)
     now = facts(store, scope, results)
-    picture = headline_exhibit(scope, results.moments, results.means, results.differences)
+    picture = headline_exhibit(scope, results.moments, results.means, results.differences, results.chance)
     sections = [
         study_section(study["settings"], study["model"], study["versions"], picture),
         changes_section(before, now),
@@ -92,13 +94,15 @@ def build_report(
     )
 
 
-def compute_numbers(store: Store, scope: Scope) -> Numbers:
+def compute_numbers(store: StudyStore, scope: Scope) -> Numbers:
     """Moments by SQL, means over books and differences with bootstrap intervals."""
     moments = ask(store, "layer_moments", books=scope.books)
     by_book = observed_means(scope.book_means.frame, scope.layers)
     draws = _draws(store, scope, by_book)
     means = layer_means(by_book, draws, scope.layers, moments.frame)
-    return Numbers(moments, means, layer_differences(means, draws, moments.frame))
+    settings = store.study.config
+    chance = measured_chance(store, scope.example_book, settings["bins"], settings["outlier_z"])
+    return Numbers(moments, means, layer_differences(means, draws, moments.frame), chance)
 
 
 def facts(store: Store, scope: Scope, results: Numbers) -> dict[str, Any]:
@@ -137,7 +141,7 @@ def _layer_section(store: Store, scope: Scope, results: Numbers) -> Section:
         f"marks of {scope.example_book}{averaged}: internal pairs above the diagonal, terminal below. Each layer has "
         "its own colour scale, and the curves below are the distributions of the same values; means and standard "
         "deviations (SD) are over the pairs of all books.",
-        (layer_table(results.moments, results.differences),),
+        (layer_table(results.moments, results.differences, results.chance),),
         explorer,
     )
 

@@ -50,7 +50,9 @@ def numbers(study: dict[str, Any], scope: Scope) -> dict[str, str]:
     }
 
 
-def headline_exhibit(scope: Scope, moments: Answer, means: pd.DataFrame, differences: pd.DataFrame) -> Exhibit:
+def headline_exhibit(
+    scope: Scope, moments: Answer, means: pd.DataFrame, differences: pd.DataFrame, chance: Answer | None
+) -> Exhibit:
     """The picture of the main finding: mean MI of both classes over the layers, and their difference."""
     return Exhibit(
         "headline",
@@ -58,11 +60,12 @@ def headline_exhibit(scope: Scope, moments: Answer, means: pd.DataFrame, differe
         "Left: mean mutual information of pairs within a class, averaged over books. Right: terminal minus internal; "
         "above zero, marks that end resemble each other more than marks that go on. Layer 0 holds the embeddings, "
         "which no context has touched: it is named, not drawn, and not counted. "
-        + interval_note(scope.books_with_pairs),
+        + interval_note(scope.books_with_pairs)
+        + chance_note(chance),
         "Line chart of mean mutual information of both classes over the layers, and of their difference.",
-        headline(means, differences),
-        (scope.book_means.sql, moments.sql),
-        {"means": means, "differences": differences},
+        headline(means, differences, None if chance is None else chance.frame),
+        (scope.book_means.sql, moments.sql, *([chance.sql] if chance else [])),
+        {"means": means, "differences": differences, **({"chance": chance.frame} if chance else {})},
     )
 
 
@@ -77,6 +80,19 @@ def interval_note(books: int) -> str:
         f"Bands are 95 % intervals from a bootstrap over the {books:,} books, each resampled whole"
         + ("" if books >= 20 else "; with so few books they are rough")
         + ". Pairs share marks and are not independent, so no test is made on pairs."
+    )
+
+
+def chance_note(chance: Answer | None) -> str:
+    """What the estimator finds without dependence, for captions."""
+    if chance is None:
+        return (
+            " The plug-in estimate is biased upwards by an amount that depends on the vectors' own distributions, so part "
+            "of a difference can be bias; a study that keeps its hidden states measures it, layer by layer."
+        )
+    return (
+        " Dotted: by chance, the plug-in estimate of pairs whose dimensions were shuffled against each other, which is "
+        "its upward bias; 32 shuffles a layer and class of one book."
     )
 
 

@@ -25,6 +25,9 @@ class Store(Protocol):
     def sql(self, query: str, /) -> Any:
         """A DuckDB relation."""
 
+    def tables(self) -> list[str]:
+        """The views that queries may name."""
+
     @property
     def snapshot(self) -> str:
         """Changes exactly when the committed data changes."""

@@ -14,8 +14,8 @@ TABLE_ROWS = 500
 """A table in the page has at most so many rows; the CSV beside the page has all."""
 
 
-def layer_table(moments: Answer, differences: pd.DataFrame) -> Table:
-    """One row a layer: means, correlations and the difference with its interval."""
+def layer_table(moments: Answer, differences: pd.DataFrame, chance: Answer | None) -> Table:
+    """One row a layer: means, correlations, the difference with its interval, and means above chance where known."""
     wide = moments.frame.pivot_table(
         index="layer", columns="class", values=["mi_mean", "mi_std", "cov_mean", "r"], observed=True
     )
@@ -24,12 +24,19 @@ def layer_table(moments: Answer, differences: pd.DataFrame) -> Table:
     wide = wide.join(chosen[["difference", "low", "high", "standardised"]])
     names = [f"{quantity}_{name}" for quantity in ("mi_mean", "cov_mean", "r") for name in ("internal", "terminal")]
     columns = [*names, "difference", "low", "high", "standardised"]
+    above = ""
+    if chance is not None:
+        level = chance.frame.pivot_table(index="layer", columns="class", values="chance")
+        for name in level.columns:
+            wide[f"above_chance_{name}"] = wide[f"mi_mean_{name}"] - level[name]
+            columns.append(f"above_chance_{name}")
+        above = " Above chance is the mean mutual information less that of shuffled pairs."
     return Table(
         "layers",
         "Layer by layer",
         "Means over all pairs of a layer; difference is terminal minus internal mean mutual information in bits with "
         "its 95 % interval; standardised is that difference in standard deviations of the pairs; r is Pearson's "
-        "between mutual information and covariance.",
+        f"between mutual information and covariance.{above}",
         wide.reindex(columns=columns).reset_index(),
         {
             "mi_mean_internal": "MI internal",
@@ -39,7 +46,7 @@ def layer_table(moments: Answer, differences: pd.DataFrame) -> Table:
             "r_internal": "r internal",
             "r_terminal": "r terminal",
         },
-        (moments.sql,),
+        (moments.sql, *([chance.sql] if chance else [])),
     )
 
 

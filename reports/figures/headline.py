@@ -9,21 +9,22 @@ from matplotlib.figure import Figure
 from reports.style import CLASS_COLOURS, CLASSES, INK, QUANTITY_LABELS, new_figure, not_drawn, note, report_style
 
 
-def headline(means: pd.DataFrame, differences: pd.DataFrame) -> Figure:
+def headline(means: pd.DataFrame, differences: pd.DataFrame, chance: pd.DataFrame | None = None) -> Figure:
     """Left: means by class. Right: terminal - internal. Both with 95 % bands where there are intervals.
 
-    `means` has quantity, layer, class, mean, low, high, varies; `differences` quantity, layer, difference, low,
+    `means` has quantity, layer, class, mean, low, high, varies; `chance` layer, class,
+    chance (the level without dependence); `differences` quantity, layer, difference, low,
     high, varies.
     """
     with report_style():
         figure = new_figure(10, 3.8)
         left, right = figure.subplots(1, 2)
-        _draw_means(left, means[means["quantity"] == "mi"])
+        _draw_means(left, means[means["quantity"] == "mi"], chance)
         _draw_difference(right, differences[differences["quantity"] == "mi"])
     return figure
 
 
-def _draw_means(axes: Axes, means: pd.DataFrame) -> None:
+def _draw_means(axes: Axes, means: pd.DataFrame, chance: pd.DataFrame | None) -> None:
     axes.set(xlabel="layer", ylabel=f"mean {QUANTITY_LABELS['mi']}", title="Within each class")
     not_drawn(axes, means)
     means = means[means["varies"]]
@@ -33,9 +34,19 @@ def _draw_means(axes: Axes, means: pd.DataFrame) -> None:
             colour = CLASS_COLOURS[mark_class]
             axes.plot(rows["layer"], rows["mean"], color=colour, marker="o", markersize=3.5, label=mark_class)
             axes.fill_between(rows["layer"], rows["low"], rows["high"], color=colour, alpha=0.25, linewidth=0)
+    if chance is not None:
+        _draw_chance(axes, chance[chance["layer"].isin(means["layer"])])
     axes.grid(axis="y")
     if axes.lines:
         axes.legend(loc="best")
+
+
+def _draw_chance(axes: Axes, chance: pd.DataFrame) -> None:
+    label: str | None = "by chance"
+    for mark_class in CLASSES:
+        rows = chance[chance["class"] == mark_class].sort_values("layer")
+        axes.plot(rows["layer"], rows["chance"], color=CLASS_COLOURS[mark_class], linestyle=":", label=label)
+        label = None
 
 
 def _draw_difference(axes: Axes, differences: pd.DataFrame) -> None:
