@@ -11,6 +11,7 @@ from typing import BinaryIO, cast
 
 import fsspec
 from fsspec.implementations.arrow import ArrowFSWrapper
+from pyarrow.fs import S3FileSystem
 
 from jobs.config import RunConfig
 from jobs.corpus.download import fetch
@@ -78,9 +79,7 @@ def remote_file_system(uri: str) -> tuple[fsspec.AbstractFileSystem, str]:
         raise UnreadableSourceError(f"{uri} cannot be reached: {error}") from error
 
 
-def _s3() -> object:
-    from pyarrow.fs import S3FileSystem  # only for buckets: it starts the AWS library
-
+def _s3() -> S3FileSystem:
     endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
     region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
     options: dict[str, str] = {}

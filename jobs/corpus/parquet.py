@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from jobs.config import RunConfig
-from jobs.corpus.readers import Content, Record, bounded_text, column_value
+from jobs.corpus.records import Content, Record, bounded_text, column_value
 from jobs.corpus.references import BookRef, Problem, UnreadableSourceError, UnusableTextError
 
 _BATCH_BYTES = 32_000_000

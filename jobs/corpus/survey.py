@@ -6,14 +6,14 @@ import hashlib
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from itertools import groupby
 
 from jobs.config import RunConfig
 from jobs.corpus.decoding import decode
 from jobs.corpus.formats import file_name, stem_of
 from jobs.corpus.gutenberg import read_header
 from jobs.corpus.opening import open_source
-from jobs.corpus.readers import Content, Record, format_of, list_records, read_records
+from jobs.corpus.readers import format_of, list_records, read_records
+from jobs.corpus.records import Content, Record
 from jobs.corpus.references import BookRef, Problem, Source, UnreadableSourceError, UnusableTextError
 from jobs.errors import BookError
 
@@ -59,11 +59,17 @@ def read_book(ref: BookRef, run: RunConfig) -> bytes | str:
 def read_books(refs: Iterable[BookRef], run: RunConfig) -> Iterator[tuple[BookRef, bytes | str | BookError]]:
     """The texts of several references, in the given order, with the error in the place of one that fails.
 
-    Neighbours from one file are read in one pass over it, so a shard of records from a compressed file costs one
-    decompression and not one each. One text is held at a time.
+    Neighbours from one file are read in one pass over it as long as they follow each other in its order, so a shard
+    of records from a compressed file costs one decompression and not one each. One text is held at a time.
     """
-    for uri, group in groupby(refs, key=lambda ref: ref.uri):
-        yield from _read_group(uri, list(group), run)
+    group: list[BookRef] = []
+    for ref in refs:
+        if group and (ref.uri != group[-1].uri or (ref.record or 0) <= (group[-1].record or 0)):
+            yield from _read_group(group[0].uri, group, run)
+            group = []
+        group.append(ref)
+    if group:
+        yield from _read_group(group[0].uri, group, run)
 
 
 def _read_group(uri: str, refs: list[BookRef], run: RunConfig) -> Iterator[tuple[BookRef, bytes | str | BookError]]:

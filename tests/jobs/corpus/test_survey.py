@@ -20,7 +20,7 @@ import pytest
 import zstandard
 
 from jobs.config import RunConfig
-from jobs.corpus import readers
+from jobs.corpus import json_lines, readers
 from jobs.corpus.decoding import decode
 from jobs.corpus.references import BookRef, Problem, Source, UnreadableSourceError, UnusableTextError
 from jobs.corpus.survey import read_book, read_books, survey
@@ -41,7 +41,7 @@ def only(path: Path, run: RunConfig = RUN) -> BookRef:
     return ref
 
 
-def json_lines(texts: list[str], column: str = "text") -> bytes:
+def lines_of_json(texts: list[str], column: str = "text") -> bytes:
     rows = ({"id": f"b/{n}", "title": f"T{n}", column: text} for n, text in enumerate(texts))
     return "".join(json.dumps(row, ensure_ascii=n % 2 == 0) + "\n" for n, row in enumerate(rows)).encode()
 
@@ -57,7 +57,7 @@ def write(path: Path, texts: list[str]) -> Path:
             for number, text in enumerate(texts):
                 archive.writestr(f"../b{number}.txt", text.encode())
     else:
-        plain = json_lines(texts)
+        plain = lines_of_json(texts)
         packed = {".gz": gzip.compress, ".zst": zstandard.ZstdCompressor().compress}.get(path.suffix, bytes)(plain)
         path.write_bytes(packed)
     return path
@@ -74,7 +74,7 @@ def test_every_text_of_a_container_is_listed_and_read_back(tmp_path, name):
     assert [ref.sha256 for ref in refs] == [hashlib.sha256(text.encode()).hexdigest() for text in texts]
     assert [ref.bytes for ref in refs] == [len(text.encode()) for text in texts]
     assert [ref.stem for ref in refs] == [str(n) if ".zip" not in name else f"b{n}" for n in range(len(texts))]
-    for wanted in (refs, refs[4:9:2], refs[-1:]):
+    for wanted in (refs, refs[4:9:2], refs[-1:], refs[::-3], [refs[2], refs[2]]):
         contents = list(read_books(wanted, RUN))
         assert [ref for ref, _ in contents] == wanted
         assert [decode(content).text for _, content in contents] == [texts[ref.record] for ref in wanted]
@@ -129,7 +129,7 @@ def test_a_line_of_an_uncompressed_file_is_read_without_what_stands_before_it(tm
     last = listed(path)[-1]
     parsed = []
     loads = json.loads
-    monkeypatch.setattr(readers.json, "loads", lambda line: parsed.append(1) or loads(line))
+    monkeypatch.setattr(json_lines.json, "loads", lambda line: parsed.append(1) or loads(line))
     read_book(last, RUN)
     assert len(parsed) == 1
 
@@ -298,6 +298,12 @@ def test_what_is_no_regular_file(tmp_path):
 def test_an_unknown_compression_is_not_taken_for_text(tmp_path):
     (tmp_path / "a.txt").write_bytes(bz2.compress(os.urandom(5000)))
     assert only(tmp_path / "a.txt").problem_kind is Problem.BINARY
+
+
+def test_a_question_mark_in_a_file_name_is_no_query(tmp_path):
+    path = tmp_path / "what?.jsonl"
+    path.write_bytes(b'{"text": "Words."}\n')
+    assert read_book(only(path), RUN) == "Words."
 
 
 def test_awkward_names_come_through(tmp_path):
