@@ -41,10 +41,6 @@ class HashModel:
         return np.asarray(states, dtype=np.float32).transpose(1, 0, 2)
 
 
-def load_hash_model(config: StudyConfig, device: str) -> HashModel:
-    return HashModel()
-
-
 @dataclass(frozen=True)
 class Calls:
     """What was called, for which unit, how often."""
@@ -59,6 +55,11 @@ class Calls:
         """Calls of a stage for units whose name contains `unit`."""
         calls = [path.name.split("~") for path in self.folder.glob(f"{stage}~*")]
         return sum(unit in called for _, called, _ in calls)
+
+    def units(self, stage: str) -> list[str]:
+        """The units of a stage's calls, in the order in which they were made."""
+        paths = sorted(self.folder.glob(f"{stage}~*"), key=lambda path: path.stat().st_mtime_ns)
+        return [path.name.split("~")[1] for path in paths]
 
     def first(self, times: int, name: str) -> bool:
         """True for the first `times` callers with this name, over all processes."""
@@ -75,6 +76,14 @@ class Calls:
 def crash() -> None:
     """Die as a segmentation fault or the kernel's memory killer makes a process die."""
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def take_all_memory() -> None:
+    """Allocate until the machine's memory monitor steps in."""
+    taken = []
+    for _ in range(200):
+        taken.append(np.ones(8 << 20))
+        time.sleep(0.05)
 
 
 def disk_error() -> None:
@@ -100,6 +109,19 @@ class Trouble:
         time.sleep(self.seconds)
         if self.action is not None and self.where in unit and self.calls.first(self.times, f"{stage}-{self.where}"):
             self.action()
+
+
+@dataclass(frozen=True)
+class Load:
+    """The model that costs nothing; notes on which node it runs."""
+
+    calls: Calls
+
+    def __call__(self, config: StudyConfig, device: str) -> HashModel:
+        import ray
+
+        self.calls.note("load", ray.get_runtime_context().get_node_id() if ray.is_initialized() else "here")
+        return HashModel()
 
 
 @dataclass(frozen=True)
@@ -148,7 +170,7 @@ def stages(calls: Calls, **troubles: Trouble) -> Stages:
     """All stages with their calls noted, on the model that costs nothing; some of them with trouble."""
     wrappers = {"prepare": Prepare, "extract": Extract, "compute": Compute, "finish": Finish}
     wrapped = {name: wrapper(troubles.get(name, Trouble(calls))) for name, wrapper in wrappers.items()}
-    return Stages(load=load_hash_model, **wrapped)
+    return Stages(load=Load(calls), **wrapped)
 
 
 def write_books(folder: Path, text: str, number: int, characters: int = 5_000) -> list[str]:
