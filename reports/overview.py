@@ -87,8 +87,8 @@ def chance_note(chance: Answer | None) -> str:
     """What the estimator finds without dependence, for captions."""
     if chance is None:
         return (
-            " The plug-in estimate is biased upwards by an amount that depends on the vectors' own distributions, so part "
-            "of a difference can be bias; a study that keeps its hidden states measures it, layer by layer."
+            " The plug-in estimate is biased upwards by an amount that depends on the vectors' own distributions, so "
+            "part of a difference can be bias; a study that keeps its hidden states measures it, layer by layer."
         )
     return (
         " Dotted: by chance, the plug-in estimate of pairs whose dimensions were shuffled against each other, which is "
