@@ -25,8 +25,8 @@ def compiled(function: _Function) -> _Function:
 
 
 def compiled_sums(function: _Function) -> _Function:
-    """The same for float64 sums that may be taken in the order that suits vector registers."""
-    return _njit(nogil=True, cache=True, error_model="numpy", fastmath={"reassoc"})(function)
+    """The same for sums and extremes of finite numbers, which may be taken in the order that suits vector registers."""
+    return _njit(nogil=True, cache=True, error_model="numpy", fastmath={"reassoc", "nnan", "nsz"})(function)
 
 
 def inlined(function: _Function) -> _Function:
@@ -35,7 +35,7 @@ def inlined(function: _Function) -> _Function:
 
 
 @contextlib.contextmanager
-def announced(after: float = 1.0) -> Iterator[None]:
+def announced(after: float = 3.0) -> Iterator[None]:
     """Says in the log what a process waits for where loading the kernels takes longer than `after` seconds."""
     message = "compiling the pair kernels for this processor: once, under a minute; kept in %s"
     timer = threading.Timer(after, _log.warning, (message, _settings.CACHE_DIR))

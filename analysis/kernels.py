@@ -32,7 +32,7 @@ class Rows(NamedTuple):
 
     start: NDArray[np.int64]  # int64 [V * bins + 1], where a bin's words start in the next two
     words: NDArray[np.uint64]  # uint64
-    places: NDArray[np.int64]  # int64, which word of the row each is
+    places: NDArray[np.uint16]  # uint16, which word of the row each is
 
 
 class Sparse(NamedTuple):
@@ -102,7 +102,11 @@ def choose_ranks(variants: Variants) -> int:
 def _filled_rows(bits: NDArray[np.uint64], counts: NDArray[np.int64]) -> Rows:
     variants, bins, words = bits.shape
     start = np.empty(variants * bins + 1, np.int64)
-    filled, places = np.empty(bits.size + 1, np.uint64), np.empty(bits.size + 1, np.int64)
+    most = 1
+    for v in range(variants):
+        for b in range(bins):
+            most += min(counts[v, b], words)
+    filled, places = np.empty(most, np.uint64), np.empty(most, np.uint16)
     end = 0
     for v in range(variants):
         for b in range(bins):
@@ -221,7 +225,7 @@ def _pack(
 def _dense_cells(
     row_start: NDArray[np.int64],
     row_words: NDArray[np.uint64],
-    places: NDArray[np.int64],
+    places: NDArray[np.uint16],
     variant: int,
     bins: int,
     words: int,

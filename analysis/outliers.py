@@ -5,8 +5,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.compilation import compiled, compiled_sums
+from analysis.compilation import compiled, compiled_sums, inlined
 from analysis.variants import Vectors
+
+ROWS_AT_ONCE = 32
+"""Vectors whose deviations are taken together: NumPy's copies of them stay in the cache."""
 
 SORTED_BY = 24
 """Dimensions by which outlier sets are sorted."""
@@ -18,10 +21,13 @@ def find_outliers(x: NDArray[np.float32], outlier_z: float) -> Vectors:
     z is computed as NumPy does in float32, from the vector's own mean and standard deviation (ddof = 1). A constant
     vector has no z and leaves nothing out.
     """
+    mean, deviation = np.empty(len(x), np.float32), np.empty(len(x), np.float32)
     with np.errstate(all="ignore"):
-        mean = x.mean(axis=1, keepdims=True)
-        deviation = x.std(axis=1, ddof=1, mean=mean)
-    survey = _survey(x, mean[:, 0], deviation, np.float32(outlier_z))
+        for start in range(0, len(x), ROWS_AT_ONCE):
+            part = slice(start, start + ROWS_AT_ONCE)
+            part_mean = x[part].mean(axis=1, keepdims=True)
+            mean[part], deviation[part] = part_mean[:, 0], x[part].std(axis=1, ddof=1, mean=part_mean)
+    survey = _survey(x, mean, deviation, np.float32(outlier_z))
     masks, lowest, highest, kept, middle, total, squares = survey
     rows = [mask.tobytes() for mask in masks]
     distinct = sorted(set(rows))
@@ -70,10 +76,7 @@ def _padded(x: NDArray[np.float32]) -> NDArray[np.float32]:
 def _survey(
     x: NDArray[np.float32], mean: NDArray[np.float32], deviation: NDArray[np.float32], outlier_z: np.float32
 ) -> tuple[NDArray[Any], ...]:
-    """Left-out dimensions as bits (d % 64 of word d // 64); extremes, number, mean and centred sums of the rest.
-
-    Reassociation lets the float64 sums use vector registers; z is a subtraction and a division, which it leaves alone.
-    """
+    """Left-out dimensions as bits (d % 64 of word d // 64); extremes, number, mean and centred sums of the rest."""
     number, dims = x.shape
     masks = np.zeros((number, (dims + 63) // 64), np.uint64)
     lowest, highest = np.empty(number, np.float32), np.empty(number, np.float32)
@@ -83,23 +86,39 @@ def _survey(
     for i in range(number):
         row, row_mean, row_deviation = x[i], mean[i], deviation[i]
         count, low, high, first = 0, np.float32(np.inf), np.float32(-np.inf), 0.0
+        _mark(row, row_mean, row_deviation, outlier_z, keep)
         for d in range(dims):
-            keep[d] = not abs((row[d] - row_mean) / row_deviation) > outlier_z
+            value, kept_here = row[d], keep[d]
+            count += kept_here
+            low = min(low, value if kept_here else np.float32(np.inf))
+            high = max(high, value if kept_here else np.float32(-np.inf))
+            first += np.float64(value) * kept_here
+        centre_of_kept = first / max(count, 1)
+        rest, square = 0.0, 0.0
         for d in range(dims):
-            count += keep[d]
-            low = min(low, row[d] if keep[d] else np.float32(np.inf))
-            high = max(high, row[d] if keep[d] else np.float32(-np.inf))
-            first += row[d] if keep[d] else 0.0
-        middle[i] = first / count if count else 0.0
-        for d in range(dims):
-            centred = row[d] - middle[i] if keep[d] else 0.0
-            total[i] += centred
-            squares[i] += centred * centred
+            centred = (row[d] - centre_of_kept) * keep[d]
+            rest += centred
+            square += centred * centred
         kept[i], lowest[i], highest[i] = count, low, high
+        middle[i], total[i], squares[i] = centre_of_kept, rest, square
         if count < dims:
             for d in range(dims):
-                masks[i, d >> 6] |= np.uint64(not keep[d]) << np.uint64(d & 63)
+                if not keep[d]:
+                    masks[i, d >> 6] |= np.uint64(1) << np.uint64(d & 63)
     return masks, lowest, highest, kept, middle, total, squares
+
+
+@inlined
+def _mark(
+    row: NDArray[np.float32],
+    mean: np.float32,
+    deviation: np.float32,
+    outlier_z: np.float32,
+    keep: NDArray[np.bool_],
+) -> None:
+    """A function of its own, since z may be NaN (0 / 0 keeps a dimension) and must be rounded as NumPy rounds it."""
+    for d in range(row.size):
+        keep[d] = not abs((row[d] - mean) / deviation) > outlier_z
 
 
 @compiled

@@ -30,6 +30,7 @@ _BYTES = ir.VectorType(ir.IntType(8), 64)
 _FLOAT32 = types.Array(types.float32, 1, "C")
 _INT64 = types.Array(types.int64, 1, "C")
 _UINT64 = types.Array(types.uint64, 1, "C")
+_UINT16 = types.Array(types.uint16, 1, "C")
 _UINT8 = types.Array(types.uint8, 1, "C")
 
 
@@ -50,7 +51,7 @@ def add_joint_terms(typing_context, row_start, first_row, rows, words, places, p
         arrays = (
             builder.gep(_element(context, builder, _INT64, row_start), [first]),
             _element(context, builder, _UINT64, words),
-            _element(context, builder, _INT64, places),
+            _element(context, builder, _UINT16, places),
             builder.bitcast(_element(context, builder, _UINT64, partners, offset), _LANES.as_pointer()),
             _element(context, builder, _INT64, counts),
             _element(context, builder, _INT64, table),
@@ -68,7 +69,7 @@ def add_joint_terms(typing_context, row_start, first_row, rows, words, places, p
         return context.get_dummy_value()
 
     signature = types.void(
-        _INT64, types.int64, types.int64, _UINT64, _INT64, _UINT64, types.int64, types.int64, _INT64, _INT64, _INT64
+        _INT64, types.int64, types.int64, _UINT64, _UINT16, _UINT64, types.int64, types.int64, _INT64, _INT64, _INT64
     )
     return signature, code
 
@@ -148,8 +149,8 @@ def _count_row(builder, start, stop, ranks, words, places, partners, counts):
     )
     with cgutils.for_range(builder, stop, start, intp=_WORD) as loop:
         word = _splat(builder, builder.load(builder.gep(words, [loop.index])), _LANES)
-        first = builder.mul(builder.load(builder.gep(places, [loop.index])), ir.Constant(_WORD, ranks))
-        row = builder.gep(partners, [first])
+        place = builder.zext(builder.load(builder.gep(places, [loop.index])), _WORD)
+        row = builder.gep(partners, [builder.mul(place, ir.Constant(_WORD, ranks))])
         for rank, total in enumerate(sums):
             both = builder.and_(word, builder.load(_at(builder, row, rank), align=8))
             builder.store(builder.add(builder.load(total), builder.call(population, [both])), total)
