@@ -69,6 +69,8 @@ class Soak:
     def _kill_one(self, driver: psutil.Process) -> None:
         candidates = {process: kind for process in {driver, *_below(driver)} if (kind := _kind(process, driver))}
         kinds = sorted(set(candidates.values()))
+        if "worker" not in kinds and "model" not in kinds:
+            return  # still starting: there would be nothing but drivers to kill
         kind = self._random.choices(kinds, [WEIGHTS[kind] for kind in kinds])[0]
         victim = self._random.choice(sorted((p for p, k in candidates.items() if k == kind), key=lambda p: p.pid))
         try:

@@ -94,6 +94,7 @@ def test_spot_is_for_cpu_workers_only(config):
 def test_every_node_gets_the_settings_that_survive_a_lost_host(config):
     environment = environment_of(config["docker"]["run_options"])
     assert CLUSTER_ENVIRONMENT.items() <= environment.items()
+    assert int(environment["RAY_JOB_STOP_WAIT_TIME_S"]) > 10, "a stopped run has ten seconds to end in order"
     assert environment["STORE"].startswith("s3://example-bucket/")
     assert "head_run_options" not in config["docker"], "the head and the workers must not differ"
     assert "worker_run_options" not in config["docker"], "the head and the workers must not differ"
