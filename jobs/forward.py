@@ -8,6 +8,7 @@ is loaded, against the plain way, and what does not come out the same is not use
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +20,8 @@ from transformers import PreTrainedModel
 
 from jobs.errors import UsageError
 from jobs.shortcuts import Undo, applicable, decoder_blocks
+
+logger = logging.getLogger(__name__)
 
 PROBE_WINDOWS, PROBE_LENGTH = 2, 12
 TOLERANCE = {torch.float32: 1e-4, torch.float16: 2e-2, torch.bfloat16: 1e-1}
@@ -62,7 +65,11 @@ class LastPositions:
         return result.numpy()
 
     def _run_split(self, tokens: torch.Tensor) -> torch.Tensor:
-        """Run one batch; where the device's memory does not hold it, run its halves."""
+        """Run one batch; where the device's memory does not hold it, run its halves.
+
+        The study's batch size stands: where the batches are cut does not change, and the states are the same up to
+        rounding. So a study does not come to depend on how much memory was free when it was run.
+        """
         try:
             return self._run(tokens)
         except torch.OutOfMemoryError:
@@ -70,6 +77,8 @@ class LastPositions:
                 raise UsageError("the device's memory does not hold one window; use a smaller model") from None
         torch.cuda.empty_cache()
         half = len(tokens) // 2
+        if half < self.smallest_batch:
+            logger.warning("%d windows at once do not fit the device's memory; running %d at once", len(tokens), half)
         self.smallest_batch = min(self.smallest_batch, half)
         return torch.cat([self._run_split(tokens[:half]), self._run_split(tokens[half:])], dim=1)
 

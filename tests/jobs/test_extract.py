@@ -186,7 +186,7 @@ def test_shortcuts_undo_to_the_bit(name):
     assert shortcuts.fuse_tanh_gelu(build("llama")) is None
 
 
-def test_a_batch_that_memory_does_not_hold_is_split_and_counted(monkeypatch):
+def test_a_batch_that_memory_does_not_hold_is_split_and_told(monkeypatch, caplog):
     model, windows = build("gpt2"), random_windows(21)[:, : BEFORE + 1]
     windows = np.ascontiguousarray(windows)
     forward = LastPositions(model)
@@ -203,6 +203,7 @@ def test_a_batch_that_memory_does_not_hold_is_split_and_counted(monkeypatch):
     states = forward.states(windows, batch_size=16)
     assert sizes == [16, 8, 4, 4, 8, 4, 4, 5]
     assert forward.smallest_batch == 4
+    assert [record.args for record in caplog.records] == [(16, 8), (8, 4)]
     assert relative_difference(states, expected).max() < 1e-5
 
 
