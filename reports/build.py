@@ -64,16 +64,15 @@ def build_report(
     Raises ReportUsageError for a layer or a book the store does not have.
     """
     scope = choose_scope(store, layer, books)
-    study = _study(store)
-    title = title or f"Punctuation in {study['settings'].get('model', 'a language model')}"
+    title = title or f"Punctuation in {store.study.config.get('model', 'a language model')}"
     if scope is None:
-        return _empty_report(store, study, title)
+        return _empty_report(store, title)
     results = compute_numbers(store, scope)
     now = facts(store, scope, results)
-    picture = headline_exhibit(scope, results.moments, results.means, results.differences, results.chance)
     sections = [
-        study_section(study["settings"], study["model"], study["versions"], picture),
+        _overview(store, scope, results),
         changes_section(before, now),
+        *([] if other is None else [_comparison_section(store, other, scope, results)]),
         notebook_section(store, scope, results.moments, results.means),
         _layer_section(store, scope, results),
         books_section(scope),
@@ -81,14 +80,12 @@ def build_report(
         extremes_section(store, scope),
         failed_section(scope.book_rows),
     ]
-    if other is not None:
-        sections.insert(2, _comparison_section(store, other, scope, results))
     return Report(
         title,
         _subtitle(scope),
         store.snapshot,
         findings(results.differences, scope),
-        numbers(study["settings"], scope),
+        numbers(store.study.config, scope),
         tuple(sections),
         now,
     )
@@ -131,6 +128,11 @@ def _draws(store: Store, scope: Scope, by_book: Any) -> Any:
     return draws_over_books_then_tokens(over_tokens, SEED)
 
 
+def _overview(store: StudyStore, scope: Scope, results: Numbers) -> Section:
+    picture = headline_exhibit(scope, results.moments, results.means, results.differences, results.chance)
+    return study_section(store.study.config, store.study.model, store.study.written_with, picture)
+
+
 def _layer_section(store: Store, scope: Scope, results: Numbers) -> Section:
     explorer = explorer_data(store, scope, results.moments.frame)
     averaged = "" if explorer["block"] == 1 else f", {explorer['block']} by {explorer['block']} pairs to a pixel"
@@ -161,14 +163,6 @@ def _comparison_section(store: StudyStore, other: StudyStore, scope: Scope, resu
     )
 
 
-def _study(store: StudyStore) -> dict[str, dict[str, Any]]:
-    return {
-        "settings": dict(store.study.config),
-        "model": dict(store.study.model),
-        "versions": dict(store.study.written_with),
-    }
-
-
 def _subtitle(scope: Scope) -> str:
     titles = scope.book_rows.frame.set_index("book")["title"]
     books = sorted({str(book) for book in scope.book_means.frame["book"]})
@@ -178,14 +172,14 @@ def _subtitle(scope: Scope) -> str:
     return f"{named}; {len(scope.layers)} layers"
 
 
-def _empty_report(store: StudyStore, study: dict[str, dict[str, Any]], title: str) -> Report:
+def _empty_report(store: StudyStore, title: str) -> Report:
     books = ask(store, "books")
     return Report(
         title,
         "No pairs are committed yet",
         store.snapshot,
         ("This store holds no pairs yet. The next report after a run has committed its first books shows them.",),
-        {"model": str(study["settings"].get("model", "unknown")), "books": f"{len(books.frame):,}"},
+        {"model": str(store.study.config.get("model", "unknown")), "books": f"{len(books.frame):,}"},
         (failed_section(books),),
         {"snapshot": store.snapshot, "books": [], "pairs": 0, "mi_difference": {}},
     )

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from reports.intervals import QUANTITIES
 from reports.page import png_uri
 from reports.queries import Store, ask
 from reports.scope import GRID_MARKS, Scope
@@ -20,7 +21,6 @@ PICTURE_BYTES = 1_500_000
 BYTES_A_PIXEL = 0.75
 COLOURS = 64
 CURVE_BINS = 60
-QUANTITIES = ("mi", "cov")
 
 
 def explorer_data(store: Store, scope: Scope, moments: pd.DataFrame) -> dict[str, Any]:

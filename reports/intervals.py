@@ -12,10 +12,12 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 import pandas as pd
 
+from store.keys import MARK_CLASSES
+
 RESAMPLES = 1_000
 CONFIDENCE = 0.95
 QUANTITIES = ("mi", "cov")
-CLASSES = ("internal", "terminal")
+CLASSES = MARK_CLASSES
 TOKEN_BOOKS = 4
 """With more books than this, tokens are not resampled by themselves."""
 BOOKS_AT_ONCE = 50

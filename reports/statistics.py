@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from store.keys import MARK_CLASSES
+
 
 def gaussian_reference(sample: pd.DataFrame, groups: int = 40) -> pd.DataFrame:
     """What jointly Gaussian vectors of the same correlation would share, against the pairs' covariance.
@@ -63,7 +65,7 @@ def densities(histograms: pd.DataFrame, edges: dict[str, np.ndarray]) -> pd.Data
 def both_classes(activation_means: pd.DataFrame) -> pd.DataFrame:
     """Mean activations with one row a dimension and one column a class; a class without marks is NaN."""
     wide = activation_means.pivot_table(index="dimension", columns="class", values="mean", observed=True)
-    return wide.reindex(columns=["internal", "terminal"]).reset_index()
+    return wide.reindex(columns=list(MARK_CLASSES)).reset_index()
 
 
 def square(pairs: pd.DataFrame, value: str) -> np.ndarray:

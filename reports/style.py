@@ -26,7 +26,9 @@ from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize, to_r
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
 
-CLASSES = ("internal", "terminal")
+from store.keys import MARK_CLASSES
+
+CLASSES = MARK_CLASSES
 CLASS_COLOURS = {"internal": "#0072b2", "terminal": "#d55e00"}
 CLASS_TITLES = {"internal": "Internal (goes on)", "terminal": "Terminal (ends)"}
 INK = "#010203"
