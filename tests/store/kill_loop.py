@@ -1,9 +1,9 @@
 """Runs that are killed: forks a writer again and again, kills it after a random time, and relaunches it to the end.
 
 A process of its own, so that forking is cheap and safe: everything is imported and no thread runs. Prints how many
-runs were killed before they had finished.
+runs it took to kill so many before their end.
 
-    python -m tests.store.kill_loop LOCATION ROUNDS SEED
+    python -m tests.store.kill_loop LOCATION KILLS SEED
 """
 
 from __future__ import annotations
@@ -20,19 +20,24 @@ from tests.store.test_faults import CHUNKS, check_whole, run
 from tests.store.test_verify import digest
 
 
-def main(location: str, rounds: int, seed: int) -> int:
+def main(location: str, kills: int, seed: int) -> int:
+    """Kill this many runs before they end, recover each; returns how many runs that took."""
     generator = random.Random(seed)
     assert CHUNKS, "the tables are computed before the first fork"
     in_child(lambda: run(f"{location}/warm-up"))
     started = time.monotonic()
     in_child(lambda: run(f"{location}/reference"))
-    duration = time.monotonic() - started
-    killed = 0
-    for number in range(rounds):
-        place = f"{location}/store-{number}"
-        killed += kill_after(generator.uniform(0, duration), place)
+    longest = time.monotonic() - started
+    killed = runs = 0
+    while killed < kills:
+        place = f"{location}/store-{runs}"
+        runs += 1
+        if kill_after(generator.uniform(0, longest), place):
+            killed += 1
+        else:
+            longest *= 0.8  # it had finished: the machine is faster now than when the time was taken
         in_child(lambda place=place: finish(location, place))
-    return killed
+    return runs
 
 
 def kill_after(seconds: float, place: str) -> bool:

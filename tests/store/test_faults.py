@@ -131,7 +131,7 @@ def steps_of_a_run(place: str | Path, failing: Callable[[Failpoint], Any]) -> in
 
 PLACES = ("/pairs/", "/tokens/", "/books/", "/_commits/", "/_lock/", "/study.json")
 
-STRIDES = [5, pytest.param(1, marks=pytest.mark.slow)]
+STRIDES = [7, pytest.param(1, marks=pytest.mark.slow)]
 
 
 @pytest.mark.parametrize("stride", STRIDES)

@@ -12,10 +12,11 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def kill_runs(location: str, rounds: int, seed: int) -> int:
-    """How many of the runs were killed before their end; raises where one did not recover."""
+@pytest.mark.parametrize("kills", [3, pytest.param(50, marks=pytest.mark.slow)])
+def test_killed_runs_recover(location, kills):
+    """Each is killed at a random moment; then everything visible is whole, and a relaunch ends as if nothing had been."""
     finished = subprocess.run(
-        [sys.executable, "-m", "tests.store.kill_loop", location, str(rounds), str(seed)],
+        [sys.executable, "-m", "tests.store.kill_loop", location, str(kills), str(kills)],
         cwd=ROOT,
         env=os.environ,
         check=False,
@@ -23,10 +24,4 @@ def kill_runs(location: str, rounds: int, seed: int) -> int:
         text=True,
     )
     assert finished.returncode == 0, finished.stderr
-    return int(finished.stdout)
-
-
-@pytest.mark.parametrize("rounds", [6, pytest.param(60, marks=pytest.mark.slow)])
-def test_killed_runs_recover(location, rounds):
-    """Of sixty runs on a folder and sixty on S3, at least fifty each die before their end."""
-    assert kill_runs(location, rounds, seed=rounds) >= rounds * 5 // 6 - 1
+    assert int(finished.stdout) >= kills
