@@ -29,7 +29,11 @@ class StudyConfig:
 
     model: str = _setting("smollm2", "model: `smollm2` (from its wheel), a hub name, a folder or a GGUF file")
     revision: str | None = _setting(None, "revision of a hub model (branch, tag or commit)")
-    dtype: str = _setting("float32", "number format of the forward pass", ("float32", "bfloat16", "float16"))
+    dtype: str = _setting(
+        "float32",
+        "number format of the forward pass; tf32: float32 weights, products in TF32 on a GPU",
+        ("float32", "tf32", "bfloat16", "float16"),
+    )
     batch_size: int = _setting(64, "windows per forward pass; part of the study, since it can move the last bit")
     text: str = _setting("clean", "clean: without header, licence and credits; raw: as it comes", ("clean", "raw"))
     skip_tokens: int = _setting(0, "tokens at the start of each text in which no mark is taken")

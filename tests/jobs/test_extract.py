@@ -26,7 +26,7 @@ from transformers import (
 from analysis.pairwise import pair_statistics
 from jobs import shortcuts
 from jobs.errors import UsageError
-from jobs.extract import HiddenStates
+from jobs.extract import HiddenStates, set_product_precision
 from jobs.forward import LastPositions
 from jobs.models import load_model, load_tokenizer
 from jobs.selection import select
@@ -232,6 +232,18 @@ def test_cuda_without_a_gpu_is_refused(tiny_gpt2, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(UsageError, match="--device cpu"):
         HiddenStates(str(tiny_gpt2), device="cuda")
+
+
+def test_tf32_without_a_gpu_is_refused(tiny_gpt2):
+    with pytest.raises(UsageError, match="only a GPU has"):
+        HiddenStates(str(tiny_gpt2), dtype="tf32", device="cpu")
+
+
+def test_products_are_full_float32_unless_tf32_is_asked_for():
+    set_product_precision("tf32")
+    assert torch.backends.cuda.matmul.fp32_precision == "tf32"
+    set_product_precision("float32")
+    assert torch.backends.cuda.matmul.fp32_precision == "ieee"
 
 
 def test_extraction_imports_without_ray():
