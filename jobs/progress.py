@@ -67,7 +67,7 @@ class Lines:
             shards=f"{tally.shards_committed}/{tally.shards}",
             windows=f"{tally.windows}/{tally.windows_expected}",
             pairs=f"{tally.pairs}/{tally.pairs_expected}",
-            prepared_pairs_done=done,
+            done=done,
             **rates,
             retries=tally.retries,
             eta=_duration(seconds_left(tally)),
@@ -79,7 +79,9 @@ class Lines:
 
 
 class Bars:
-    """One bar a stage. A stage's total grows while shards are still being prepared."""
+    """One bar a stage, and a line for an event that no bar shows. A stage's total grows while shards are prepared."""
+
+    _SHOWN_BY_BARS = frozenset({"committed", "progress"})
 
     def __init__(self, console: Console) -> None:
         self._progress = Progress(
@@ -98,6 +100,8 @@ class Bars:
         self._progress.start()
 
     def line(self, event: str, **keys: object) -> None:
+        if event in self._SHOWN_BY_BARS:
+            return
         told = " ".join(f"{name}={_quoted(value)}" for name, value in keys.items())
         self._progress.console.print(f"{event} {told}".rstrip(), markup=False, highlight=False)
 

@@ -1,0 +1,93 @@
+"""What a run shows: structured lines in a log, bars on a terminal, a table at the end."""
+
+from __future__ import annotations
+
+import io
+import re
+
+import pytest
+from rich.console import Console
+
+from jobs.progress import Bars, Lines, listener_for, seconds_left, summary_table
+from jobs.tally import Tally
+
+
+def half_done() -> Tally:
+    tally = Tally(layers=2, shards=4, shards_prepared=2, shards_committed=1, pairs_expected=1000, pairs=500)
+    tally.windows, tally.windows_expected, tally.retries = 30, 60, 2
+    tally.queues = {"pairs": 3}
+    return tally
+
+
+def terminal() -> Console:
+    return Console(file=io.StringIO(), force_terminal=True, width=120)
+
+
+def test_a_log_gets_one_line_an_event_with_its_keys():
+    stream = io.StringIO()
+    Lines(stream).line("trying again", unit="pairs of shard abc", attempt=2)
+    assert re.fullmatch(r'\S+T\S+ trying again unit="pairs of shard abc" attempt=2\n', stream.getvalue())
+
+
+def test_a_log_is_told_of_progress_now_and_then_only():
+    stream = io.StringIO()
+    lines = Lines(stream, between=1000.0)
+    for _ in range(100):
+        lines.update(half_done())
+    assert stream.getvalue() == ""
+    Lines(stream, between=0.0).update(half_done())
+    (line,) = stream.getvalue().splitlines()
+    assert "shards=1/4 windows=30/60 pairs=500/1000 done=50.0%" in line
+    assert "retries=2" in line
+    assert "queue_pairs=3" in line
+
+
+def test_the_time_left_counts_shards_that_are_not_prepared_yet():
+    tally = half_done()
+    tally.started -= 60.0
+    assert seconds_left(tally) == pytest.approx(180.0, rel=0.01)
+    assert seconds_left(Tally()) is None
+
+
+def test_a_terminal_gets_bars_and_only_the_events_that_no_bar_shows():
+    console = terminal()
+    bars = Bars(console)
+    bars.line("committed", shard="abc")
+    bars.line("rejected", book="short")
+    bars.update(half_done())
+    bars.close()
+    shown = console.file.getvalue()
+    assert "committed" not in shown
+    assert "rejected book=short" in shown
+    for bar in ("shards", "windows", "pairs"):
+        assert bar in shown
+    assert "500/1000" in shown
+
+
+def test_the_listener_suits_the_console():
+    bars = listener_for(terminal())
+    bars.close()
+    assert isinstance(bars, Bars)
+    assert isinstance(listener_for(Console(file=io.StringIO())), Lines)
+
+
+def test_the_table_at_the_end_has_seconds_by_stage_and_leaves_out_what_did_not_happen():
+    tally = half_done()
+    tally.seconds["forward"] = 12.3
+    console = Console(file=io.StringIO(), width=80)
+    console.print(summary_table(tally))
+    shown = console.file.getvalue()
+    assert re.search(r"seconds: forward\s+│\s+12\.3", shown)
+    assert re.search(r"retries\s+│\s+2", shown)
+    assert "reused" not in shown
+
+
+def test_the_tally_is_plain_json():
+    import json
+
+    tally = half_done()
+    tally.not_used["b"] = ("failed", "gone")
+    told = json.loads(json.dumps(tally.to_dict()))
+    assert told["pairs"] == 500
+    assert told["not_used"] == {"b": {"status": "failed", "reason": "gone"}}
+    assert tally.undone == {"b": ("failed", "gone")}

@@ -1,0 +1,137 @@
+"""What failures mean, what a cluster must have in its environment, and guards for several machines."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import ray
+import ray.exceptions
+
+from jobs import nodes
+from jobs.config import RunConfig, StudyConfig
+from jobs.corpus.references import BookRef, Source
+from jobs.errors import SourceError, UsageError
+from jobs.extractors import place
+from jobs.metrics import COUNTERS, Metrics
+from jobs.prepare import RunContext
+from jobs.progress import Lines
+from jobs.ray_adapter import CLUSTER_ENVIRONMENT, LOCAL_ENVIRONMENT, Cluster, join, set_environment, understand
+from jobs.ray_survey import SOURCES_PER_TASK, survey_on_ray
+from jobs.schedule import Fault
+from jobs.stages import Stages
+from jobs.tally import Tally
+from tests.jobs.injection import crash
+
+
+def died_with(message: str) -> ray.exceptions.ActorDiedError:
+    error = ray.exceptions.ActorDiedError()
+    error._error_msg = error.error_msg = message
+    error.args = (message,)
+    return error
+
+
+def test_failures_are_told_apart():
+    cases = {
+        ray.exceptions.WorkerCrashedError(): (Fault.UNIT, "quarantined", "its process died"),
+        ray.exceptions.OutOfMemoryError("killed on node 1, its node died of it"): (Fault.UNIT, "quarantined", "memory"),
+        ray.exceptions.ObjectLostError("00" * 28, None, ""): (Fault.LOST, "failed", "lost"),
+        ray.exceptions.NodeDiedError("node gone"): (Fault.LOST, "failed", "lost"),
+        died_with("The actor is dead because its node has died."): (Fault.LOST, "failed", "lost"),
+        died_with("The actor is dead because its worker process has died."): (Fault.UNIT, "quarantined", "process died"),
+        ValueError("no such bin"): (Fault.UNIT, "quarantined", "ValueError: no such bin"),
+        OSError("disk full"): (Fault.UNIT, "failed", "OSError: disk full"),
+        SourceError("404"): (Fault.UNIT, "failed", "SourceError: 404"),
+    }
+    for error, (fault, status, reason) in cases.items():
+        failure = understand(error)
+        assert (failure.fault, failure.status) == (fault, status), error
+        assert reason in failure.reason
+
+
+def test_the_users_own_settings_of_ray_are_kept(monkeypatch):
+    name = "RAY_health_check_period_ms"
+    monkeypatch.setenv(name, "1234")
+    set_environment(CLUSTER_ENVIRONMENT)
+    assert os.environ[name] == "1234"
+    assert set(CLUSTER_ENVIRONMENT) < set(LOCAL_ENVIRONMENT)
+
+
+def test_models_go_to_gpus_where_there_are_some_and_share_the_cores_where_not():
+    context = RunContext("s", StudyConfig(), RunConfig(), "f", "r")
+    with_gpus = place(context, Cluster(2, 32, 8, 1 << 30, 1 << 30))
+    assert (with_gpus.count, with_gpus.gpus, with_gpus.device) == (8, 1, "cuda")
+    without = place(context, Cluster(1, 2, 0, 1 << 30, 1 << 30))
+    assert (without.count, without.cpus, without.gpus, without.threads, without.device) == (1, 0, 0, 2, "cpu")
+    ordered = RunContext("s", StudyConfig(), RunConfig(device="cuda", extractors=4), "f", "r")
+    assert place(ordered, Cluster(1, 8, 0, 1 << 30, 1 << 30)).count == 4
+
+
+def test_a_node_with_another_version_or_without_the_store_is_named():
+    here = nodes.versions()
+    nodes._check("worker7", here, True, "/data/store")
+    with pytest.raises(UsageError, match=r"node worker7 has torch 1\.0 and the driver"):
+        nodes._check("worker7", {**here, "torch": "1.0"}, True, "/data/store")
+    with pytest.raises(UsageError, match=r"node worker7 does not see the folder of store /data/store; .* s3://"):
+        nodes._check("worker7", here, False, "/data/store")
+
+
+def test_the_probe_leaves_nothing_behind_and_is_not_made_on_s3(tmp_path):
+    with nodes._probe(str(tmp_path / "not" / "yet")) as probe:
+        assert Path(probe).parent == tmp_path
+        assert Path(probe).exists()
+    assert list(tmp_path.iterdir()) == []
+    with nodes._probe("s3://bucket/store") as probe:
+        assert probe is None
+
+
+def test_no_cluster_at_an_address_is_wrong_use():
+    for address in ("127.0.0.1:1", "no-such-host.invalid:6379"):
+        with pytest.raises(UsageError, match=f"no Ray cluster at '{address}': "):
+            join(address)
+
+
+def test_metrics_pass_on_what_has_changed(monkeypatch):
+    told: dict[str, float] = {}
+
+    class Counter:
+        def __init__(self, name, description):
+            self.name = name
+
+        def inc(self, value):
+            told[self.name] = told.get(self.name, 0) + value
+
+    class Gauge:
+        def __init__(self, name, description, tag_keys):
+            pass
+
+        def set(self, value, tags):
+            told[tags["stage"]] = value
+
+    monkeypatch.setattr("jobs.metrics.Counter", Counter)
+    monkeypatch.setattr("jobs.metrics.Gauge", Gauge)
+    metrics, tally = Metrics(), Tally(pairs=10, queues={"pairs": 4})
+    metrics.update(tally)
+    tally.pairs = 25
+    metrics.update(tally)
+    assert told == {"interpunct_pairs": 25, "pairs": 4}
+    assert all(hasattr(tally, number) for number, _ in COUNTERS.values())
+
+
+def survey_or_crash(sources, run):
+    if any("deadly" in source.uri for source in sources):
+        crash()
+    return [BookRef(source.uri, source.uri, sha256=source.uri) for source in sources]
+
+
+@pytest.mark.usefixtures("ray_cluster")
+def test_many_sources_are_surveyed_in_order_and_a_deadly_one_is_named_alone(tmp_path):
+    number = 3 * SOURCES_PER_TASK
+    sources = [Source(f"/b{index}") for index in range(number)]
+    sources[20] = Source("/deadly")
+    sources.insert(5, BookRef("lost", "/lost", problem="it does not exist"))
+    found = list(survey_on_ray(sources, RunConfig(), Stages(survey=survey_or_crash), Lines()))
+    assert [ref.uri for ref in found] == [source.uri for source in sources]
+    problems = {ref.uri: ref.problem for ref in found if ref.problem}
+    assert problems == {"/lost": "it does not exist", "/deadly": "it cannot be surveyed: its process died"}
