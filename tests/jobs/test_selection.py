@@ -60,7 +60,7 @@ def test_the_rule_holds_token_by_token_in_every_family(tokenizer, sample_text, c
 def test_real_books_by_the_notebook_rule(gutenberg_books, tokenizers):
     text = next(path for path in gutenberg_books if path.stem == "pg219").read_text(encoding="utf-8-sig")
     config = StudyConfig(text="raw", skip_tokens=400)
-    for family in tokenizers.values():
+    for family in (tokenizers[name] for name in ("byte-level", "sentencepiece", "smollm2") if name in tokenizers):
         selection = select(tokenize(family, text), config)
         for name, positions in notebook_rule(family, text, config).items():
             assert selection.classes[name].taken.tolist() == positions[:250]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import sentencepiece as sentencepiece_library
 from tokenizers import ByteLevelBPETokenizer, Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerFast, SentencePieceBackend
 
 
 def byte_level(text: str) -> Any:
@@ -33,3 +35,16 @@ def wordpiece(text: str) -> Any:
     trainer = trainers.WordPieceTrainer(vocab_size=1500, show_progress=False, special_tokens=["[UNK]"])
     trained.train_from_iterator([text], trainer)
     return PreTrainedTokenizerFast(tokenizer_object=trained, unk_token="[UNK]")
+
+
+def sentencepiece_model(text: str, folder: Path) -> Any:
+    """A model of the sentencepiece library itself, run by it: transformers has no fast tokenizer underneath."""
+    sentencepiece_library.SentencePieceTrainer.train(
+        sentence_iterator=iter(text.split("\n")),
+        model_prefix=str(folder / "tokenizer"),
+        vocab_size=1500,
+        byte_fallback=True,
+        split_digits=True,
+        minloglevel=2,
+    )
+    return SentencePieceBackend(vocab_file=str(folder / "tokenizer.model"), unk_token="<unk>")
