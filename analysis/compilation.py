@@ -21,7 +21,7 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 def compiled(function: _Function) -> _Function:
     """Compiles a kernel: without the interpreter's lock, kept on disk, IEEE division."""
-    return _njit(nogil=True, cache=True, error_model="numpy")(function)
+    return _njit(nogil=True, cache=True, error_model="numpy", fastmath=False)(function)
 
 
 def compiled_sums(function: _Function) -> _Function:
@@ -31,7 +31,7 @@ def compiled_sums(function: _Function) -> _Function:
 
 def inlined(function: _Function) -> _Function:
     """The same for the inner parts of kernels: a call that passes many arrays would cost more than their work."""
-    return _njit(nogil=True, cache=True, error_model="numpy", forceinline=True)(function)
+    return _njit(nogil=True, cache=True, error_model="numpy", fastmath=False, forceinline=True)(function)
 
 
 @contextlib.contextmanager
