@@ -318,7 +318,7 @@ class _Loop:
     # What is told
 
     def _report(self) -> None:
-        self._tally.queues = self._schedule.counts()
+        self._tally.queues = {**self._schedule.counts(), "loading": len(self._extractors.loading())}
         self._tally.retries = self._schedule.retries
         self._listener.update(self._tally)
         self._metrics.update(self._tally)

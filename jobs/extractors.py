@@ -10,6 +10,7 @@ import ray
 from jobs.errors import JobError
 from jobs.prepare import RunContext
 from jobs.ray_adapter import Cluster, start_extractor, understand
+from jobs.schedule import Fault
 from jobs.stages import Stages
 
 SHARDS_DEEP = 2
@@ -71,14 +72,18 @@ class Extractors:
         return {slot.loading: slot for slot in self.slots if slot.loading is not None}
 
     def loaded(self, slot: Slot) -> None:
-        """A load has ended. Raises JobError where models fail to load again and again."""
+        """A load has ended. Raises JobError where models fail to load again and again.
+
+        A load that went away with its machine does not count: on spot instances that is no fault of the model.
+        """
         try:
             slot.host = ray.get(slot.loading)
         except Exception as error:
-            slot.failed_loads += 1
+            failure = understand(error)
+            slot.failed_loads += failure.fault is not Fault.LOST
             if slot.failed_loads >= self._context.run.attempts:
-                reason = understand(error).reason
-                raise JobError(f"the model could not be loaded in {slot.failed_loads} attempts: {reason}") from error
+                attempts = slot.failed_loads
+                raise JobError(f"the model could not be loaded in {attempts} attempts: {failure.reason}") from error
             self.replace(slot)
         else:
             slot.loading, slot.failed_loads = None, 0
