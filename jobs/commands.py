@@ -112,7 +112,7 @@ def _help(setting: Field[Any]) -> str:
     if default is None or isinstance(default, bool):
         return text
     shown = " ".join(default) if isinstance(default, tuple) else default
-    repeated = "; repeat the option for more" if isinstance(default, tuple) else ""
+    repeated = "; name every mark, each with the option" if isinstance(default, tuple) else ""
     return f"{text}{repeated} (default: {shown})"
 
 
