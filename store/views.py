@@ -93,6 +93,8 @@ def files_view(
         relation = relation.filter(condition)
     relation.create_view(table.name)
     _comment(connection, table)
+    if whole and not is_remote(objects.location):
+        _set_files(connection, table, [objects.address(path) for path in whole])
 
 
 def study_view(connection: duckdb.DuckDBPyConnection, study: Study) -> None:
@@ -118,15 +120,22 @@ def sql_type(kind: pa.DataType) -> str:
 def _parquet_relation(
     connection: duckdb.DuckDBPyConnection, objects: ObjectStore, table: Table, files: list[str]
 ) -> duckdb.DuckDBPyRelation:
-    """The files as DuckDB reads them. The list is a variable: as a literal, 100,000 names take seconds to parse."""
-    variable = f"files_of_{table.name}"
-    connection.execute(f"SET VARIABLE {variable} = $1", [[objects.address(path) for path in files]])
+    """The first of the files as DuckDB reads it; the view over it reads all, once `_set_files` names them.
+
+    The list of files is a variable, which DuckDB looks up anew for each query: as a literal, 100,000 names take
+    seconds to parse, and every comment on a column would go through them again.
+    """
+    _set_files(connection, table, [objects.address(files[0])])
     options = ""
     if table.partitioned_by:
         types = {column.name: sql_type(column.type) for column in table.columns}
         partitions = ", ".join(f"'{name}': {types[name]}" for name in table.partitioned_by)
         options = f", hive_partitioning = true, hive_types = {{{partitions}}}"
-    return connection.sql(f"SELECT * FROM read_parquet(getvariable('{variable}'){options})")
+    return connection.sql(f"SELECT * FROM read_parquet(getvariable('files_of_{table.name}'){options})")
+
+
+def _set_files(connection: duckdb.DuckDBPyConnection, table: Table, addresses: list[str]) -> None:
+    connection.execute(f"SET VARIABLE files_of_{table.name} = $1", [addresses])
 
 
 def _dataset(objects: ObjectStore, table: Table, files: list[str]) -> ds.Dataset:
