@@ -14,6 +14,7 @@ from typing import Any
 
 import ray
 
+from jobs.errors import JobError
 from jobs.extractors import Extractors, Slot, place
 from jobs.metrics import Metrics
 from jobs.nodes import check_nodes
@@ -138,6 +139,8 @@ class _Loop:
         cluster = describe_cluster()
         if cluster == self._cluster:
             return
+        if cluster.nodes == 0:
+            raise JobError("Ray has lost its last machine; what is committed is safe, run the same command again")
         if cluster.nodes > self._cluster.nodes and not is_remote(self._context.location):
             check_nodes(self._context.location)
         self._cluster = cluster

@@ -39,7 +39,7 @@ def test_failures_are_told_apart():
         ray.exceptions.ObjectLostError("00" * 28, None, ""): (Fault.LOST, "failed", "lost"),
         ray.exceptions.NodeDiedError("node gone"): (Fault.LOST, "failed", "lost"),
         died_with("The actor is dead because its node has died."): (Fault.LOST, "failed", "lost"),
-        died_with("The actor is dead because its worker process has died."): (Fault.UNIT, "quarantined", "process died"),
+        died_with("The actor is dead because its worker process has died."): (Fault.UNIT, "quarantined", "died"),
         ValueError("no such bin"): (Fault.UNIT, "quarantined", "ValueError: no such bin"),
         OSError("disk full"): (Fault.UNIT, "failed", "OSError: disk full"),
         SourceError("404"): (Fault.UNIT, "failed", "SourceError: 404"),

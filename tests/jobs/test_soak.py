@@ -81,6 +81,6 @@ def busy_workers(driver: int) -> list[psutil.Process]:
             name = process.cmdline()[0] if process.cmdline() else ""
         except psutil.Error:
             continue
-        if name.startswith("ray::") and not name.startswith("ray::IDLE"):
+        if name.startswith("ray::") and not name.endswith(("IDLE", "Agent")):
             found.append(process)
     return found
