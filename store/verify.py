@@ -25,7 +25,7 @@ from store.errors import ChunkDamaged, NoStore, ObjectMissing
 from store.keys import ChunkKey
 from store.locations import object_store
 from store.objects import ObjectStore
-from store.study import read_study
+from store.study import Study, read_study
 
 _FILES_AT_ONCE = 4
 
@@ -62,7 +62,8 @@ def verify(location: str | Path, progress: Callable[[int, int], None] | None = N
     `progress` is called with the number of records done and their total. Raises NoStore.
     """
     objects = object_store(location)
-    if read_study(objects) is None:
+    study = read_study(objects)
+    if study is None:
         raise NoStore(f"{objects.location} holds no store; check --store")
     listed = {entry.path: entry.bytes for entry in objects.walk()}
     unreadable: list[str] = []
@@ -70,7 +71,9 @@ def verify(location: str | Path, progress: Callable[[int, int], None] | None = N
     live = live_records(records)
     findings = Findings(records=len(live))
     findings.damages += [Damage(path, "is no readable commit record", path) for path in unreadable]
-    layers = {key.layer for record in live for _, key in _keyed(record) if key and key.layer is not None}
+    layers = _layers(study) | {
+        key.layer for record in live for _, key in _keyed(record) if key and key.layer is not None
+    }
     for done, record in enumerate(live):
         if progress is not None:
             progress(done, len(live))
@@ -172,6 +175,12 @@ def _check_file(
     if table.num_rows != file.rows:
         return Damage(file.path, f"has {table.num_rows} rows; its commit says {file.rows}", record.path)
     return table
+
+
+def _layers(study: Study) -> set[int]:
+    """The layers every book must have: the embeddings and those of the model, where the study counts them."""
+    count = study.model.get("layers")
+    return set(range(count + 1)) if isinstance(count, int) else set()
 
 
 def _keyed(record: CommitRecord) -> list[tuple[FileReceipt, ChunkKey | None]]:

@@ -178,12 +178,13 @@ def test_what_does_not_fit_together_is_found(tmp_path, key, change, said):
     assert verify(tmp_path).damages == []
 
 
-def test_a_layer_that_is_missing_altogether_is_found(tmp_path):
-    build_store(tmp_path, BOOKS, LAYERS, TOKENS)
+def test_a_layer_that_is_missing_everywhere_is_found(tmp_path):
+    build_store(tmp_path, 1, LAYERS, TOKENS)
     objects = object_store(tmp_path)
-    (record,) = [r for r in load_records(objects) if r.shard == SHARD]
-    objects.put(record.path, replace(record, files=[f for f in record.files if f.path != PAIRS]).to_json())
-    assert "has 0 pairs; 5 tokens make 10" in verify(tmp_path).damages[0].what
+    (record,) = load_records(objects)
+    files = [file for file in record.files if "layer=01" not in file.path]
+    objects.put(record.path, replace(record, files=files).to_json())
+    assert "layer 1 class internal has 0 pairs; 5 tokens make 10" in verify(tmp_path).damages[0].what
 
 
 def test_a_record_that_claims_a_file_of_another_shard(tmp_path):
