@@ -18,7 +18,10 @@ WEIGHTS = {"worker": 12, "model": 4, "raylet": 1, "driver": 2}
 """How often each kind of process is chosen, where there is one of it."""
 
 QUIET = (1.0, 8.0)
-"""Shortest and longest time between two kills, in seconds."""
+"""Shortest and longest time between two kills, in seconds, while the run makes progress."""
+
+PATIENCE = 30.0
+"""Seconds that a run without progress is left alone: kills that come faster than processes start prove nothing."""
 
 DYING = 60.0
 """Seconds that what a killed driver leaves behind may take to end by itself."""
@@ -27,8 +30,11 @@ DYING = 60.0
 class Soak:
     """Relaunches one command until it ends by itself, killing its processes at random until `deadline`."""
 
-    def __init__(self, command: Sequence[str], cwd: Path, log: Path, seed: int, deadline: float) -> None:
+    def __init__(
+        self, command: Sequence[str], cwd: Path, log: Path, progress: Callable[[], int], seed: int, deadline: float
+    ) -> None:
         self._command, self._cwd, self._log = command, cwd, log
+        self._progress = progress
         self._random = random.Random(seed)
         self._deadline = deadline
         self.killed: Counter[str] = Counter()
@@ -55,13 +61,14 @@ class Soak:
         with self._log.open("ab") as log:
             driver = psutil.Popen(self._command, cwd=self._cwd, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         family: set[psutil.Process] = set()
-        due = time.monotonic() + self._pause()
+        last, reached, pause = time.monotonic(), self._progress(), self._random.uniform(*QUIET)
         while driver.poll() is None:
             family |= _below(driver)
-            if due < time.monotonic() < self._deadline:
+            quiet = time.monotonic() - last
+            if quiet > (pause if self._progress() > reached else PATIENCE) and time.monotonic() < self._deadline:
                 self._kill_one(driver)
-                due = time.monotonic() + self._pause()
-            time.sleep(0.1)
+                last, reached, pause = time.monotonic(), self._progress(), self._random.uniform(*QUIET)
+            time.sleep(0.2)
         self._wait_for_the_end_of(family)
         self.exit_codes[driver.returncode] += 1
         return driver.returncode
@@ -84,9 +91,6 @@ class Soak:
         self.lingered += len(alive)
         for process in alive:
             process.kill()
-
-    def _pause(self) -> float:
-        return self._random.uniform(*QUIET)
 
 
 def _below(process: psutil.Process) -> set[psutil.Process]:

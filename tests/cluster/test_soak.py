@@ -73,7 +73,11 @@ def test_random_kills_change_nothing(books, tiny_gpt2, tmp_path):
     rounds = 0
     while rounds == 0 or time.monotonic() < deadline:
         store, log = tmp_path / f"store{rounds}", tmp_path / f"run{rounds}.log"
-        soak = Soak(command(books, tiny_gpt2, store), ROOT, log, seed=rounds, deadline=deadline)
+
+        def published(store: Path = store) -> int:
+            return sum(1 for _ in store.glob("**/*.parquet"))
+
+        soak = Soak(command(books, tiny_gpt2, store), ROOT, log, published, seed=rounds, deadline=deadline)
         committed = Committed(store)
         soak.run_to_the_end(between=committed.check)
         committed.check()
