@@ -12,6 +12,9 @@ from typing import Any, TypeVar
 
 import numba
 
+KERNELS = ("compilation", "finish", "kernels", "outliers", "variants", "vector_code")
+"""The modules that hold compiled code."""
+
 _njit: Any = numba.njit
 _settings: Any = numba.config
 _log = logging.getLogger(__name__)
@@ -54,8 +57,8 @@ def _cache_folder() -> Path:
     another, so the folder is named by the contents of all.
     """
     digest = hashlib.sha256()
-    for source in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(source.read_bytes())
+    for module in KERNELS:
+        digest.update(Path(__file__).with_name(f"{module}.py").read_bytes())
     name = f"kernels-{digest.hexdigest()[:16]}"
     base = Path(os.environ.get("XDG_CACHE_HOME") or Path(os.path.expanduser("~")) / ".cache")
     folder = base / "interpunct" / name

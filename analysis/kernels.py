@@ -10,7 +10,7 @@ of the AND of two bit rows, and a left-out dimension is simply in no row. Three 
 - Counts are integers up to D, so n log2 n comes from a table, in fixed point: sums are exact and order-free.
 """
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,32 +43,59 @@ class Sparse(NamedTuple):
     cells: NDArray[np.uint16]  # uint16, (bins + 1) * (rank of the bin - ranks counted by bit rows)
 
 
-def joint_terms(
-    variants_a: Variants,
-    variants_b: Variants,
-    chosen_a: NDArray[np.int64],
-    chosen_b: NDArray[np.int64],
-    set_a: NDArray[np.int64],
-    set_b: NDArray[np.int64],
-    diagonal: bool,
-    table: NDArray[np.int64],
-) -> NDArray[np.int64]:
-    """Sum of n log2 n over the joint histogram of each pair of a tile: int64 [R, C] in units of `table`.
+class Engine(Protocol):
+    """What does the work of a tile; all engines give the same joint terms to the last bit."""
 
-    Row r and column c are binned as variants `chosen_a[r, set_b[c]]` and `chosen_b[c, set_a[r]]`. With `diagonal`
-    rows and columns are the same vectors, and only entries with r < c are filled.
-    """
-    ranks = choose_ranks(variants_b)
-    words = variants_b.bits.shape[2]
-    joint = np.empty((len(set_a), len(set_b)), np.int64)
-    group = max(1, GROUP_BYTES // (ranks * words * LANES * 8))
-    partners, counts = _aligned(group * ranks * words * LANES, np.uint64), _aligned(RANKS_AT_ONCE * LANES, np.int64)
-    _fill(
-        _filled_rows(variants_a.bits, variants_a.counts), variants_a.codes, chosen_a, set_a,
-        variants_b.bits, variants_b.by_population, _sparse(variants_b, ranks), chosen_b, set_b,
-        diagonal, ranks, partners, counts, table, joint,
-    )  # fmt: skip
-    return joint
+    def joint_terms(
+        self,
+        variants_a: Variants,
+        variants_b: Variants,
+        chosen_a: NDArray[np.int64],
+        chosen_b: NDArray[np.int64],
+        set_a: NDArray[np.int64],
+        set_b: NDArray[np.int64],
+        diagonal: bool,
+        table: NDArray[np.int64],
+    ) -> NDArray[np.int64]:
+        """Sum of n log2 n over the joint histogram of each pair of a tile: int64 [R, C] in units of `table`.
+
+        Row r and column c are binned as variants `chosen_a[r, set_b[c]]` and `chosen_b[c, set_a[r]]`. With `diagonal`
+        rows and columns are the same vectors, and only entries with r < c are filled.
+        """
+
+    def products(self, a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
+        """float64 [R, C]: the sums of products of two sets of centred vectors, [R, D] and [C, D]."""
+
+
+class CpuEngine:
+    """The engine of bit rows, on one core."""
+
+    def joint_terms(
+        self,
+        variants_a: Variants,
+        variants_b: Variants,
+        chosen_a: NDArray[np.int64],
+        chosen_b: NDArray[np.int64],
+        set_a: NDArray[np.int64],
+        set_b: NDArray[np.int64],
+        diagonal: bool,
+        table: NDArray[np.int64],
+    ) -> NDArray[np.int64]:
+        ranks = choose_ranks(variants_b)
+        words = variants_b.bits.shape[2]
+        joint = np.empty((len(set_a), len(set_b)), np.int64)
+        group = max(1, GROUP_BYTES // (ranks * words * LANES * 8))
+        partners = _aligned(group * ranks * words * LANES, np.uint64)
+        counts = _aligned(RANKS_AT_ONCE * LANES, np.int64)
+        _fill(
+            _filled_rows(variants_a.bits, variants_a.counts), variants_a.codes, chosen_a, set_a,
+            variants_b.bits, variants_b.by_population, _sparse(variants_b, ranks), chosen_b, set_b,
+            diagonal, ranks, partners, counts, table, joint,
+        )  # fmt: skip
+        return joint
+
+    def products(self, a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
+        return a @ b.T
 
 
 def _aligned(size: int, dtype: type) -> NDArray[Any]:

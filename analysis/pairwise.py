@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from analysis.compilation import announced
 from analysis.finish import Pairs, finish
-from analysis.kernels import joint_terms
+from analysis.kernels import CpuEngine, Engine
 from analysis.outliers import centre, find_outliers
 from analysis.variants import Vectors, look
 
@@ -199,23 +199,31 @@ def _triangle(start: int, stop: int, tokens: int) -> Iterator[tuple[NDArray[np.i
             yield rows, _span(j, tokens), False
 
 
+def _engine(device: str) -> Engine:
+    if device == "cpu":
+        return CpuEngine()
+    from analysis.gpu import TorchEngine
+
+    return TorchEngine(device)
+
+
 _Tiles = Iterable[tuple[NDArray[np.int64], NDArray[np.int64], bool]]
 
 
 def _compute(
     a: PreparedVectors, b: PreparedVectors, tiles: _Tiles, origin: NDArray[np.int64], pairs: int, device: str
 ) -> PairStatistics:
-    if device != "cpu":
-        raise ValueError(f"device is {device}; use cpu")
+    engine = _engine(device)
     table, unit = _entropy_table(a.x.shape[1])
     floats = {name: np.empty(pairs) for name in ("mi", "cov", "corr", "hx", "hy")}
     out = Pairs(origin=origin, n=np.empty(pairs, np.int32), **floats)
     for rows, columns, diagonal in tiles:
-        _tile(a.vectors, rows, b.vectors, columns, a.bins, diagonal, table, unit, out)
+        _tile(engine, a.vectors, rows, b.vectors, columns, a.bins, diagonal, table, unit, out)
     return PairStatistics(n=out.n, **floats)
 
 
 def _tile(
+    engine: Engine,
     a: Vectors,
     rows: NDArray[np.int64],
     b: Vectors,
@@ -230,9 +238,9 @@ def _tile(
     columns, column_sets, set_b = (rows, row_sets, set_a) if diagonal else _by_set(b, columns)
     variants_a, views_a = look(a, rows, b, column_sets, bins, table)
     variants_b, views_b = (variants_a, views_a) if diagonal else look(b, columns, a, row_sets, bins, table)
-    joint = joint_terms(variants_a, variants_b, views_a.variant, views_b.variant, set_a, set_b, diagonal, table)
+    joint = engine.joint_terms(variants_a, variants_b, views_a.variant, views_b.variant, set_a, set_b, diagonal, table)
     centred = centre(a, rows)
-    products = centred @ (centred if diagonal else centre(b, columns)).T
+    products = engine.products(centred, centred if diagonal else centre(b, columns))
     finish(
         a, b, rows, columns, variants_a, variants_b, views_a, views_b, set_a, set_b, joint, products,
         diagonal, table, unit, out,
