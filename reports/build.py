@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import pandas as pd
 
 from reports.books import books_section
-from reports.chance import measured_chance
+from reports.chance import Chance, chance_level
 from reports.changes import changes_section
 from reports.comparison import comparison_section
 from reports.errors import ReportUsageError
@@ -22,6 +22,7 @@ from reports.intervals import (
     draws_over_tokens,
     layer_differences,
     layer_means,
+    less_chance,
     observed_means,
 )
 from reports.notebook import notebook_section
@@ -47,7 +48,7 @@ class Numbers:
     moments: Answer
     means: pd.DataFrame
     differences: pd.DataFrame
-    chance: Answer | None
+    chance: Chance
 
 
 def build_report(
@@ -98,8 +99,9 @@ def compute_numbers(store: StudyStore, scope: Scope) -> Numbers:
     draws = _draws(store, scope, by_book)
     means = layer_means(by_book, draws, scope.layers, moments.frame)
     settings = store.study.config
-    chance = measured_chance(store, scope.example_book, settings["bins"], settings["outlier_z"])
-    return Numbers(moments, means, layer_differences(means, draws, moments.frame), chance)
+    chance = chance_level(store, scope, settings["bins"], settings["outlier_z"])
+    differences = less_chance(layer_differences(means, draws, moments.frame), chance.frame)
+    return Numbers(moments, means, differences, chance)
 
 
 def facts(store: Store, scope: Scope, results: Numbers) -> dict[str, Any]:

@@ -158,6 +158,16 @@ def layer_differences(means: pd.DataFrame, draws: np.ndarray | None, moments: pd
     return pd.concat(frames, ignore_index=True)
 
 
+def less_chance(differences: pd.DataFrame, chance: pd.DataFrame) -> pd.DataFrame:
+    """The differences with a column `by_chance`: how far apart the estimator's bias alone sets the classes, in bits.
+
+    `chance` has layer, class, chance. Covariance is unbiased: zero there. NaN where the level is not known.
+    """
+    level = chance.pivot_table(index="layer", columns="class", values="chance").reindex(columns=list(CLASSES))
+    bias = differences["layer"].map(level["terminal"] - level["internal"])
+    return differences.assign(by_chance=bias.where(differences["quantity"] == "mi", 0.0))
+
+
 def _weighted_means(slab: pd.DataFrame, marks: int, weights: np.ndarray) -> np.ndarray:
     """Means of mi and cov over the pairs of one layer and class, each pair weighted by its tokens' draws."""
     i, j = slab["i"].to_numpy(dtype=np.intp), slab["j"].to_numpy(dtype=np.intp)

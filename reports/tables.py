@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from reports.chance import Chance
 from reports.exhibits import Section, Table
 from reports.queries import Answer, Store, ask
 from reports.scope import MATRIX_MARKS, Scope
@@ -14,8 +15,8 @@ TABLE_ROWS = 500
 """A table in the page has at most so many rows; the CSV beside the page has all."""
 
 
-def layer_table(moments: Answer, differences: pd.DataFrame, chance: Answer | None) -> Table:
-    """One row a layer: means, correlations, the difference with its interval, and means above chance where known."""
+def layer_table(moments: Answer, differences: pd.DataFrame, chance: Chance) -> Table:
+    """One row a layer: means, correlations, the difference with its interval, and what is there by chance."""
     wide = moments.frame.pivot_table(
         index="layer", columns="class", values=["mi_mean", "mi_std", "cov_mean", "r"], observed=True
     )
@@ -23,20 +24,15 @@ def layer_table(moments: Answer, differences: pd.DataFrame, chance: Answer | Non
     chosen = differences[differences["quantity"] == "mi"].set_index("layer")
     wide = wide.join(chosen[["difference", "low", "high", "standardised"]])
     names = [f"{quantity}_{name}" for quantity in ("mi_mean", "cov_mean", "r") for name in ("internal", "terminal")]
-    columns = [*names, "difference", "low", "high", "standardised"]
-    above = ""
-    if chance is not None:
-        level = chance.frame.pivot_table(index="layer", columns="class", values="chance")
-        for name in level.columns:
-            wide[f"above_chance_{name}"] = wide[f"mi_mean_{name}"] - level[name]
-            columns.append(f"above_chance_{name}")
-        above = " Above chance is the mean mutual information less that of shuffled pairs."
+    level = chance.frame.pivot_table(index="layer", columns="class", values="chance")
+    wide = wide.join(level.add_prefix("chance_"))
+    columns = [*names, "difference", "low", "high", "standardised", "chance_internal", "chance_terminal"]
     return Table(
         "layers",
         "Layer by layer",
         "Means over all pairs of a layer; difference is terminal minus internal mean mutual information in bits with "
         "its 95 % interval; standardised is that difference in standard deviations of the pairs; r is Pearson's "
-        f"between mutual information and covariance.{above}",
+        "between mutual information and covariance; by chance is what the estimator finds without dependence.",
         wide.reindex(columns=columns).reset_index(),
         {
             "mi_mean_internal": "MI internal",
@@ -45,8 +41,10 @@ def layer_table(moments: Answer, differences: pd.DataFrame, chance: Answer | Non
             "cov_mean_terminal": "cov terminal",
             "r_internal": "r internal",
             "r_terminal": "r terminal",
+            "chance_internal": "internal by chance",
+            "chance_terminal": "terminal by chance",
         },
-        (moments.sql, *([chance.sql] if chance else [])),
+        (moments.sql, chance.sql),
     )
 
 

@@ -9,12 +9,11 @@ from matplotlib.figure import Figure
 from reports.style import CLASS_COLOURS, CLASSES, INK, QUANTITY_LABELS, new_figure, not_drawn, note, report_style
 
 
-def headline(means: pd.DataFrame, differences: pd.DataFrame, chance: pd.DataFrame | None = None) -> Figure:
-    """Left: means by class. Right: terminal - internal. Both with 95 % bands where there are intervals.
+def headline(means: pd.DataFrame, differences: pd.DataFrame, chance: pd.DataFrame) -> Figure:
+    """Left: means by class and the level of chance. Right: terminal - internal, as it is and less chance.
 
-    `means` has quantity, layer, class, mean, low, high, varies; `chance` layer, class,
-    chance (the level without dependence); `differences` quantity, layer, difference, low,
-    high, varies.
+    `means` has quantity, layer, class, mean, low, high, varies; `differences` quantity, layer, difference, low, high,
+    varies, by_chance; `chance` layer, class, chance. Bands are 95 % intervals, where there are any.
     """
     with report_style():
         figure = new_figure(10, 3.8)
@@ -24,7 +23,7 @@ def headline(means: pd.DataFrame, differences: pd.DataFrame, chance: pd.DataFram
     return figure
 
 
-def _draw_means(axes: Axes, means: pd.DataFrame, chance: pd.DataFrame | None) -> None:
+def _draw_means(axes: Axes, means: pd.DataFrame, chance: pd.DataFrame) -> None:
     axes.set(xlabel="layer", ylabel=f"mean {QUANTITY_LABELS['mi']}", title="Within each class")
     not_drawn(axes, means)
     means = means[means["varies"]]
@@ -34,8 +33,7 @@ def _draw_means(axes: Axes, means: pd.DataFrame, chance: pd.DataFrame | None) ->
             colour = CLASS_COLOURS[mark_class]
             axes.plot(rows["layer"], rows["mean"], color=colour, marker="o", markersize=3.5, label=mark_class)
             axes.fill_between(rows["layer"], rows["low"], rows["high"], color=colour, alpha=0.25, linewidth=0)
-    if chance is not None:
-        _draw_chance(axes, chance[chance["layer"].isin(means["layer"])])
+    _draw_chance(axes, chance[chance["layer"].isin(means["layer"])])
     axes.grid(axis="y")
     if axes.lines:
         axes.legend(loc="best")
@@ -56,6 +54,11 @@ def _draw_difference(axes: Axes, differences: pd.DataFrame) -> None:
         note(axes, "needs pairs of both classes")
         return
     axes.axhline(0, color=INK, linewidth=0.8)
-    axes.plot(rows["layer"], rows["difference"], color=INK, marker="o", markersize=3.5, linewidth=1.2)
+    axes.plot(
+        rows["layer"], rows["difference"], color=INK, marker="o", markersize=3.5, linewidth=1.2, label="as estimated"
+    )
+    corrected = rows["difference"] - rows["by_chance"]
+    axes.plot(rows["layer"], corrected, color=INK, linestyle="--", linewidth=1.2, label="less chance")
+    axes.legend(loc="best")
     axes.fill_between(rows["layer"], rows["low"], rows["high"], color=INK, alpha=0.15, linewidth=0)
     axes.grid(axis="y")
