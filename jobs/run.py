@@ -39,9 +39,11 @@ from store.study import Study, study_of
 SAMPLE = "sample"
 """The name of the bundled story on the command line, unless a file or folder has this name."""
 
-FEW_SOURCES = 64
-FEW_BYTES = 256 << 20
-"""Up to so much local input is surveyed in this process, so that a run without work to do starts nothing."""
+FEW_SOURCES, FEW_DOWNLOADS, FEW_BYTES = 64, 4, 256 << 20
+"""Up to so much input is surveyed in this process, so that a run without work to do starts nothing."""
+
+LISTED = 20
+"""Books that were not used are listed one by one up to here; the table `books` has them all."""
 
 INTERRUPTED = 130
 
@@ -181,8 +183,13 @@ class _Job:
         else:
             done = "1 book is" if plan.done_before == 1 else f"{plan.done_before:,} books are"
             console.print(f"nothing to do: {done} in the store", highlight=False)
-        for book, (status, reason) in sorted(tally.not_used.items()):
+        # Those that can be done something about come first.
+        listed = sorted(tally.not_used.items(), key=lambda item: (item[0] not in undone, item[0]))
+        for book, (status, reason) in listed[:LISTED]:
             console.print(f"{status}: {book}: {reason}", highlight=False, markup=False, soft_wrap=True)
+        if len(listed) > LISTED:
+            query = "SELECT book, status, reason FROM books WHERE status <> 'used'"
+            console.print(f'and {len(listed) - LISTED:,} more: interpunct sql --store ... "{query}"', soft_wrap=True)
         if undone:
             left = "1 book is" if len(undone) == 1 else f"{len(undone):,} books are"
             console.print(f"{left} left undone. To try again: {_command_line()}", soft_wrap=True, highlight=False)
@@ -239,8 +246,9 @@ def _check_context(identity: ModelIdentity, config: StudyConfig) -> None:
 
 
 def _are_few(sources: Sequence[Source | BookRef]) -> bool:
-    files = [source.uri for source in sources if isinstance(source, Source)]
-    if len(files) > FEW_SOURCES or not all(map(is_local, files)):
+    uris = [source.uri for source in sources if isinstance(source, Source)]
+    files = [uri for uri in uris if is_local(uri)]
+    if len(files) > FEW_SOURCES or len(uris) - len(files) > FEW_DOWNLOADS:
         return False
     return sum(os.path.getsize(file) for file in files if os.path.exists(file)) <= FEW_BYTES
 
