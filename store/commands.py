@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import re
 import sys
 from collections.abc import Callable
@@ -60,7 +61,8 @@ def execute_status(arguments: argparse.Namespace) -> int:
 
     console = Console(soft_wrap=not sys.stdout.isatty())
     if arguments.watch:
-        watch(arguments.store, console)
+        with contextlib.suppress(KeyboardInterrupt):
+            watch(arguments.store, console)
     else:
         show(arguments.store, console)
     return 0

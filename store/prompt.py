@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 from prompt_toolkit import PromptSession
 from prompt_toolkit.completion import WordCompleter
 from prompt_toolkit.history import FileHistory, History, InMemoryHistory
+from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.lexers import PygmentsLexer
 from pygments.lexers.sql import SqlLexer
 
@@ -17,33 +19,56 @@ from store.reader import Store
 from store.results import print_result
 
 _GREETING = "SQL over {location}; end a statement with ; and leave with .quit or Ctrl-D. Views: {views}"
+_LEAVING = {".quit", ".exit", "quit", "exit", "quit;", "exit;"}
 _KEYWORDS = (
     "SELECT FROM WHERE GROUP BY ALL ORDER LIMIT JOIN USING AVG COUNT SUM QUANTILE_CONT DESCRIBE SUMMARIZE EXPLAIN "
     "ANALYZE SHOW TABLES WITH AS AND OR NOT DESC DISTINCT UNNEST"
 )
 
 
-def run_prompt(store: Store, form: str, session: PromptSession[str] | None = None) -> None:
-    """Read statements and print their results until the user leaves. An error is printed, and the prompt goes on."""
-    session = session or PromptSession(
-        history=_history(), completer=_completer(store), lexer=PygmentsLexer(SqlLexer), complete_while_typing=False
+def run_prompt(store: Store, form: str, **terminal: Any) -> None:
+    """Read statements and print their results until the user leaves. An error is printed, and the prompt goes on.
+
+    `terminal` is passed on to prompt_toolkit: `input` and `output`, where they are not the process's own.
+    """
+    session: PromptSession[str] = PromptSession(
+        "sql  > ",
+        multiline=True,
+        prompt_continuation="     > ",
+        key_bindings=_keys(),
+        history=_history(),
+        completer=_completer(store),
+        lexer=PygmentsLexer(SqlLexer),
+        complete_while_typing=False,
+        **terminal,
     )
     print(_GREETING.format(location=store.location, views=", ".join(store.tables())))
-    pending = ""
     while True:
         try:
-            line = session.prompt("     > " if pending else "sql  > ")
+            text = session.prompt().strip()
         except KeyboardInterrupt:
-            pending = ""
             continue
         except EOFError:
             return
-        if not pending and line.strip().lower() in (".quit", ".exit", "quit", "exit"):
+        if text.lower() in _LEAVING:
             return
-        pending = f"{pending}\n{line}".strip()
-        if pending.endswith(";"):
-            _answer(store, pending, form)
-            pending = ""
+        if text:
+            _answer(store, text, form)
+
+
+def _keys() -> KeyBindings:
+    """Enter ends a finished statement, so that history holds whole statements, and goes to a new line before that."""
+    bindings = KeyBindings()
+
+    @bindings.add("enter")
+    def _(event: KeyPressEvent) -> None:
+        text = event.current_buffer.text.strip()
+        if not text or text.endswith(";") or text.lower() in _LEAVING:
+            event.current_buffer.validate_and_handle()
+        else:
+            event.current_buffer.insert_text("\n")
+
+    return bindings
 
 
 def _answer(store: Store, query: str, form: str) -> None:

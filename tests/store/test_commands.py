@@ -6,7 +6,6 @@ import sys
 import time
 
 import pytest
-from prompt_toolkit import PromptSession
 from prompt_toolkit.input import create_pipe_input
 from prompt_toolkit.output import DummyOutput
 from rich.console import Console
@@ -145,32 +144,38 @@ def test_a_store_another_driver_holds_refuses_repair(place, capsys):
     assert "is in use by process" in capsys.readouterr().err
 
 
-def test_the_prompt_answers_survives_errors_and_leaves(place, capsys):
+@pytest.fixture
+def history(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    return tmp_path / "state" / "interpunct" / "sql_history"
+
+
+def test_the_prompt_answers_survives_errors_and_leaves(place, capsys, history):
     typed = "SELECT count(*)\rFROM pairs;\rSELEC 1;\rCOPY pairs TO 'x';\rSELECT 6 * 7 AS answer;\r.quit\r"
     with create_pipe_input() as keys, open_store(place) as store:
         keys.send_text(typed)
-        run_prompt(store, "csv", PromptSession(input=keys, output=DummyOutput()))
+        run_prompt(store, "csv", input=keys, output=DummyOutput())
     out = capsys.readouterr().out
     assert "count_star()\n80\n" in out
     assert "syntax error" in out
     assert "read-only" in out
     assert "answer\n42\n" in out
+    assert "+SELECT count(*)\n+FROM pairs;" in history.read_text(), "a statement of two lines is one entry"
 
 
-def test_the_prompt_leaves_at_the_end_of_input(place, capsys):
+def test_the_prompt_leaves_at_the_end_of_input(place, capsys, history):
     with create_pipe_input() as keys, open_store(place) as store:
-        keys.send_text("SELECT 1\x04")
-        keys.send_text("\x03\x04")
-        run_prompt(store, "table", PromptSession(input=keys, output=DummyOutput()))
+        keys.send_text("SELECT 1\x03\x04")
+        run_prompt(store, "table", input=keys, output=DummyOutput())
     assert "Views: pairs" in capsys.readouterr().out
 
 
-def test_the_history_stays_between_sessions(tmp_path, monkeypatch):
-    from store import prompt
-
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    prompt._history().append_string("SELECT 1;")
-    assert list(prompt._history().load_history_strings()) == ["SELECT 1;"]
+def test_a_home_that_cannot_be_written_costs_only_the_history(place, capsys, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", "/dev/null")
+    with create_pipe_input() as keys, open_store(place) as store:
+        keys.send_text("SELECT 6 * 7 AS answer;\rquit\r")
+        run_prompt(store, "csv", input=keys, output=DummyOutput())
+    assert "answer\n42\n" in capsys.readouterr().out
 
 
 def test_a_book_that_is_added_shows_at_once(place, capsys):
