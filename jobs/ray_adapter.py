@@ -220,6 +220,8 @@ def start_extraction(actor: Any, prepared: Any, wanted: Sequence[BlockKey]) -> A
 def set_environment(settings: Mapping[str, str]) -> None:
     """Set what the user has not set. Ray has read its settings when it was imported, and is told to read them again."""
     os.environ.update({name: os.environ.get(name, value) for name, value in settings.items()})
+    # The loop tells each failure once. Ray would tell it again for every other result of the same task.
+    os.environ.setdefault("RAY_IGNORE_UNHANDLED_ERRORS", "1")
     Config.initialize("")
 
 
