@@ -18,7 +18,7 @@ from tests.jobs.test_kill import start
 
 MINUTES = float(os.environ.get("INTERPUNCT_SOAK_MINUTES", "30"))
 BOOKS = 16
-SECONDS_BETWEEN_KILLS = (0.5, 6.0)
+BLOCKS_BETWEEN_KILLS = (1, 30)
 DRIVER_DIES = 0.1
 """Share of kills that hit the driver; the others hit a worker with a task, or a model."""
 
@@ -36,7 +36,7 @@ def test_the_store_is_whole_whatever_dies(tmp_path, tiny_gpt2, sample_text):
     stores, kills = 0, {"worker": 0, "driver": 0}
     while stores == 0 or time.monotonic() < deadline:
         store = tmp_path / f"store{stores}"
-        torment(store, tmp_path / f"calls{stores}", tiny_gpt2, books, draw, kills)
+        torment(store, Calls(tmp_path / f"calls{stores}"), tiny_gpt2, books, draw, kills)
         assert injection.rows(store) == expected
         stores += 1
     print(f"{stores} stores, killed {kills['worker']} workers and {kills['driver']} drivers")
@@ -44,23 +44,28 @@ def test_the_store_is_whole_whatever_dies(tmp_path, tiny_gpt2, sample_text):
 
 
 def torment(
-    store: Path, folder: Path, model: Path, books: list[str], draw: random.Random, kills: dict[str, int]
+    store: Path, calls: Calls, model: Path, books: list[str], draw: random.Random, kills: dict[str, int]
 ) -> None:
-    """Run the same command until it ends well, killing something every few seconds."""
+    """Run the same command until it ends well, killing something again and again."""
     for _ in range(100):
-        driver = start(model, store, Calls(folder), 0.1, books)
-        if survive(driver, draw, kills) == 0:
+        driver = start(model, store, calls, 0.1, books)
+        if survive(driver, calls, draw, kills) == 0:
             return
     raise AssertionError("the run did not end well in 100 launches")
 
 
-def survive(driver: subprocess.Popen[str], draw: random.Random, kills: dict[str, int]) -> int:
+def survive(driver: subprocess.Popen[str], calls: Calls, draw: random.Random, kills: dict[str, int]) -> int:
+    """Kill something each time some blocks were computed, so that there is progress however slow the machine."""
+    patience, seen = draw.randint(*BLOCKS_BETWEEN_KILLS), calls.count("compute")
     while True:
         try:
-            driver.communicate(timeout=draw.uniform(*SECONDS_BETWEEN_KILLS))
+            driver.communicate(timeout=0.2)
             return driver.returncode
         except subprocess.TimeoutExpired:
-            pass
+            computed = calls.count("compute")
+        if computed < seen + patience:
+            continue
+        patience, seen = draw.randint(*BLOCKS_BETWEEN_KILLS), computed
         if draw.random() < DRIVER_DIES:
             os.kill(driver.pid, signal.SIGKILL)
             driver.communicate()
@@ -68,8 +73,7 @@ def survive(driver: subprocess.Popen[str], draw: random.Random, kills: dict[str,
             return -1
         workers = busy_workers(driver.pid)
         if workers:
-            victim = draw.choice(workers)
-            victim.kill()
+            draw.choice(workers).kill()
             kills["worker"] += 1
 
 
