@@ -41,16 +41,19 @@ class Slot:
 
 
 def place(context: RunContext, cluster: Cluster) -> Placement:
-    """One process a GPU; without GPUs, one that shares the machine's cores with the pair tasks.
+    """One process a GPU; without GPUs, one that shares its machine's cores with the pair tasks.
 
-    Such a process reserves no CPU. The model and the tasks take turns on the same cores: reserved for one of them,
-    cores would idle while the other waits.
+    On a single machine such a process reserves no CPU. The model and the tasks take turns on the same cores: reserved
+    for one of them, cores would idle while the other waits. On several, it reserves one CPU, which keeps it off a head
+    that offers none, and all of them together leave one for the tasks.
     """
     run = context.run
     if (cluster.gpus and run.device != "cpu") or run.device == "cuda":
         return Placement(run.extractors or max(1, cluster.gpus), cpus=0, gpus=1, threads=None, device="cuda")
     threads = max(1, cluster.cpus // max(1, cluster.nodes))
-    return Placement(run.extractors or 1, cpus=0, gpus=0, threads=threads, device="cpu")
+    if cluster.nodes < 2:
+        return Placement(run.extractors or 1, cpus=0, gpus=0, threads=threads, device="cpu")
+    return Placement(min(run.extractors or 1, max(1, cluster.cpus - 1)), cpus=1, gpus=0, threads=threads, device="cpu")
 
 
 class Extractors:

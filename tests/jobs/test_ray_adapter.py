@@ -64,6 +64,10 @@ def test_models_go_to_gpus_where_there_are_some_and_share_the_cores_where_not():
     assert (with_gpus.count, with_gpus.gpus, with_gpus.device) == (8, 1, "cuda")
     without = place(context, Cluster(1, 2, 0, 1 << 30, 1 << 30))
     assert (without.count, without.cpus, without.gpus, without.threads, without.device) == (1, 0, 0, 2, "cpu")
+    several = place(context, Cluster(3, 8, 0, 1 << 30, 1 << 30))
+    assert (several.count, several.cpus) == (1, 1)
+    greedy = RunContext("s", StudyConfig(), RunConfig(extractors=9), "f", "r")
+    assert place(greedy, Cluster(3, 8, 0, 1 << 30, 1 << 30)).count == 7
     ordered = RunContext("s", StudyConfig(), RunConfig(device="cuda", extractors=4), "f", "r")
     assert place(ordered, Cluster(1, 8, 0, 1 << 30, 1 << 30)).count == 4
 
