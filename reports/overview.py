@@ -32,7 +32,7 @@ def findings(differences: pd.DataFrame, scope: Scope) -> tuple[str, ...]:
         really_above, really_below = _apart(rows, rows["by_chance"])
         lines.append(
             f"Terminal marks share more in {above} of {len(rows)} layers and internal marks in {below}, with 95 % "
-            "intervals over all layers at once that leave out zero. Less what the estimator finds by chance, it is "
+            "intervals over all layers at once that leave out zero. With the level of chance taken out, it is "
             f"{really_above} and {really_below}."
         )
     return tuple(lines)
