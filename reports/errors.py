@@ -13,3 +13,9 @@ class ReportUsageError(ReportError):
     """Wrong use: a layer, a book, a folder or a clock that does not fit."""
 
     exit_code = 2
+
+
+class UnreadableStoreError(ReportError):
+    """A query of the report fails on this store: a file is missing or damaged, or storage does not answer."""
+
+    exit_code = 3

@@ -41,7 +41,8 @@ def findings(differences: pd.DataFrame, scope: Scope) -> tuple[str, ...]:
 def numbers(study: dict[str, Any], scope: Scope) -> dict[str, str]:
     """The size of the study at a glance."""
     pairs = int(scope.book_means.frame["pairs"].sum())
-    used = scope.book_rows.frame[["internal_used", "terminal_used"]].sum()
+    rows = scope.book_rows.frame
+    used = rows.loc[rows["book"].isin(scope.book_means.frame["book"]), ["internal_used", "terminal_used"]].sum()
     return {
         "model": str(study.get("model", "unknown")),
         "layers": f"{len(scope.layers)}",

@@ -30,6 +30,10 @@ def publishing(out: Path) -> Iterator[None]:
 
     Raises ReportUsageError where the folder cannot be written, ReportError where another report is being made.
     """
+    if "://" in str(out) or str(out).startswith(("s3:", "http:", "https:")):
+        raise ReportUsageError(
+            f"reports are published in a local folder, and {out} is an address; copy them from there"
+        )
     try:
         out.mkdir(parents=True, exist_ok=True)
         lock = os.open(out / _LOCK, os.O_CREAT | os.O_RDWR, 0o644)

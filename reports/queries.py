@@ -14,6 +14,8 @@ from typing import Any, Protocol
 
 import pandas as pd
 
+from reports.errors import UnreadableStoreError
+
 Literal = int | float | str | Sequence[str] | None
 
 _PARAMETER = re.compile(r"\$([a-z_]+)")
@@ -44,10 +46,20 @@ class Answer:
 def ask(store: Store, name: str, **parameters: Literal) -> Answer:
     """Run `queries/<name>.sql` and return its rows.
 
-    Raises KeyError where the parameters are not exactly those that the file names.
+    Raises KeyError where the parameters are not exactly those that the file names, UnreadableStoreError where the store's
+    files cannot be read.
     """
     sql = render(name, **parameters)
-    return Answer(store.sql(sql.strip().rstrip(";")).df(), sql)
+    try:
+        return Answer(store.sql(sql).df(), sql)
+    except Exception as error:
+        # Rows are computed while they are read, so DuckDB's errors come from here too; the queries are known to be
+        # right, which leaves the files.
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UnreadableStoreError(
+            f"the query {name} fails ({reason}); `interpunct verify` names what is damaged. If a compaction has just "
+            "removed a file, make the report again"
+        ) from error
 
 
 def render(name: str, **parameters: Literal) -> str:

@@ -175,6 +175,25 @@ def test_no_store_and_no_place_to_write_to(three_books, tmp_path, capsys):
     assert "cannot be written" in said
 
 
+@pytest.mark.parametrize("damage", ["missing", "garbage"])
+def test_a_damaged_store_is_refused_and_nothing_is_published(tmp_path, capsys, damage):
+    location, out = tmp_path / "store", tmp_path / "out"
+    build_store(location, books=1, layers=2, tokens=4, width=6)
+    for path in (location / "pairs" / "layer=01").rglob("*.parquet"):
+        path.chmod(0o644)
+        path.unlink() if damage == "missing" else path.write_bytes(b"garbage")
+    code, _, said = report_once(capsys, "--store", location, "--out", out)
+    assert code == 3
+    assert "`interpunct verify` names what is damaged" in said
+    assert not (out / "latest").exists()
+
+
+def test_an_address_is_no_folder_for_reports(three_books, capsys):
+    code, _, said = report_once(capsys, "--store", three_books, "--out", "s3://bucket/reports")
+    assert code == 2
+    assert "local folder" in said
+
+
 @pytest.mark.usefixtures("undrawn")
 def test_old_reports_go(three_books, tmp_path):
     for day in range(2):
