@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import boto3
@@ -13,13 +14,21 @@ import yaml
 from botocore.exceptions import ClientError
 from moto import mock_aws
 from moto.core import set_initial_no_auth_action_count
+from moto.server import ThreadedMotoServer
 
+import store.s3
+from jobs.config import RunConfig
+from jobs.corpus.sources import expand_sources
+from jobs.corpus.survey import read_book, survey
+from jobs.errors import SourceError
 from store.errors import StoreError
 from store.locations import object_store
 from tests.cluster.artefacts import LAUNCHER, ROOT, filled
 
 ACCOUNT = "123456789012"
 REGION = "us-west-2"
+
+REFUSED = r"access denied \(AccessDenied\)"
 
 enforced = set_initial_no_auth_action_count(0)
 """Decorates a function in which moto checks every request against the caller's policies."""
@@ -37,13 +46,31 @@ def reads_of(document: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.fixture
-def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
-    """An empty AWS account in memory, entered as its administrator."""
+def administrator(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
+    """The environment of someone who may do everything."""
     monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "administrator")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "administrator")
+    yield monkeypatch
+    store.s3.client.cache_clear()
+
+
+@pytest.fixture
+def account(administrator: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
+    """An empty AWS account in memory."""
     with mock_aws():
-        yield monkeypatch
+        yield administrator
+
+
+@pytest.fixture
+def served_account(administrator: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
+    """An empty AWS account behind a real HTTP server, for libraries that do not go through botocore."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    administrator.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+    yield administrator
+    server.stop()
 
 
 def make_bucket(name: str) -> None:
@@ -51,6 +78,7 @@ def make_bucket(name: str) -> None:
     s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": REGION})
     s3.put_object(Bucket=name, Key="study/study.json", Body=b"{}")
     s3.put_object(Bucket=name, Key="books/one.txt", Body=b"text")
+    s3.put_object(Bucket=name, Key="private/one.txt", Body=b"text")
 
 
 def become_holder_of(document: dict[str, Any], environment: pytest.MonkeyPatch) -> None:
@@ -61,9 +89,7 @@ def become_holder_of(document: dict[str, Any], environment: pytest.MonkeyPatch) 
     key = iam.create_access_key(UserName="node")["AccessKey"]
     environment.setenv("AWS_ACCESS_KEY_ID", key["AccessKeyId"])
     environment.setenv("AWS_SECRET_ACCESS_KEY", key["SecretAccessKey"])
-
-
-# The store keeps one client per location, credentials and all: each test has a bucket of its own.
+    store.s3.client.cache_clear()  # the client that the store has at hand is someone else's
 
 
 def test_a_node_can_do_all_that_the_store_does(account):
@@ -72,14 +98,14 @@ def test_a_node_can_do_all_that_the_store_does(account):
 
     @enforced
     def use() -> None:
-        store = object_store("s3://for-nodes/study")
-        assert store.put_new("pairs/one.parquet", b"one")
-        assert store.put_new("pairs/one.parquet", b"one"), "the same bytes count as this attempt's own"
-        assert not store.put_new("pairs/one.parquet", b"two")
-        store.put("_lock.json", b"{}")
-        assert store.read("pairs/one.parquet") == b"one"
-        assert {stored.path for stored in store.walk("pairs/")} == {"pairs/one.parquet"}
-        store.delete("_lock.json")
+        objects = object_store("s3://for-nodes/study")
+        assert objects.put_new("pairs/one.parquet", b"one")
+        assert objects.put_new("pairs/one.parquet", b"one"), "the same bytes count as this attempt's own"
+        assert not objects.put_new("pairs/one.parquet", b"two")
+        objects.put("_lock.json", b"{}")
+        assert objects.read("pairs/one.parquet") == b"one"
+        assert {stored.path for stored in objects.walk("pairs/")} == {"pairs/one.parquet"}
+        objects.delete("_lock.json")
         assert object_store("s3://for-nodes/books").read("one.txt") == b"text"
 
     use()
@@ -91,12 +117,28 @@ def test_a_node_can_change_nothing_but_the_study(account):
 
     @enforced
     def use() -> None:
-        with pytest.raises(StoreError, match="access denied"):
+        with pytest.raises(StoreError, match=REFUSED):
             object_store("s3://for-guests/books").put("one.txt", b"changed")
-        with pytest.raises(StoreError, match="access denied"):
+        with pytest.raises(StoreError, match=REFUSED):
             object_store("s3://for-guests/books").delete("one.txt")
         with pytest.raises(ClientError, match="AccessDenied"):
             boto3.session.Session().client("iam").create_user(UserName="another")
+
+    use()
+
+
+def test_a_node_can_find_and_read_the_books(served_account):
+    """Books are read by another library than the store's, which asks S3 in other ways."""
+    make_bucket("with-books")
+    become_holder_of(policy("iam-policy.json", "with-books"), served_account)
+
+    @enforced
+    def use() -> None:
+        (source,) = expand_sources(["s3://with-books/books/"], RunConfig())
+        (book,) = survey(source, RunConfig())
+        assert read_book(book, RunConfig()) == b"text"
+        with pytest.raises(SourceError):
+            read_book(replace(book, uri="s3://with-books/private/one.txt"), RunConfig())
 
     use()
 
@@ -107,13 +149,13 @@ def test_a_reader_can_read_and_no_more(account):
 
     @enforced
     def use() -> None:
-        store = object_store("s3://for-readers/study")
-        assert store.read("study.json") == b"{}"
-        assert [stored.path for stored in store.walk()] == ["study.json"]
-        with pytest.raises(StoreError, match="access denied"):
-            store.put_new("pairs/one.parquet", b"one")
-        with pytest.raises(StoreError, match="access denied"):
-            store.delete("study.json")
+        objects = object_store("s3://for-readers/study")
+        assert objects.read("study.json") == b"{}"
+        assert [stored.path for stored in objects.walk()] == ["study.json"]
+        with pytest.raises(StoreError, match=REFUSED):
+            objects.put_new("pairs/one.parquet", b"one")
+        with pytest.raises(StoreError, match=REFUSED):
+            objects.delete("study.json")
 
     use()
 
