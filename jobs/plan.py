@@ -66,8 +66,11 @@ def books_per_shard(books: int, configured: int | None = None) -> int:
 
 
 def shard_of(fingerprint: str, books: Sequence[NamedBook]) -> ShardWork:
-    """The shard that holds these books in the study with this fingerprint."""
-    return ShardWork(ShardKey.of(fingerprint, [_checksum(book) for book in books]), tuple(books))
+    """The shard that holds these books in the study with this fingerprint.
+
+    The books' keys count too: rows carry them, and the same text under another key makes other files.
+    """
+    return ShardWork(ShardKey.of(fingerprint, [f"{_checksum(book)} {book.key}" for book in books]), tuple(books))
 
 
 def plan_shards(

@@ -10,7 +10,8 @@ import ray
 import ray.exceptions
 
 from jobs.config import RunConfig
-from jobs.corpus.references import BookRef, Source
+from jobs.corpus.references import BookRef, Source, UnreadableSourceError
+from jobs.corpus.survey import refused
 from jobs.progress import Listener
 from jobs.ray_adapter import survey_remotely, understand
 from jobs.stages import Stages
@@ -46,7 +47,7 @@ def _result(sources: list[Source], result: Any, stages: Any, run: Any, listener:
     except ray.exceptions.RayError as error:
         reason = understand(error).reason
         if len(sources) == 1:
-            yield BookRef(sources[0].uri, sources[0].uri, problem=f"it cannot be surveyed: {reason}")
+            yield refused(sources[0].uri, UnreadableSourceError(f"it cannot be surveyed: {reason}"))
             return
         listener.line("survey failed; trying its sources one by one", sources=len(sources), reason=reason)
         for source in sources:

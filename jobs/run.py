@@ -45,6 +45,9 @@ FEW_SOURCES, FEW_DOWNLOADS, FEW_BYTES = 64, 4, 256 << 20
 LISTED = 20
 """Books that were not used are listed one by one up to here; the table `books` has them all."""
 
+SETTLED = ("rejected", "duplicate")
+"""What is said of a text for its content: it makes the run that says it end with 1, and is not said again."""
+
 INTERRUPTED = 130
 
 
@@ -102,11 +105,13 @@ class _Job:
         plan = _plan(name_books(self._survey(sources), committed.books), self._context, committed)
         _refuse_useless(plan)
         tally = self.tally
-        tally.books, tally.books_done_before, tally.shards = plan.books, plan.done_before, len(plan.shards)
-        tally.not_used |= {book.key: why for book, why in plan.set_aside.items()}
+        set_aside = {book: why for book, why in plan.set_aside.items() if not _is_settled(book, why, committed)}
+        tally.books, tally.shards = plan.books, len(plan.shards)
+        tally.books_done_before = plan.done_before + len(plan.set_aside) - len(set_aside)
+        tally.not_used |= {book.key: why for book, why in set_aside.items()}
         if plan.shards:
-            plan.set_aside.update(self._work(plan.shards))
-        self._record_set_aside(plan.set_aside, committed)
+            set_aside.update(self._work(plan.shards))
+        self._record_set_aside(set_aside, committed)
         return self._conclude(console, plan)
 
     def close(self) -> None:
@@ -165,8 +170,7 @@ class _Job:
         news = {
             book: (status, reason)
             for book, (status, reason) in books.items()
-            if (known := committed.books.get(book.key)) is None
-            or (known.status, known.sha256, known.reason) != (status, book.ref.sha256, reason)
+            if not _is_recorded(book, (status, reason), committed)
         }
         if news and self._results.is_open:
             self._results.commit(record_books(self._context, news))
@@ -174,14 +178,15 @@ class _Job:
     def _conclude(self, console: Console, plan: _Plan) -> int:
         tally, undone = self.tally, self.tally.undone
         useless = bool(plan.shards) and not tally.books_used and not tally.books_done_before and not undone
-        self._listener.write(tally, "failures" if undone else "done")
+        self._listener.write(tally, "failures" if tally.failures else "done")
         self._listener.close()
         if useless and not self._results.is_open:
             raise UsageError(_none_usable(tally))
         if plan.shards:
             console.print(summary_table(tally))
         else:
-            done = "1 book is" if plan.done_before == 1 else f"{plan.done_before:,} books are"
+            before = tally.books_done_before
+            done = "1 book is" if before == 1 else f"{before:,} books are"
             console.print(f"nothing to do: {done} in the store", highlight=False)
         # Those that can be done something about come first.
         listed = sorted(tally.not_used.items(), key=lambda item: (item[0] not in undone, item[0]))
@@ -193,7 +198,7 @@ class _Job:
         if undone:
             left = "1 book is" if len(undone) == 1 else f"{len(undone):,} books are"
             console.print(f"{left} left undone. To try again: {_command_line()}", soft_wrap=True, highlight=False)
-        return 1 if undone else 0
+        return 1 if tally.failures else 0
 
 
 def _plan(named: Iterator[NamedBook], context: RunContext, committed: Committed) -> _Plan:
@@ -209,6 +214,17 @@ def _plan(named: Iterator[NamedBook], context: RunContext, committed: Committed)
     shards = list(plan_shards(usable, context.fingerprint, committed, context.run.books_per_shard))
     to_do = sum(len(shard.books) for shard in shards)
     return _Plan(shards, set_aside, len(usable) + len(set_aside), len(usable) - to_do)
+
+
+def _is_recorded(book: NamedBook, why: tuple[str, str], committed: Committed) -> bool:
+    """Whether the store says just this of the book."""
+    known = committed.books.get(book.key)
+    return known is not None and (known.status, known.sha256, known.reason) == (why[0], book.ref.sha256, why[1])
+
+
+def _is_settled(book: NamedBook, why: tuple[str, str], committed: Committed) -> bool:
+    """Whether an earlier run has said this of the book and trying again cannot change it: it counts as done."""
+    return why[0] in SETTLED and _is_recorded(book, why, committed)
 
 
 def _refuse_useless(plan: _Plan) -> None:

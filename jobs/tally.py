@@ -52,6 +52,11 @@ class Tally:
         """Books that the next run tries again: their source failed, or they were given up."""
         return {book: why for book, why in self.not_used.items() if why[0] in ("failed", "quarantined")}
 
+    @property
+    def failures(self) -> dict[str, tuple[str, str]]:
+        """Books that this run was to use and could not: undone, or rejected for their content."""
+        return {book: why for book, why in self.not_used.items() if why[0] != "duplicate"}
+
     def prepared(self, outline: PreparedOutline) -> None:
         """A shard is prepared."""
         self.seconds["prepare"] += outline.seconds

@@ -22,15 +22,15 @@ class ShardKey:
     name: str
 
     @classmethod
-    def of(cls, fingerprint: str, book_checksums: Iterable[str]) -> ShardKey:
-        """Hash the study's fingerprint and the books' checksums; the order of the books does not count.
+    def of(cls, fingerprint: str, books: Iterable[str]) -> ShardKey:
+        """Hash the study's fingerprint and what identifies each book (its checksum); their order does not count.
 
         Raises ValueError where there is no book: an empty shard has no name.
         """
-        checksums = sorted(book_checksums)
-        if not checksums:
+        identities = sorted(books)
+        if not identities:
             raise ValueError("a shard needs at least one book")
-        digest = hashlib.sha256("\n".join([fingerprint, *checksums]).encode())
+        digest = hashlib.sha256("\n".join([fingerprint, *identities]).encode())
         return cls(digest.hexdigest()[:16])
 
     def __str__(self) -> str:

@@ -188,6 +188,21 @@ def test_a_missing_book_among_good_ones_is_listed_and_the_rest_is_done(capsys, t
     assert run([missing], config, store, stages(Calls(tmp_path / "later")), serial=True) == 0
 
 
+def test_a_rejected_book_makes_the_run_that_says_so_end_with_one_and_is_settled_then(capsys, tmp_path, small, binary):
+    books, config, store = small
+    few = tmp_path / "few.txt"
+    few.write_text("Hello, world. Too short, this.")
+    given = [*books, str(binary), str(few)]
+    assert run(given, config, store, stages(Calls(tmp_path / "calls")), serial=True) == 1
+    said = capsys.readouterr().err
+    assert "rejected: few: too few marks" in said
+    assert "rejected: image: " in said
+    again = Calls(tmp_path / "again")
+    assert run(given, config, store, stages(again), serial=True) == 0
+    assert "nothing to do: 4 books are in the store" in capsys.readouterr().err
+    assert again.count("prepare") == 0
+
+
 def test_the_record_of_a_run_says_what_it_did(tmp_path, small):
     import json
 

@@ -79,9 +79,11 @@ def test_a_changed_text_is_another_book():
     assert not is_committed(book("a", "new"), committed(book("a", "old")))
 
 
-def test_a_shard_is_named_by_its_texts_and_the_study():
+def test_a_shard_is_named_by_its_texts_their_keys_and_the_study():
     a, b = book("a"), book("b")
-    assert shard_of("f", [a, b]).key == shard_of("f", [b, a]).key == ShardKey.of("f", ["sha-a", "sha-b"])
+    assert shard_of("f", [a, b]).key == shard_of("f", [b, a]).key == ShardKey.of("f", ["sha-a a", "sha-b b"])
+    renamed = NamedBook("a-2", a.ref)
+    assert shard_of("f", [a]).key != shard_of("f", [renamed]).key, "files carry the key"
     assert len({shard_of("f", [a, b]).key, shard_of("g", [a, b]).key, shard_of("f", [a]).key}) == 3
     assert [part.key for part in shard_of("f", [a, b]).split("f")] == [shard_of("f", [a]).key, shard_of("f", [b]).key]
     with pytest.raises(ValueError, match="no checksum"):
