@@ -106,7 +106,8 @@ class LocalFolder(ObjectStore):
             try:
                 os.link(temporary, final)
             except FileExistsError:
-                return False
+                # A network file system repeats a request whose answer was lost, and then finds our own link there.
+                return os.stat(temporary).st_nlink == 2
             except OSError as error:
                 if error.errno not in _NO_LINKS:
                     raise

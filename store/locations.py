@@ -23,7 +23,7 @@ def object_store(location: str | Path) -> ObjectStore:
     if _GLOB_CHARACTERS.search(text):
         raise StoreError(f"store {text}: the characters * ? [ ] are read as patterns; choose another name")
     if "://" not in text:
-        return LocalFolder(os.path.abspath(os.path.expanduser(text)))
+        return _local_folder(os.path.abspath(os.path.expanduser(text)))
     if not text.startswith("s3://"):
         raise StoreError(f"store {text}: only a local folder or s3://BUCKET/PREFIX can hold a store")
     return _s3_prefix(text)
@@ -32,6 +32,11 @@ def object_store(location: str | Path) -> ObjectStore:
 def is_remote(location: str | Path) -> bool:
     """Whether a location is an object store that every machine sees, and not a local folder."""
     return str(location).startswith("s3://")
+
+
+@functools.lru_cache(maxsize=64)
+def _local_folder(location: str) -> ObjectStore:
+    return LocalFolder(location)
 
 
 @functools.lru_cache(maxsize=64)

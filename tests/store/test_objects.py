@@ -82,6 +82,18 @@ def test_a_file_system_without_links_says_so_and_still_publishes_once(tmp_path, 
     assert os.listdir(tmp_path) == ["contested"]
 
 
+def test_a_link_whose_answer_was_lost_is_ours(tmp_path, monkeypatch):
+    link = os.link
+
+    def repeated(source: str, target: str) -> None:
+        link(source, target)
+        raise FileExistsError(errno.EEXIST, "File exists")
+
+    monkeypatch.setattr(local_folder.os, "link", repeated)
+    assert LocalFolder(str(tmp_path)).put_new("one", b"data")
+    assert not LocalFolder(str(tmp_path)).put_new("one", b"data")
+
+
 def test_an_abandoned_claim_expires(tmp_path, monkeypatch):
     def no_links(*_: object) -> None:
         raise OSError(errno.ENOTSUP, "Not supported")
