@@ -92,7 +92,7 @@ def scatter_exhibit(store: Store, scope: Scope, moments: Answer) -> Exhibit:
     return Exhibit(
         "mi-against-covariance",
         "Mutual information against covariance",
-        f"Left and middle: pairs of one class in layer {scope.layer}, darker where there are more (logarithmic). "
+        f"Left and middle: pairs of one class in layer {scope.layer}, stronger where there are more (logarithmic). "
         "Right: both classes, each point one pair, drawn in a mixed order. r is Pearson's, over all pairs of the "
         "layer. Dashed: the mutual information that Gaussian vectors of the same correlation would have, "
         "-log2(1 - corr^2) / 2; the plug-in estimate lies above it by its bias. "

@@ -10,6 +10,7 @@ import base64
 import gzip
 import io
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -123,8 +124,9 @@ def _frames(part: Exhibit | Table) -> Mapping[str, pd.DataFrame]:
 
 
 def _standalone(svg: str) -> str:
-    """An SVG file of its own: dark ink, and the page's paper is white."""
-    return '<?xml version="1.0" encoding="utf-8"?>\n' + svg.replace("currentColor", "#111418")
+    """An SVG file of its own: colours that every program reads, dark ink for white paper."""
+    plain = re.sub(r"var\(--\w+, (#\w+)\)", r"\1", svg).replace("currentColor", "#111418")
+    return '<?xml version="1.0" encoding="utf-8"?>\n' + plain
 
 
 def _shown(value: Any) -> str:

@@ -46,8 +46,8 @@ class Answer:
 def ask(store: Store, name: str, **parameters: Literal) -> Answer:
     """Run `queries/<name>.sql` and return its rows.
 
-    Raises KeyError where the parameters are not exactly those that the file names, UnreadableStoreError where the store's
-    files cannot be read.
+    Raises KeyError where the parameters are not exactly those that the file names, UnreadableStoreError where the
+    store's files cannot be read.
     """
     sql = render(name, **parameters)
     try:

@@ -155,7 +155,8 @@ def to_png(figure: Figure, dpi: int = 110) -> bytes:
 
 
 def to_svg(figure: Figure, key: str, dpi: int = 130) -> str:
-    """The figure as an SVG element without XML header, on no paper, its ink in `currentColor`.
+    """The figure as an SVG element without XML header, on no paper: its ink is `currentColor`, and the hues of the
+    classes are the page's, where it has some.
 
     `key` makes the ids of clip paths and markers unique on a page with many figures.
     """
@@ -164,6 +165,8 @@ def to_svg(figure: Figure, key: str, dpi: int = 130) -> str:
     text = buffer.getvalue().decode("utf-8")
     figure.set_layout_engine("none")  # The layout stands now: solving it again for the bitmap would double the cost.
     svg = text[text.index("<svg") :].replace(INK, "currentColor")
+    for name, colour in CLASS_COLOURS.items():
+        svg = svg.replace(colour, f"var(--{name}, {colour})")
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r'(\bid="|href="#|url\(#)', lambda match: f"{match[1]}{key}-", svg)
     return re.sub(r"font: ([\d.]+)px [^;\"]*", r"font-size: \1px", svg).strip()

@@ -68,7 +68,7 @@ def mi_against_covariance_by_layer(samples: pd.DataFrame, moments: pd.DataFrame)
             axes.set_visible(False)
         varying = samples[samples["layer"] > 0] if len(layers) > 1 else samples
         if len(varying):
-            grid[0, 0].set_ylim(*_padded(robust_limits(varying["mi"].to_numpy(dtype=float), GRID_LEFT_OUT)))
+            grid[0, 0].set_ylim(*_padded(_limits_of_all_layers(varying)))
         figure.supxlabel("covariance (each layer on its own scale)", fontsize=9.5)
         figure.supylabel(QUANTITY_LABELS["mi"], fontsize=9.5)
         figure.legend(handles=_class_handles(), loc="outside upper right", ncols=2)
@@ -128,6 +128,14 @@ def _fit_panel(axes: Axes, points: pd.DataFrame) -> None:
         values = " and ".join(f"{value:.3g}" for value in points.groupby("class", observed=True)["mi"].mean())
         text = f"embeddings alone:\nmean {values} bits"
         axes.text(0.5, 0.4, text, fontsize=6.5, ha="center", transform=axes.transAxes)
+
+
+def _limits_of_all_layers(samples: pd.DataFrame) -> tuple[float, float]:
+    limits = [
+        robust_limits(points["mi"].to_numpy(dtype=float), GRID_LEFT_OUT)
+        for _, points in samples.groupby("layer", observed=True)
+    ]
+    return min(low for low, _ in limits), max(high for _, high in limits)
 
 
 def _scatter_mixed(axes: Axes, points: pd.DataFrame, size: float) -> None:

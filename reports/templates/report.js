@@ -36,7 +36,8 @@
     const copy = svg.cloneNode(true);
     copy.setAttribute("xmlns", "http://www.w3.org/2000/svg");
     copy.setAttribute("style", "color:#111418;background:#ffffff;font-family:sans-serif");
-    return new Blob([new XMLSerializer().serializeToString(copy)], { type: "image/svg+xml" });
+    const text = new XMLSerializer().serializeToString(copy).replace(/var\(--\w+, (#\w+)\)/g, "$1");
+    return new Blob([text], { type: "image/svg+xml" });
   };
   const save = (blob, name) => {
     const link = document.createElement("a");

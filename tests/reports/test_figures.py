@@ -214,6 +214,7 @@ def test_a_figure_becomes_svg_that_follows_the_page_and_a_bitmap_on_white(activa
     assert svg.startswith("<svg")
     assert "currentColor" in svg
     assert "#010203" not in svg
+    assert "var(--internal, #0072b2)" in svg
     assert 'id="one-' in svg
     assert "Mean activation per dimension, layer 2" in svg
     assert to_png(figure).startswith(b"\x89PNG")

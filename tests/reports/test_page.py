@@ -123,7 +123,9 @@ def test_the_same_files_lie_beside_the_page(report, rendered):
     beside = files_beside(report, rendered)
     for exhibit in exhibits(report):
         assert beside[f"figures/{exhibit.key}.png"].startswith(b"\x89PNG")
-        assert b"currentColor" not in beside[f"figures/{exhibit.key}.svg"]
+        svg = beside[f"figures/{exhibit.key}.svg"]
+        assert b"currentColor" not in svg
+        assert b"var(" not in svg
         assert beside[f"queries/{exhibit.key}.sql"].startswith(b"-- ")
     assert beside["data/layers.csv"].startswith(b'"layer",')
 
