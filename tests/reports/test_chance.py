@@ -86,15 +86,18 @@ def test_a_store_without_states_has_a_computed_level(store, scope):
     assert (chance.frame["chance"] > 0).all()
 
 
-@pytest.mark.slow
 def test_the_computed_level_is_near_the_measured_one_on_real_states(smollm2_states):
-    """Entropies of real vectors' own histograms, then the level with and without the vectors themselves."""
+    """From the entropies of real vectors' own histograms alone: half off at worst, a fifth on average."""
+    ratios = []
     for states in smollm2_states.values():
         kept = [vector[kept_dimensions(vector)] for vector in states[:MARKS]]
         mean = np.mean([entropy(np.histogram(vector, 15)[0]) for vector in kept])
         size = float(np.mean([len(vector) for vector in kept]))
         rows = pd.DataFrame({"layer": [0], "class": ["internal"], "entropy": [mean], "dimensions": [size]})
-        assert matched_chance(rows, 15)["chance"][0] == pytest.approx(shuffled_mi(states[:MARKS], 15, 5.0), rel=0.3)
+        ratios.append(matched_chance(rows, 15)["chance"][0] / shuffled_mi(states[:MARKS], 15, 5.0))
+    assert min(ratios) > 0.5
+    assert max(ratios) < 1.5
+    assert 0.8 < np.mean(ratios) < 1.2
 
 
 def test_a_store_that_keeps_states_shows_them_in_the_report(tmp_path):
