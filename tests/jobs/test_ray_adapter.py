@@ -138,4 +138,4 @@ def test_many_sources_are_surveyed_in_order_and_a_deadly_one_is_named_alone(tmp_
     found = list(survey_on_ray(sources, RunConfig(), Stages(survey=survey_or_crash), Lines()))
     assert [ref.uri for ref in found] == [source.uri for source in sources]
     problems = {ref.uri: ref.problem for ref in found if ref.problem}
-    assert problems == {"/lost": "it does not exist", "/deadly": "it cannot be surveyed: its process died"}
+    assert problems == {"/lost": "it does not exist", "/deadly": "/deadly: it cannot be surveyed: its process died"}
