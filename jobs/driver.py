@@ -31,6 +31,7 @@ from jobs.ray_adapter import (
     prepare_remotely,
     start_extraction,
     understand,
+    with_memory,
 )
 from jobs.results import Results
 from jobs.schedule import Fault, GivenUp, Launch, Schedule, Stage, Unit
@@ -44,6 +45,7 @@ from store.locations import is_remote
 TICK_SECONDS = 1.0
 """The loop looks up at least this often, for the display, the watchdog and a stop."""
 
+REPORT_SECONDS = 0.25
 LOOK_SECONDS = 5.0
 """How often the loop asks which machines there are."""
 
@@ -109,7 +111,7 @@ class _Loop:
         self._prepared: dict[ShardKey, Any] = {}
         self._receipts: dict[ShardKey, dict[BlockKey, BlockReceipt]] = {}
         self._leftovers: dict[ShardKey, Any] = {}
-        self._looked = time.monotonic()
+        self._looked = self._reported = time.monotonic()
 
     def run(self) -> list[GivenUp]:
         while not self._schedule.done:
@@ -188,8 +190,8 @@ class _Loop:
         block, header = self._blocks[unit.block]
         width = header.bytes // (4 * max(1, header.tokens))
         memory = compute_memory(header.tokens, width, self._context.config.bins)
-        options = compute_remotely.options(memory=min(memory, int(self._cluster.largest_memory * 0.9)))
-        task = options.remote(self._stages, self._shared, block, self._leftovers[unit.shard])
+        compute = with_memory(compute_remotely, min(memory, int(self._cluster.largest_memory * 0.9)))
+        task = compute.remote(self._stages, self._shared, block, self._leftovers[unit.shard])
         self._tasks[task] = unit
 
     # What comes back
@@ -321,6 +323,10 @@ class _Loop:
     # What is told
 
     def _report(self) -> None:
+        """Tell how far the run is; now and then only, since blocks may come by the thousand a second."""
+        if time.monotonic() - self._reported < REPORT_SECONDS and not self._schedule.done:
+            return
+        self._reported = time.monotonic()
         self._tally.queues = {**self._schedule.counts(), "loading": len(self._extractors.loading())}
         self._tally.retries = self._schedule.retries
         self._listener.update(self._tally)

@@ -7,6 +7,7 @@ silent, and without end for a task that is killed for memory.
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import re
@@ -169,6 +170,12 @@ def finish_remotely(
 ) -> CommitRecord:
     """`stages.finish` on a worker."""
     return stages.finish(context, prepared, receipts)
+
+
+@functools.lru_cache(maxsize=256)
+def with_memory(task: Any, memory: int) -> Any:
+    """The task with a request for so many bytes; kept, since Ray takes a while to make it."""
+    return task.options(memory=memory)
 
 
 @dataclass(frozen=True)
