@@ -73,8 +73,8 @@ class ReportRunner:
     def __call__(self, due: datetime) -> None:
         """Make the report that was due. Its failure is told and does not raise."""
         process = multiprocessing.get_context("spawn").Process(target=_report_process, args=(self._request,))
-        self._process = process
         process.start()
+        self._process = process
         process.join()
         self._process = None
         code = process.exitcode or 0

@@ -39,13 +39,14 @@ def mi_against_covariance(sample: pd.DataFrame, reference: pd.DataFrame, moments
         figure = new_figure(11, 4)
         panels = figure.subplots(1, 3, sharex=True, sharey=True)
         correlations = _correlations(moments, layer)
+        extent = _extent(sample, reference)
         for axes, mark_class in zip(panels, CLASSES, strict=False):
             points = sample[sample["class"] == mark_class]
-            _draw_class(axes, points, reference[reference["class"] == mark_class], mark_class)
+            _draw_class(axes, points, reference[reference["class"] == mark_class], mark_class, extent)
             axes.set_title(f"{CLASS_TITLES[mark_class]}: {_r_text(correlations.get(mark_class))}")
         _draw_both(panels[2], sample)
         panels[0].set_ylabel(QUANTITY_LABELS["mi"])
-        _limit(panels[0], sample, reference)
+        panels[0].set(xlim=extent[:2], ylim=extent[2:])
         figure.suptitle(f"Mutual information against covariance, layer {layer}")
     return figure
 
@@ -76,7 +77,14 @@ def mi_against_covariance_by_layer(samples: pd.DataFrame, moments: pd.DataFrame)
     return figure
 
 
-def _draw_class(axes: Axes, points: pd.DataFrame, reference: pd.DataFrame, mark_class: str) -> None:
+def _draw_class(
+    axes: Axes,
+    points: pd.DataFrame,
+    reference: pd.DataFrame,
+    mark_class: str,
+    extent: tuple[float, float, float, float],
+) -> None:
+    """The class's points counted in hexagons, which are of one size in both panels."""
     axes.set_xlabel(QUANTITY_LABELS["cov"])
     if points.empty:
         note(axes, f"no {mark_class} pairs")
@@ -85,6 +93,7 @@ def _draw_class(axes: Axes, points: pd.DataFrame, reference: pd.DataFrame, mark_
         points["cov"],
         points["mi"],
         gridsize=70,
+        extent=extent,
         bins="log",
         mincnt=1,
         linewidths=0.1,
@@ -146,12 +155,12 @@ def _scatter_mixed(axes: Axes, points: pd.DataFrame, size: float) -> None:
     axes.scatter(shuffled["cov"], shuffled["mi"], s=size, c=colours, alpha=POINT_ALPHA, linewidths=0, rasterized=True)
 
 
-def _limit(axes: Axes, sample: pd.DataFrame, reference: pd.DataFrame) -> None:
-    if len(sample):
-        axes.set_xlim(*_padded(robust_limits(sample["cov"].to_numpy(dtype=float), 0.001)))
-        low, high = robust_limits(sample["mi"].to_numpy(dtype=float), 0.0005)
-        curve = reference["gaussian_mi"]
-        axes.set_ylim(*_padded((min(low, curve.min()), high) if len(curve) else (low, high)))
+def _extent(sample: pd.DataFrame, reference: pd.DataFrame) -> tuple[float, float, float, float]:
+    """Limits of covariance, then of MI, that show nearly all points and the whole reference curve."""
+    low, high = robust_limits(sample["mi"].to_numpy(dtype=float), 0.0005)
+    curve = reference["gaussian_mi"].to_numpy(dtype=float)
+    x = _padded(robust_limits(sample["cov"].to_numpy(dtype=float), 0.001))
+    return (*x, *_padded((min(low, curve.min(initial=low)), high)))
 
 
 def _padded(limits: tuple[float, float]) -> tuple[float, float]:

@@ -8,6 +8,7 @@ import html
 import io
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -151,3 +152,18 @@ def test_cells_show_numbers_with_four_digits_and_sort_by_all_of_them():
     shown = cells(row, list(row))
     assert [text for text, _ in shown] == ["0.1235", "1,234,567", "–", "–", "text", "2.5", "–", "2,000,000"]
     assert [key for _, key in shown] == ["0.123456", "1234567.0", "", "", "text", "2.5", "", "2000000.0"]
+
+
+def test_the_example_for_notebooks_runs(three_books, tmp_path, monkeypatch):
+    docs = Path(__file__).resolve().parents[2] / "docs" / "reports.md"
+    example = re.search(r"```python\n(.*?)```", docs.read_text(encoding="utf-8"), re.DOTALL)[1]
+    for name, value in {
+        "demo/store": str(three_books),
+        "the_lighthouse_ledger": "book0",
+        "layer=15": "layer=2",
+    }.items():
+        assert name in example
+        example = example.replace(name, value)
+    monkeypatch.chdir(tmp_path)
+    exec(compile(example, "docs/reports.md", "exec"), {})
+    assert (tmp_path / "matrices.png").read_bytes().startswith(b"\x89PNG")

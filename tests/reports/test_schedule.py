@@ -116,7 +116,7 @@ def test_a_signal_ends_the_wait_at_once(number):
     started = time.monotonic()
     with ending_on_signals(clock, lambda: killed.append(True)):
         assert run_schedule("0 0 1 1 *", ZoneInfo("UTC"), clock, made.append) == 0
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < LONGEST_WAIT
     assert (killed, made) == ([], [])
 
 
