@@ -86,10 +86,9 @@ def measure_scaling(nodes: Sequence[int]) -> None:
         for _ in range(number - 1):
             cluster.add_node(num_cpus=2, num_gpus=1)
         ray.init(address=cluster.address, logging_level="ERROR", log_to_driver=False)
-        shards, blocks = 6 * number, 16
-        _run(2, blocks, Sleeping(0.0, 0.0), device="cuda", extractors=number)  # starts the workers
-        seconds, _ = _run(shards, blocks, Sleeping(model=0.1, pairs=0.2), device="cuda", extractors=number)
-        rates[number] = shards * blocks / seconds
+        shards, blocks, steady = 12 * number, 16, _SteadyRate(number)
+        _run(shards, blocks, Sleeping(model=0.1, pairs=0.2), steady, device="cuda", extractors=number)
+        rates[number] = steady.rate()
         share = rates[number] / (number * rates[nodes[0]])
         print(f"{number} nodes: {rates[number]:.1f} blocks/s, {share:.0%} of {number} times one node")
         ray.shutdown()
@@ -100,8 +99,11 @@ def measure_loop(shards: int, blocks: int) -> None:
     """End-to-end time of a block with empty tasks, and the driver's memory from the first tenth of the run on."""
     start_local()
     _run(2, blocks, Sleeping(0.0, 0.0))
-    seconds, tally = _run(shards, blocks, Sleeping(0.0, 0.0), watch=True)
-    print(f"{tally.blocks} blocks in {seconds:.1f} s: {1000 * seconds / tally.blocks:.2f} ms a block")
+    processor = time.process_time()
+    seconds, tally = _run(shards, blocks, Sleeping(0.0, 0.0), _MemoryWatch())
+    processor = time.process_time() - processor
+    each, own = 1000 * seconds / tally.blocks, 1000 * processor / tally.blocks
+    print(f"{tally.blocks} blocks in {seconds:.1f} s: {each:.2f} ms a block, {own:.2f} ms of it the driver's processor")
     ray.shutdown()
 
 
@@ -154,6 +156,28 @@ class _NoStore(Results):
         return True
 
 
+class _SteadyRate(Lines):
+    """Blocks a second from the moment when the last model is ready: starting processes is no matter of scaling."""
+
+    def __init__(self, models: int) -> None:
+        super().__init__(io.StringIO())
+        self._missing = models
+        self._first: tuple[float, int] | None = None
+        self._last_seen = (0.0, 0)
+
+    def line(self, event: str, **keys: object) -> None:
+        self._missing -= event == "model ready"
+
+    def update(self, tally: Tally) -> None:
+        self._last_seen = (time.perf_counter(), tally.blocks)
+        if self._missing == 0 and self._first is None:
+            self._first = self._last_seen
+
+    def rate(self) -> float:
+        assert self._first is not None
+        return (self._last_seen[1] - self._first[1]) / (self._last_seen[0] - self._first[0])
+
+
 class _MemoryWatch(Lines):
     """Prints the driver's largest memory so far after each tenth of the shards."""
 
@@ -168,11 +192,13 @@ class _MemoryWatch(Lines):
             self._next += 0.1
 
 
-def _run(shards: int, blocks: int, stages: Sleeping, watch: bool = False, **settings: Any) -> tuple[float, Tally]:
+def _run(
+    shards: int, blocks: int, stages: Sleeping, listener: Lines | None = None, **settings: Any
+) -> tuple[float, Tally]:
     context = RunContext("/nowhere", StudyConfig(), RunConfig(**settings), FINGERPRINT, "benchmark")
     tally = Tally(layers=blocks // 2, shards=shards)
     works = (shard_of(FINGERPRINT, [_book(number)]) for number in range(shards))
-    listener = _MemoryWatch() if watch else Lines(io.StringIO())
+    listener = listener or Lines(io.StringIO())
     started = time.perf_counter()
     given_up = run_on_ray(context, works, _NoStore(), tally, listener, stages.stages(), describe_cluster())
     assert not given_up
