@@ -2,8 +2,7 @@
 
 python -m benchmarks.driver serial      8 books: Ray against the plain loop over the same functions
 python -m benchmarks.driver scaling     1, 2, 4, 8 logical nodes, with sleep in the place of work
-python -m benchmarks.driver loop        the driver's own time for each block, with empty tasks
-python -m benchmarks.driver memory      the driver's memory over many shards, with empty tasks
+python -m benchmarks.driver loop        empty tasks: time for each block, and the driver's memory over the run
 """
 
 from __future__ import annotations

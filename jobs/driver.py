@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import ray
+import ray.exceptions
 
 from jobs.errors import JobError
 from jobs.extractors import Extractors, Slot, place
@@ -50,13 +51,14 @@ LOOK_SECONDS = 5.0
 """How often the loop asks which machines there are."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class _Stream:
-    """A model's stream of one shard's blocks."""
+    """A model's stream of one shard's blocks, `outstanding` of which have not come yet."""
 
     shard: ShardKey
     slot: Slot
     actor: Any
+    outstanding: int
 
 
 def run_on_ray(
@@ -170,6 +172,7 @@ class _Loop:
         elif unit.stage is Stage.COMPUTE:
             self._compute(unit)
         else:
+            self._results.open()
             receipts = list(self._receipts.get(unit.shard, {}).values())
             task = finish_remotely.remote(self._stages, self._shared, self._prepared[unit.shard], receipts)
             self._tasks[task] = unit
@@ -183,7 +186,7 @@ class _Loop:
                 self._listener.line("found files of a stopped run", shard=shard, files=len(leftovers))
         slot = self._extractors.take()
         stream = start_extraction(slot.actor, self._prepared[shard], wanted)
-        self._streams[stream] = _Stream(shard, slot, slot.actor)
+        self._streams[stream] = _Stream(shard, slot, slot.actor, len(wanted))
 
     def _compute(self, unit: Unit) -> None:
         assert unit.block is not None
@@ -237,7 +240,10 @@ class _Loop:
         except StopIteration:
             self._end_stream(generator, stream)
             self._watchdog.ended(unit)
-            self._schedule.ended(unit)
+            if stream.outstanding:
+                self._fail(unit, Failure(Fault.UNIT, f"the model left out {stream.outstanding} blocks"))
+            else:
+                self._schedule.ended(unit)
             return
         except Exception as error:
             failure = self._blame(stream, understand(error))
@@ -246,6 +252,7 @@ class _Loop:
             self._watchdog.ended(unit)
             self._fail(unit, failure)
             return
+        stream.outstanding -= 1
         self._tally.extracted(header.windows, header.seconds)
         self._watchdog.started(unit, time.monotonic())
         launch = self._schedule.extracted(header.key)
@@ -257,6 +264,10 @@ class _Loop:
         self._watchdog.ended(unit)
         try:
             result = ray.get(reference)
+        except ray.exceptions.ActorDiedError as error:
+            # A task runs in no actor: it was given a block whose model died between announcing and yielding it.
+            self._fail(unit, replace(understand(error), fault=Fault.LOST))
+            return
         except Exception as error:
             self._fail(unit, understand(error))
             return
