@@ -97,3 +97,31 @@ def test_an_interrupted_run_stops_within_ten_seconds_and_says_how_to_go_on(tmp_p
     record = max(store.glob("_runs/*.json"), key=lambda path: path.stat().st_mtime).read_text()
     assert '"state": "stopped"' in record
     check_relaunch(tmp_path, tiny_gpt2, books, store, len(list(store.glob("_commits/*.json"))))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1500)
+@pytest.mark.parametrize("storage", ["folder", "s3"])
+def test_fifty_kills_at_random_moments_lose_and_repeat_nothing(tmp_path, tiny_gpt2, books, storage, s3_server):
+    location = str(tmp_path) if storage == "folder" else f"s3://{s3_server}/kills"
+    command = [sys.executable, "-m", "tests.jobs.kill_loop", location, str(tiny_gpt2), "50", "7", *books]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=1400)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert int(done.stdout.split()[-1]) == 50
+
+
+@pytest.fixture
+def s3_server(monkeypatch):
+    """The name of a bucket on an S3 server of this test's own, which the environment points to."""
+    import boto3
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+    for name, value in (("ACCESS_KEY_ID", "test"), ("SECRET_ACCESS_KEY", "test"), ("DEFAULT_REGION", "us-east-1")):
+        monkeypatch.setenv(f"AWS_{name}", value)
+    boto3.client("s3").create_bucket(Bucket="kill-tests")
+    yield "kill-tests"
+    server.stop()

@@ -1,0 +1,97 @@
+"""Whole runs that are killed: starts a run, kills it at a random moment, relaunches the same command, again and again.
+
+A process of its own that has everything imported and no thread, so that a run is a fork away. Every run is the real
+job (`jobs.run.execute`, the plain loop, a real model) on the same command. Prints how many runs were killed.
+
+    python -m tests.jobs.kill_loop LOCATION MODEL KILLS SEED BOOK...
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable
+
+import transformers.models.gpt2.modeling_gpt2  # noqa: F401  imported before the first fork
+
+import jobs.serial  # noqa: F401
+from jobs.config import RunConfig
+from jobs.run import execute
+from store.reader import open_store
+from store.study import study_of
+from tests.jobs import injection
+
+
+def main(location: str, model: str, kills: int, seed: int, books: list[str]) -> int:
+    """Kill this many runs; after each, what is visible is whole, and the last run ends with all rows."""
+    generator = random.Random(seed)
+    config = injection.study(model)
+
+    def run(store: str) -> None:
+        code = execute(books, config, RunConfig(serial=True), store)
+        assert code == 0, code
+
+    started = time.monotonic()
+    in_child(lambda: run(f"{location}/undisturbed"))
+    longest = time.monotonic() - started
+    killed = stores = 0
+    while killed < kills:
+        place = f"{location}/store-{stores}"
+        stores += 1
+        while killed < kills and kill_after(generator.uniform(0, longest), lambda: run(place)):  # noqa: B023
+            killed += 1
+            in_child(lambda: check_visible(place))  # noqa: B023
+        in_child(lambda: run(place))  # noqa: B023
+        in_child(lambda: compare(place, f"{location}/undisturbed"))  # noqa: B023
+    return killed
+
+
+def kill_after(seconds: float, work: Callable[[], None]) -> bool:
+    """Start the work, kill it, and say whether it was cut short."""
+    child = fork(work)
+    time.sleep(seconds)
+    os.kill(child, signal.SIGKILL)
+    _, status = os.waitpid(child, 0)
+    if os.WIFEXITED(status):
+        assert os.WEXITSTATUS(status) == 0
+    return os.WIFSIGNALED(status)
+
+
+def check_visible(place: str) -> None:
+    """Readers see whole books only, each with all of its pairs."""
+    if study_of(place) is None:
+        return
+    with open_store(place) as store:
+        query = "SELECT book, layer, class, count(*), count(DISTINCT (i, j)) FROM pairs GROUP BY ALL"
+        for book, layer, mark_class, rows, distinct in store.sql(query).fetchall():
+            assert rows == distinct == 66, (book, layer, mark_class)
+
+
+def compare(place: str, undisturbed: str) -> None:
+    assert injection.rows(place) == injection.rows(undisturbed), place
+
+
+def in_child(work: Callable[[], None]) -> None:
+    _, status = os.waitpid(fork(work), 0)
+    assert status == 0, status
+
+
+def fork(work: Callable[[], None]) -> int:
+    child = os.fork()
+    if child:
+        return child
+    try:
+        work()
+    except BaseException:
+        traceback.print_exc()
+        os._exit(1)
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    location, model, kills, seed, *books = sys.argv[1:]
+    print(main(location, model, int(kills), int(seed), books))
