@@ -34,7 +34,7 @@ from jobs.tables import (
 )
 from store.commits import CommitRecord, CommittedBook, FileReceipt
 from store.keys import BlockKey, ChunkKey, ShardKey
-from store.writer import publish_chunk, read_chunk
+from store.writer import publish_chunk, read_chunk, settle_chunk
 
 IN_MEMORY_BYTES = 2 << 30
 """States of one class of one shard beyond this are kept in a temporary file while the model works on them."""
@@ -155,7 +155,7 @@ def compute_block(
         table = _pairs_part(block, slices, vectors) if receipt is None else read_chunk(context.location, key)
         clock.lap("pairs")
         if receipt is None:
-            receipt = publish_chunk(context.location, key, table)
+            receipt, table = settle_chunk(context.location, key, table)
         else:
             reused += table.num_rows
         clock.lap("write")
