@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
+import os
 import resource
 import tempfile
 import time
@@ -48,6 +49,8 @@ def main() -> None:
     parser.add_argument("--shards", type=int, default=200, help="loop, memory: shards of --blocks blocks each")
     parser.add_argument("--blocks", type=int, default=50)
     options = parser.parse_args()
+    # Ray runs its workers at a low priority; the plain loop has the usual one, and other work would favour it.
+    os.environ.setdefault("RAY_worker_niceness", "0")
     print(f"machine: {machine.describe()}")
     if options.what == "serial":
         compare_with_serial(options.books)
@@ -73,7 +76,10 @@ def compare_with_serial(number: int) -> None:
 
 
 def measure_scaling(nodes: Sequence[int]) -> None:
-    """Throughput of sleeping stages on logical nodes of two CPUs and one extractor each, against one node's."""
+    """Throughput of sleeping stages on logical nodes of two CPUs and one extractor each, against one node's.
+
+    They sleep for about as long as a GPU and a core work on a block of 32 books.
+    """
     from ray.cluster_utils import Cluster
 
     set_environment(LOCAL_ENVIRONMENT)
@@ -85,8 +91,8 @@ def measure_scaling(nodes: Sequence[int]) -> None:
         for _ in range(number - 1):
             cluster.add_node(num_cpus=2, num_gpus=1)
         ray.init(address=cluster.address, logging_level="ERROR", log_to_driver=False)
-        shards, blocks, steady = 12 * number, 16, _SteadyRate(number)
-        _run(shards, blocks, Sleeping(model=0.1, pairs=0.2), steady, device="cuda", extractors=number)
+        shards, blocks, steady = 8 * number, 16, _SteadyRate(number)
+        _run(shards, blocks, Sleeping(model=0.25, pairs=0.5), steady, device="cuda", extractors=number)
         rates[number] = steady.rate()
         share = rates[number] / (number * rates[nodes[0]])
         print(f"{number} nodes: {rates[number]:.1f} blocks/s, {share:.0%} of {number} times one node")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
+from jobs.errors import JobError
+from jobs.tasks import extract_blocks
 from store.reader import open_store
 from tests.jobs import injection
 from tests.jobs.injection import Calls, HashModel, Trouble
@@ -97,6 +100,26 @@ def test_a_lost_block_is_extracted_again(tmp_path, books, config, undisturbed, c
     assert calls.count("compute") == BOOKS * BLOCKS
 
 
+@dataclass(frozen=True)
+class Forgetful:
+    """Ends its first stream early, as if all had been yielded."""
+
+    calls: Calls
+
+    def __call__(self, model, prepared, wanted):
+        forgets = self.calls.first(1, "forgetful")
+        for block in extract_blocks(model, prepared, wanted):
+            if not (forgets and block.key in wanted[-2:]):
+                yield block
+
+
+def test_a_model_that_leaves_out_blocks_is_asked_for_them_again(tmp_path, books, config, undisturbed, calls, capsys):
+    stages = replace(injection.stages(calls), extract=Forgetful(calls))
+    run_and_compare(tmp_path, books, config, undisturbed, stages)
+    assert "the model left out 2 blocks" in capsys.readouterr().err
+    assert calls.count("compute") == BOOKS * BLOCKS
+
+
 def test_a_book_that_kills_its_workers_is_quarantined_by_name_and_takes_no_other_with_it(
     tmp_path, books, config, undisturbed, calls, capsys
 ):
@@ -133,10 +156,6 @@ def test_a_block_that_kills_its_workers_costs_its_book_only(tmp_path, books, con
 
 
 def test_a_model_that_never_loads_stops_the_run_with_its_reason(tmp_path, books, config, calls):
-    from dataclasses import replace
-
-    from jobs.errors import JobError
-
     stages = replace(injection.stages(calls), load=never_loads)
     with pytest.raises(JobError, match=r"could not be loaded in 3 attempts: ValueError: the weights are damaged"):
         injection.run(books, config, tmp_path / "store", stages)
