@@ -49,7 +49,7 @@ def test_the_notebook_preset_is_the_notebooks():
         ("per_class = 1", "a pair needs 2"),
         ("per_class = 70000", "65535"),
         ("outlier_z = 0", "above 0"),
-        ("dtype = 'int8'", "one of float32, bfloat16, float16"),
+        ("dtype = 'int8'", "one of float32, "),
         ("internal = []", "one or more marks"),
         ("internal = [' ,']", "without white space"),
         ("internal = ['.']", "'.' is named as internal and as terminal"),
