@@ -139,15 +139,6 @@ def cross_statistics(a: PreparedVectors, b: PreparedVectors, *, device: str = "c
     return _compute(a, b, tiles, np.arange(len(a.x)) * len(b.x), len(a.x) * len(b.x), device)
 
 
-def joint_counts(a: PreparedVectors, i: int, b: PreparedVectors, j: int) -> NDArray[np.int64]:
-    """The joint histogram of vector `i` of `a` with vector `j` of `b`, int64 [bins, bins], from the bit rows."""
-    table, _ = _entropy_table(a.x.shape[1])
-    sets = a.vectors.set_of[[i]], b.vectors.set_of[[j]]
-    bits_a = look(a.vectors, np.array([i]), b.vectors, sets[1], a.bins, table)[0].bits[0]
-    bits_b = look(b.vectors, np.array([j]), a.vectors, sets[0], b.bins, table)[0].bits[0]
-    return np.bitwise_count(bits_a[:, None, :] & bits_b[None, :, :]).sum(axis=2, dtype=np.int64)
-
-
 @functools.cache
 def _load_kernels() -> None:
     """Compiles every kernel, or loads it from where an earlier process kept it."""

@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import numpy as np
 import pandas as pd
 
+from analysis.bootstrap import draws_over_books, draws_over_books_then_tokens
 from reports.books import books_section
 from reports.chance import Chance, chance_level
 from reports.changes import changes_section
@@ -17,8 +19,6 @@ from reports.exhibits import Report, Section
 from reports.explorer import explorer_data
 from reports.intervals import (
     TOKEN_BOOKS,
-    draws_over_books,
-    draws_over_books_then_tokens,
     draws_over_tokens,
     layer_differences,
     layer_means,
@@ -121,13 +121,11 @@ def _draws(store: Store, scope: Scope, by_book: Any) -> Any:
     books = sorted({str(book) for book in scope.book_means.frame["book"]})
     if len(books) > TOKEN_BOOKS:
         return draws_over_books(by_book, SEED)
-    over_tokens = {
-        book: draws_over_tokens(
-            ask(store, "book_pairs", book=book, marks=MATRIX_MARKS).frame, scope.layers, SEED + number
-        )
+    over_tokens = [
+        draws_over_tokens(ask(store, "book_pairs", book=book, marks=MATRIX_MARKS).frame, scope.layers, SEED + number)
         for number, book in enumerate(books)
-    }
-    return draws_over_books_then_tokens(over_tokens, SEED)
+    ]
+    return draws_over_books_then_tokens(np.stack(over_tokens), SEED)
 
 
 def _overview(store: StudyStore, scope: Scope, results: Numbers) -> Section:
@@ -145,7 +143,7 @@ def _layer_section(store: Store, scope: Scope, results: Numbers) -> Section:
         f"marks of {scope.example_book}{averaged}: internal pairs above the diagonal, terminal below. Each layer has "
         "its own colour scale, and the curves below are the distributions of the same values; means and standard "
         "deviations (SD) are over the pairs of all books.",
-        (layer_table(results.moments, results.differences, results.chance),),
+        (layer_table(store, scope, results.moments, results.differences, results.chance),),
         explorer,
     )
 

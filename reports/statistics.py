@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from analysis.effects import cliffs_delta
+from analysis.nulls import gaussian_mi
 from store.keys import MARK_CLASSES
 
 
@@ -12,18 +14,30 @@ def gaussian_reference(sample: pd.DataFrame, groups: int = 40) -> pd.DataFrame:
     """What jointly Gaussian vectors of the same correlation would share, against the pairs' covariance.
 
     Pairs of each class are cut into groups of equal size by `cov`; each row holds a group's median `cov` and its
-    mean -log2(1 - corr^2) / 2 in bits (Cover and Thomas, Elements of Information Theory, 2006, example 8.5.1).
-    Constant vectors, whose correlation is NaN, are left out.
+    mean Gaussian mutual information in bits. Constant vectors, whose correlation is NaN, are left out.
     """
     frames = []
     for mark_class, rows in sample.dropna(subset=["corr"]).groupby("class", observed=True):
         ordered = rows.sort_values("cov", kind="stable")
         correlation = np.clip(ordered["corr"].to_numpy(dtype=float), -1 + 1e-9, 1 - 1e-9)
-        bits = -0.5 * np.log2(1 - correlation**2)
+        bits = gaussian_mi(correlation)
         covariance = ordered["cov"].to_numpy(dtype=float)
         for part in np.array_split(np.arange(len(ordered)), min(groups, max(1, len(ordered) // 20))):
             frames.append((mark_class, np.median(covariance[part]), bits[part].mean()))
     return pd.DataFrame(frames, columns=["class", "cov", "gaussian_mi"])
+
+
+def cliffs_delta_by_layer(values: pd.DataFrame) -> pd.Series:
+    """Cliff's delta, terminal against internal, by layer; NaN where a class has no values.
+
+    `values` has layer, class, mi: one array of a book's pairs in each row.
+    """
+    nothing = np.empty(0, dtype=np.float32)
+    deltas = {}
+    for layer, rows in values.groupby("layer"):
+        mi = dict(zip(rows["class"], rows["mi"], strict=True))
+        deltas[layer] = cliffs_delta(mi.get("terminal", nothing), mi.get("internal", nothing))
+    return pd.Series(deltas, name="cliffs_delta", dtype=float)
 
 
 def densities(histograms: pd.DataFrame, edges: dict[str, np.ndarray]) -> pd.DataFrame:

@@ -7,7 +7,8 @@ import pandas as pd
 from reports.chance import Chance
 from reports.exhibits import Section, Table
 from reports.queries import Answer, Store, ask
-from reports.scope import MATRIX_MARKS, Scope
+from reports.scope import GRID_MARKS, MATRIX_MARKS, Scope
+from reports.statistics import cliffs_delta_by_layer
 
 EXTREME_PAIRS = 8
 OUTLIERS_PER_LAYER = 5
@@ -15,8 +16,9 @@ TABLE_ROWS = 500
 """A table in the page has at most so many rows; the CSV beside the page has all."""
 
 
-def layer_table(moments: Answer, differences: pd.DataFrame, chance: Chance) -> Table:
+def layer_table(store: Store, scope: Scope, moments: Answer, differences: pd.DataFrame, chance: Chance) -> Table:
     """One row a layer: means, correlations, the difference with its interval, and what is there by chance."""
+    values = ask(store, "mi_values", book=scope.example_book, marks=GRID_MARKS)
     wide = moments.frame.pivot_table(
         index="layer", columns="class", values=["mi_mean", "mi_std", "cov_mean", "r"], observed=True
     )
@@ -25,14 +27,18 @@ def layer_table(moments: Answer, differences: pd.DataFrame, chance: Chance) -> T
     wide = wide.join(chosen[["difference", "low", "high", "standardised"]])
     names = [f"{quantity}_{name}" for quantity in ("mi_mean", "cov_mean", "r") for name in ("internal", "terminal")]
     level = chance.frame.pivot_table(index="layer", columns="class", values="chance")
-    wide = wide.join(level.add_prefix("chance_"))
-    columns = [*names, "difference", "low", "high", "standardised", "chance_internal", "chance_terminal"]
+    wide = wide.join(level.add_prefix("chance_")).join(cliffs_delta_by_layer(values.frame))
+    sizes = ["difference", "low", "high", "standardised", "cliffs_delta"]
+    columns = [*names, *sizes, "chance_internal", "chance_terminal"]
     return Table(
         "layers",
         "Layer by layer",
         "Means over all pairs of a layer; difference is terminal minus internal mean mutual information in bits with "
-        "its 95 % interval; standardised is that difference in standard deviations of the pairs; r is Pearson's "
-        "between mutual information and covariance; by chance is what the estimator finds without dependence.",
+        "its 95 % interval; standardised is that difference in standard deviations of the pairs. Cliff's delta sets "
+        f"each terminal pair of {scope.example_book} (first {GRID_MARKS} marks) against each internal pair of it: how "
+        "often the terminal one shares more, less how often it shares less, from -1 to 1. It describes that one book, "
+        "has no interval, and has chance in it as the means do. r is Pearson's between mutual information and "
+        "covariance; by chance is what the estimator finds without dependence.",
         wide.reindex(columns=columns).reset_index(),
         {
             "mi_mean_internal": "MI internal",
@@ -41,10 +47,11 @@ def layer_table(moments: Answer, differences: pd.DataFrame, chance: Chance) -> T
             "cov_mean_terminal": "cov terminal",
             "r_internal": "r internal",
             "r_terminal": "r terminal",
+            "cliffs_delta": "Cliff's delta",
             "chance_internal": "internal by chance",
             "chance_terminal": "terminal by chance",
         },
-        (moments.sql, chance.sql),
+        (moments.sql, chance.sql, values.sql),
     )
 
 

@@ -6,15 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reports.intervals import (
-    RESAMPLES,
-    draws_over_books,
-    draws_over_books_then_tokens,
-    draws_over_tokens,
-    layer_differences,
-    layer_means,
-    observed_means,
-)
+from analysis.bootstrap import RESAMPLES, draws_over_books
+from reports.intervals import draws_over_tokens, layer_differences, layer_means, observed_means
 
 
 def additive_pairs(marks: int, seed: int, layers: int = 1) -> pd.DataFrame:
@@ -30,27 +23,6 @@ def additive_pairs(marks: int, seed: int, layers: int = 1) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)
 
 
-def test_the_token_bootstrap_has_the_standard_error_of_the_closed_form():
-    marks = 200
-    pairs = additive_pairs(marks, seed=3)
-    draws = draws_over_tokens(pairs, [0])
-    value = _mark_values(pairs, marks)
-    # The mean over pairs of a_i + a_j is twice the mean of a: its bootstrap error is twice std(a) / sqrt(marks).
-    assert draws[:, 0, 0, 0].std() == pytest.approx(2 * value.std() / np.sqrt(marks), rel=0.1)
-    assert draws[:, 0, 0, 0].mean() == pytest.approx(
-        2 * value.mean(), abs=3 * 2 * value.std() / np.sqrt(marks * RESAMPLES) + 1e-2
-    )
-    np.testing.assert_allclose(draws[:, 1], 2 * draws[:, 0], rtol=1e-4, atol=1e-5)
-
-
-def test_pairs_treated_as_independent_would_give_far_too_narrow_intervals():
-    marks = 200
-    pairs = additive_pairs(marks, seed=3)
-    values = pairs.loc[pairs["class"] == "internal", "mi"]
-    naive = values.std() / np.sqrt(len(values))
-    assert draws_over_tokens(pairs, [0])[:, 0, 0, 0].std() > 8 * naive
-
-
 def test_one_draw_equals_a_plain_loop_over_pairs():
     pairs = additive_pairs(7, seed=0, layers=2)
     draws = draws_over_tokens(pairs, [0, 1], seed=5)
@@ -63,25 +35,6 @@ def test_one_draw_equals_a_plain_loop_over_pairs():
             assert draws[draw, 0, 1, column] == pytest.approx(np.sum(w * rows["mi"]) / np.sum(w), rel=1e-5)
 
 
-def test_pairs_that_are_not_numbers_are_left_out():
-    pairs = additive_pairs(30, seed=1)
-    spoiled = pairs.copy()
-    spoiled.loc[:20, "cov"] = np.nan
-    spoiled_draws = draws_over_tokens(spoiled, [0])
-    assert np.isfinite(spoiled_draws).all()
-    assert not np.allclose(spoiled_draws, draws_over_tokens(pairs, [0]))
-
-
-def test_books_are_resampled_whole():
-    rng = np.random.default_rng(0)
-    rows = [(0, name, f"b{book}", *rng.normal(size=2)) for book in range(400) for name in ("internal", "terminal")]
-    frame = pd.DataFrame(rows, columns=["layer", "class", "book", "mi_mean", "cov_mean"])
-    observed = observed_means(frame, [0])
-    draws = draws_over_books(observed)
-    expected = observed.std(axis=0) / np.sqrt(400)
-    np.testing.assert_allclose(draws.std(axis=0), expected, rtol=0.1)
-
-
 def test_a_book_without_a_class_does_not_count_there():
     rows = [(0, "internal", "a", 1.0, 1.0), (0, "internal", "b", 3.0, 3.0), (0, "terminal", "a", 5.0, 5.0)]
     frame = pd.DataFrame(rows, columns=["layer", "class", "book", "mi_mean", "cov_mean"])
@@ -91,13 +44,6 @@ def test_a_book_without_a_class_does_not_count_there():
     assert found["mi", "internal"] == 2
     assert found["mi", "terminal"] == 5
     assert means.set_index(["quantity", "class"])["books"]["mi", "terminal"] == 1
-
-
-def test_two_stages_vary_more_than_tokens_alone():
-    by_book = {name: draws_over_tokens(additive_pairs(100, seed=number), [0]) for number, name in enumerate("abc")}
-    two_stage = draws_over_books_then_tokens(by_book).std(axis=0)
-    tokens_only = np.mean(list(by_book.values()), axis=0).std(axis=0)
-    assert (two_stage > tokens_only).all()
 
 
 def test_differences_are_terminal_minus_internal_and_cover_all_layers_at_once():
@@ -154,10 +100,3 @@ def moments_of(layers) -> pd.DataFrame:
     index = pd.MultiIndex.from_product([layers, ("internal", "terminal")], names=["layer", "class"])
     columns = {"mi_std": 1.0, "cov_std": 1.0, "mi_min": 0.0, "mi_max": 1.0, "cov_min": 0.0, "cov_max": 1.0}
     return pd.DataFrame(columns, index=index).reset_index()
-
-
-def _mark_values(pairs: pd.DataFrame, marks: int) -> np.ndarray:
-    rows = pairs[(pairs["class"] == "internal") & (pairs["layer"] == 0)]
-    design = np.zeros((len(rows), marks))
-    design[np.arange(len(rows)), rows["i"]] = design[np.arange(len(rows)), rows["j"]] = 1
-    return np.linalg.lstsq(design, rows["mi"], rcond=None)[0]

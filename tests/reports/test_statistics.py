@@ -8,7 +8,16 @@ import pytest
 
 from analysis.moments import COV_EDGES, MI_EDGES
 from reports.queries import ask
-from reports.statistics import both_classes, densities, gaussian_reference, relative_depth, spread_over_books, square
+from reports.scope import GRID_MARKS
+from reports.statistics import (
+    both_classes,
+    cliffs_delta_by_layer,
+    densities,
+    gaussian_reference,
+    relative_depth,
+    spread_over_books,
+    square,
+)
 
 
 def test_the_gaussian_reference_is_the_closed_form():
@@ -23,6 +32,20 @@ def test_the_gaussian_reference_leaves_constant_vectors_out_and_survives_perfect
     reference = gaussian_reference(sample)
     assert np.isfinite(reference["gaussian_mi"]).all()
     assert gaussian_reference(sample.iloc[:1]).empty
+
+
+def test_cliffs_delta_of_each_layer_compares_every_pair_with_every_pair(store, scope):
+    found = cliffs_delta_by_layer(ask(store, "mi_values", book=scope.example_book, marks=GRID_MARKS).frame)
+    pairs = ask(store, "book_pairs", book=scope.example_book, marks=GRID_MARKS).frame
+    assert list(found.index) == sorted(set(pairs["layer"]))
+    for layer, rows in pairs.groupby("layer"):
+        mi = {name: chosen["mi"].to_numpy() for name, chosen in rows.groupby("class")}
+        assert found[layer] == pytest.approx(np.sign(mi["terminal"][:, None] - mi["internal"]).mean())
+
+
+def test_one_class_alone_has_no_cliffs_delta():
+    values = pd.DataFrame({"layer": [0, 1], "class": "internal", "mi": [np.ones(3), np.empty(0)]})
+    assert cliffs_delta_by_layer(values).isna().tolist() == [True, True]
 
 
 def test_densities_of_each_layer_sum_to_one(store):
