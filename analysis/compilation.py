@@ -68,10 +68,13 @@ def _cache_folder() -> Path:
             return folder
     except OSError:
         pass
-    folder = Path(tempfile.gettempdir()) / f"interpunct-{os.getuid()}" / name
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if folder.parent.stat().st_uid != os.getuid():
-        return Path(tempfile.mkdtemp(prefix="interpunct-"))
+    # Compiled code is loaded from here: a folder in a place open to all must be this user's alone.
+    base = Path(tempfile.gettempdir()) / f"interpunct-{os.getuid()}"
+    base.mkdir(mode=0o700, exist_ok=True)
+    if base.stat().st_uid != os.getuid():
+        base = Path(tempfile.mkdtemp(prefix="interpunct-"))
+    folder = base / name
+    folder.mkdir(exist_ok=True)
     return folder
 
 
