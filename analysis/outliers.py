@@ -122,10 +122,9 @@ def _mark(
 
 
 @compiled
-def centre(vectors: Vectors, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-    """float64 [R, D]: the vectors `rows` less their means, 0 in dimensions that they leave out and in padding."""
+def centre(vectors: Vectors, rows: NDArray[np.int64], centred: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Fills float64 [R, D]: the vectors `rows` less their means, 0 in dimensions that they leave out and in padding."""
     dims = vectors.x.shape[1]
-    centred = np.empty((rows.size, dims))
     for r in range(rows.size):
         row, mean = vectors.x[rows[r]], vectors.mean[rows[r]]
         for d in range(dims):

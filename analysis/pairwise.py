@@ -18,11 +18,14 @@ from analysis.compilation import announced
 from analysis.finish import Pairs, finish
 from analysis.kernels import CpuEngine, Engine
 from analysis.outliers import centre, find_outliers
+from analysis.scratch import Scratch
 from analysis.variants import Vectors, look
 
 BINS_ALLOWED = (2, 64)
 DIMENSIONS_ALLOWED = (2, 65_535)
 TILE = 512
+
+_memory = Scratch()
 
 
 @dataclass(frozen=True)
@@ -227,11 +230,14 @@ def _tile(
 ) -> None:
     rows, row_sets, set_a = _by_set(a, rows)
     columns, column_sets, set_b = (rows, row_sets, set_a) if diagonal else _by_set(b, columns)
-    variants_a, views_a = look(a, rows, b, column_sets, bins, table)
-    variants_b, views_b = (variants_a, views_a) if diagonal else look(b, columns, a, row_sets, bins, table)
+    variants_a, views_a = variants_b, views_b = look(a, rows, b, column_sets, bins, table, _memory, "row")
+    if not diagonal:
+        variants_b, views_b = look(b, columns, a, row_sets, bins, table, _memory, "column")
     joint = engine.joint_terms(variants_a, variants_b, views_a.variant, views_b.variant, set_a, set_b, diagonal, table)
-    centred = centre(a, rows)
-    products = engine.products(centred, centred if diagonal else centre(b, columns))
+    centred_a = centred_b = centre(a, rows, _memory.array("centred rows", (len(rows), a.x.shape[1]), np.float64))
+    if not diagonal:
+        centred_b = centre(b, columns, _memory.array("centred columns", (len(columns), b.x.shape[1]), np.float64))
+    products = engine.products(centred_a, centred_b)
     finish(
         a, b, rows, columns, variants_a, variants_b, views_a, views_b, set_a, set_b, joint, products,
         diagonal, table, unit, out,

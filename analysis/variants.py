@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.compilation import compiled, inlined
+from analysis.scratch import Scratch
 from analysis.vector_code import at_most, compare_word, lowest_bit, population
 
 ABSENT = 255
@@ -65,7 +66,6 @@ class Views(NamedTuple):
     squares: NDArray[np.float64]  # float64, sum of (x - mean)^2 over the dimensions left
 
 
-@compiled
 def look(
     vectors: Vectors,
     rows: NDArray[np.int64],
@@ -73,14 +73,18 @@ def look(
     sets: NDArray[np.int64],
     bins: int,
     table: NDArray[np.int64],
+    memory: Scratch | None = None,
+    side: str = "",
 ) -> tuple[Variants, Views]:
     """Variants and views of the vectors `rows` against the outlier sets `sets` of `partners`.
 
-    `rows` and `sets` are int64 index arrays; `table` is int64 [D + 1], n log2 n in fixed point.
+    `rows` and `sets` are int64 index arrays; `table` is int64 [D + 1], n log2 n in fixed point. The variants lie in
+    `memory`, where it is given, under names that begin with `side`.
     """
-    own = _bin(vectors.x, rows, vectors.lowest[rows], vectors.highest[rows], bins)
+    memory = memory or Scratch()
+    own = _binned(vectors.x, rows, vectors.lowest[rows], vectors.highest[rows], bins, memory, "own")
     variant, owner, lowest, highest = _find_variants(vectors, rows, own, partners.set_bits, sets)
-    variants = _bin(vectors.x, owner, lowest, highest, bins)
+    variants = _binned(vectors.x, owner, lowest, highest, bins, memory, side)
     return variants, _tabulate(vectors, rows, partners.set_start, partners.set_dims, sets, variant, variants, table)
 
 
@@ -172,31 +176,48 @@ def _contains(set_bits: NDArray[np.uint64], outlier_set: int, d: int) -> bool:
     return (set_bits[outlier_set, d >> 6] >> np.uint64(d & 63)) & np.uint64(1) != 0
 
 
+def _binned(
+    x: NDArray[np.float32],
+    owner: NDArray[np.int64],
+    lowest: NDArray[np.float32],
+    highest: NDArray[np.float32],
+    bins: int,
+    memory: Scratch,
+    name: str,
+) -> Variants:
+    bits = memory.array(f"{name} bits", (len(owner), bins, x.shape[1] // 64), np.uint64)
+    codes = memory.array(f"{name} codes", (len(owner), x.shape[1]), np.uint8)
+    counts, by_population = _bin(x, owner, lowest, highest, bits, codes)
+    return Variants(bits, codes, counts, by_population, lowest == highest)
+
+
 @compiled
 def _bin(
     x: NDArray[np.float32],
     owner: NDArray[np.int64],
     lowest: NDArray[np.float32],
     highest: NDArray[np.float32],
-    bins: int,
-) -> Variants:
+    bits: NDArray[np.uint64],
+    codes: NDArray[np.uint8],
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Bins vector `owner[v]` between `lowest[v]` and `highest[v]`, 64 dimensions at a time.
 
     A value belongs to the last edge that it reaches, and what reaches the last edge to the last bin: that is where
     `numpy.histogram2d` puts it (`searchsorted(edges, value, side="right")`, last bin closed), ties included.
     """
-    number, words = owner.size, x.shape[1] // 64
-    bits = np.zeros((number, bins, words), np.uint64)
-    codes = np.full((number, x.shape[1]), ABSENT, np.uint8)
+    number, bins = owner.size, bits.shape[1]
     counts = np.zeros((number, bins), np.int64)
     by_population = np.empty((number, bins), np.int64)
     edges = np.empty(bins + 1, np.float32)
     for v in range(number):
-        if lowest[v] <= highest[v]:
+        codes[v] = ABSENT
+        if lowest[v] > highest[v]:
+            bits[v] = 0
+        else:
             _edges(lowest[v], highest[v], edges)
             _bin_vector(x[owner[v]], lowest[v], highest[v], edges, bits[v], codes[v], counts[v])
         _order(counts[v], by_population[v])
-    return Variants(bits, codes, counts, by_population, lowest == highest)
+    return counts, by_population
 
 
 @inlined
