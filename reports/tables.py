@@ -34,7 +34,7 @@ def layer_table(store: Store, scope: Scope, moments: Answer, differences: pd.Dat
         "layers",
         "Layer by layer",
         "Means over all pairs of a layer; difference is terminal minus internal mean mutual information in bits with "
-        "its 95 % interval; standardised is that difference in standard deviations of the pairs. Cliff's delta sets "
+        "its 95 % interval; in SD is that difference in standard deviations of the pairs. Cliff's delta sets "
         f"each terminal pair of {scope.example_book} (first {GRID_MARKS} marks) against each internal pair of it: how "
         "often the terminal one shares more, less how often it shares less, from -1 to 1. It describes that one book, "
         "has no interval, and has chance in it as the means do. r is Pearson's between mutual information and "
@@ -47,6 +47,7 @@ def layer_table(store: Store, scope: Scope, moments: Answer, differences: pd.Dat
             "cov_mean_terminal": "cov terminal",
             "r_internal": "r internal",
             "r_terminal": "r terminal",
+            "standardised": "in SD",
             "cliffs_delta": "Cliff's delta",
             "chance_internal": "internal by chance",
             "chance_terminal": "terminal by chance",
