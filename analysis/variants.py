@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from analysis.compilation import compiled, inlined
 from analysis.scratch import Scratch
-from analysis.vector_code import at_most, compare_word, lowest_bit, population
+from analysis.vector_code import bin_word, lowest_bit
 
 ABSENT = 255
 """Code of a dimension that lies in no bin of a variant."""
@@ -205,45 +205,18 @@ def _bin(
     A value belongs to the last edge that it reaches, and what reaches the last edge to the last bin: that is where
     `numpy.histogram2d` puts it (`searchsorted(edges, value, side="right")`, last bin closed), ties included.
     """
-    number, bins = owner.size, bits.shape[1]
+    number, bins, words = bits.shape
     counts = np.zeros((number, bins), np.int64)
     by_population = np.empty((number, bins), np.int64)
     edges = np.empty(bins + 1, np.float32)
     for v in range(number):
-        codes[v] = ABSENT
-        if lowest[v] > highest[v]:
-            bits[v] = 0
-        else:
-            _edges(lowest[v], highest[v], edges)
-            _bin_vector(x[owner[v]], lowest[v], highest[v], edges, bits[v], codes[v], counts[v])
+        values, vector_codes, vector_counts = x[owner[v]], codes[v], counts[v]
+        _edges(lowest[v], highest[v], edges)
+        for w in range(words):
+            bin_word(values, 64 * w, lowest[v], highest[v], edges, bits, v * bins * words + w, words, vector_codes,
+                     vector_counts)  # fmt: skip
         _order(counts[v], by_population[v])
     return counts, by_population
-
-
-@inlined
-def _bin_vector(
-    values: NDArray[np.float32],
-    lowest: np.float32,
-    highest: np.float32,
-    edges: NDArray[np.float32],
-    bits: NDArray[np.uint64],
-    codes: NDArray[np.uint8],
-    counts: NDArray[np.int64],
-) -> None:
-    bins, words = bits.shape
-    for w in range(words):
-        inside = at_most(values, 64 * w, highest) & compare_word(values, 64 * w, lowest, codes)
-        reached, outside = inside, ~inside
-        for b in range(bins):
-            above = np.uint64(0)
-            if b < bins - 1:
-                above = compare_word(values, 64 * w, edges[b + 1], codes) & inside
-            bits[b, w] = reached & ~above
-            counts[b] += population(reached & ~above)
-            reached = above
-        while outside:
-            codes[64 * w + lowest_bit(outside)] = ABSENT
-            outside &= outside - np.uint64(1)
 
 
 @inlined

@@ -25,8 +25,9 @@ RANKS_AT_ONCE = 16
 _WORD = ir.IntType(64)
 _LANES = ir.VectorType(_WORD, LANES)
 _FLOATS = ir.VectorType(ir.FloatType(), 64)
-_FLAGS = ir.VectorType(ir.IntType(1), 64)
 _BYTES = ir.VectorType(ir.IntType(8), 64)
+_ONE = ir.Constant(_WORD, 1)
+_BITS = types.Array(types.uint64, 3, "C")
 _FLOAT32 = types.Array(types.float32, 1, "C")
 _INT64 = types.Array(types.int64, 1, "C")
 _UINT64 = types.Array(types.uint64, 1, "C")
@@ -75,40 +76,45 @@ def add_joint_terms(typing_context, row_start, first_row, rows, words, places, p
 
 
 @intrinsic
-def compare_word(typing_context, values, start, threshold, codes):
-    """uint64 mask of the 64 float32 `values` from `start`: bit k is set where values[start + k] >= threshold.
+def bin_word(typing_context, values, start, lowest, highest, edges, bits, offset, stride, codes, counts):
+    """Bins the 64 float32 `values` from `start` that lie from `lowest` to `highest`, between float32 `edges`.
 
-    The uint8 `codes[start + k]` of those goes up by 1.
+    Bin b's uint64 goes to `bits[offset + b * stride]` and its population onto int64 `counts[b]`; the uint8
+    `codes[start + k]` is the bin, or 255 for a value outside. A value lies in bin b where it reaches edge b and not
+    edge b + 1; what reaches the last edge lies in the last bin. The values and codes stay in registers throughout.
     """
 
     def code(context, builder, signature, arguments):
-        values, start, threshold, codes = arguments
-        flags = _compare(context, builder, ">=", values, start, threshold)
+        values, start, lowest, highest, edges, bits, offset, stride, codes, counts = arguments
+        values = builder.bitcast(_element(context, builder, _FLOAT32, values, start), _FLOATS.as_pointer())
+        values = builder.load(values, align=4)
+        inside = builder.and_(_compare(builder, ">=", values, lowest), _compare(builder, "<=", values, highest))
+        last = builder.sub(cgutils.unpack_tuple(builder, make_array(_INT64)(context, builder, counts).shape)[0], _ONE)
+        edges, counts = _element(context, builder, _FLOAT32, edges), _element(context, builder, _INT64, counts)
+        bits = _element(context, builder, _BITS, bits, offset)
+        reached = cgutils.alloca_once_value(builder, builder.bitcast(inside, _WORD))
+        bins = cgutils.alloca_once_value(builder, ir.Constant(_BYTES, None))
+        builder.store(builder.bitcast(inside, _WORD), reached)
+        builder.store(ir.Constant(_BYTES, None), bins)
+        with cgutils.for_range(builder, last, intp=_WORD) as loop:
+            edge = builder.load(builder.gep(edges, [builder.add(loop.index, _ONE)]))
+            flags = builder.and_(_compare(builder, ">=", values, edge), inside)
+            above = builder.bitcast(flags, _WORD)
+            _put_row(
+                builder, builder.and_(builder.load(reached), builder.not_(above)), loop.index, bits, stride, counts
+            )
+            builder.store(builder.add(builder.load(bins), builder.zext(flags, _BYTES)), bins)
+            builder.store(above, reached)
+        _put_row(builder, builder.load(reached), last, bits, stride, counts)
+        bins = builder.select(inside, builder.load(bins), ir.Constant(_BYTES, [255] * 64))
         place = builder.bitcast(_element(context, builder, _UINT8, codes, start), _BYTES.as_pointer())
-        builder.store(builder.add(builder.load(place, align=1), builder.zext(flags, _BYTES)), place, align=1)
-        return builder.bitcast(flags, _WORD)
+        builder.store(bins, place, align=1)
+        return context.get_dummy_value()
 
-    return types.uint64(_FLOAT32, types.int64, types.float32, _UINT8), code
-
-
-@intrinsic
-def at_most(typing_context, values, start, threshold):
-    """uint64 mask of the 64 float32 `values` from `start`: bit k is set where values[start + k] <= threshold."""
-
-    def code(context, builder, signature, arguments):
-        return builder.bitcast(_compare(context, builder, "<=", *arguments), _WORD)
-
-    return types.uint64(_FLOAT32, types.int64, types.float32), code
-
-
-@intrinsic
-def population(typing_context, word):
-    """How many bits of a uint64 are set."""
-
-    def code(context, builder, signature, arguments):
-        return builder.ctpop(arguments[0])
-
-    return types.int64(types.uint64), code
+    signature = types.void(
+        _FLOAT32, types.int64, types.float32, types.float32, _FLOAT32, _BITS, types.int64, types.int64, _UINT8, _INT64
+    )
+    return signature, code
 
 
 @intrinsic
@@ -127,7 +133,7 @@ def _joint_terms(builder, rows, ranks, row_start, words, places, partners, count
         builder.store(builder.load(_at(builder, terms, lane)), total)
     with cgutils.for_range(builder, rows, intp=_WORD) as row:
         start = builder.load(builder.gep(row_start, [row.index]))
-        stop = builder.load(builder.gep(row_start, [builder.add(row.index, ir.Constant(_WORD, 1))]))
+        stop = builder.load(builder.gep(row_start, [builder.add(row.index, _ONE)]))
         with builder.if_then(builder.icmp_signed("<", start, stop)):
             _count_row(builder, start, stop, ranks, words, places, partners, counts)
             for cell in range(ranks * LANES):
@@ -163,9 +169,14 @@ def _at(builder, pointer, index):
     return builder.gep(pointer, [ir.Constant(_WORD, index)])
 
 
-def _compare(context, builder, operator, values, start, threshold):
-    place = builder.bitcast(_element(context, builder, _FLOAT32, values, start), _FLOATS.as_pointer())
-    return builder.fcmp_ordered(operator, builder.load(place, align=4), _splat(builder, threshold, _FLOATS))
+def _put_row(builder, word, row, bits, stride, counts):
+    builder.store(word, builder.gep(bits, [builder.mul(row, stride)]))
+    count = builder.gep(counts, [row])
+    builder.store(builder.add(builder.load(count), builder.ctpop(word)), count)
+
+
+def _compare(builder, operator, values, threshold):
+    return builder.fcmp_ordered(operator, values, _splat(builder, threshold, _FLOATS))
 
 
 def _element(context, builder, array_type, array, index=None):
