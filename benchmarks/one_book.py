@@ -3,6 +3,7 @@
     python -m benchmarks.one_book                      the bundled story, SmolLM2, 250 marks a class: many minutes
     python -m benchmarks.one_book --marks 60           the same in about a minute
     python -m benchmarks.one_book --ray                the job as `interpunct run` does it, Ray's start included
+    python -m benchmarks.one_book --job-only --model gpt2-medium-shape      random weights, SmolLM2's tokenizer
 
 Same model, same marks. Before the clocks start the pair kernels are compiled and, except with --ray, the model is
 loaded. At the end the two sets of numbers are compared, and what the job spends beside the forward pass is set
@@ -19,7 +20,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from transformers import GPT2Config, GPT2LMHeadModel
 
 from analysis.pairwise import pair_statistics
 from benchmarks import machine, notebook
@@ -33,17 +36,27 @@ from jobs.tokens import tokenize
 from store.keys import MARK_CLASSES
 from store.reader import open_store
 
+SHAPE = "gpt2-medium-shape"
+
 Numbers = dict[tuple[int, str], tuple[NDArray[np.float64], NDArray[np.float64]]]
 """Layer and class -> mutual information (bits) and covariance of all pairs."""
 
 
 def main() -> None:
     options = parse()
-    config = StudyConfig(model=options.model, text="raw", per_class=options.marks)
-    book = Path(run.bundled(options.book))
     print(f"machine: {machine.describe()}")
+    with tempfile.TemporaryDirectory() as folder:
+        model = save_shape(Path(folder)) if options.model == SHAPE else options.model
+        config = StudyConfig(model=model, text="raw", per_class=options.marks)
+        race(Path(run.bundled(options.book)), config, options)
+
+
+def race(book: Path, config: StudyConfig, options: argparse.Namespace) -> None:
+    """Time the job, then the notebook's procedure, and compare what came out."""
     ours, seconds, stages = run_job(book, config, options.ray)
     print(f"the job:              {seconds:9.2f} s    {describe_stages(stages)}")
+    if options.job_only:
+        return
     theirs, forward, pairs = run_notebook(book, config)
     print(f"the notebook's way:   {forward + pairs:9.2f} s    forward {forward:.2f} s, pairs {pairs:.2f} s")
     print(f"ratio:                {(forward + pairs) / seconds:9.1f} x    forward {forward / stages['forward']:.1f} x")
@@ -53,10 +66,20 @@ def main() -> None:
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.one_book", description=__doc__.splitlines()[0])
     parser.add_argument("--book", default="sample", help="a text file, or `sample`")
-    parser.add_argument("--model", default="smollm2")
+    parser.add_argument("--model", default="smollm2", help=f"what --model of a run takes, or `{SHAPE}`")
     parser.add_argument("--marks", type=int, default=250, help="marks of each class")
     parser.add_argument("--ray", action="store_true", help="spread the job with Ray, as `interpunct run` does")
+    parser.add_argument("--job-only", action="store_true", help="leave out the notebook's procedure")
     return parser.parse_args()
+
+
+def save_shape(folder: Path) -> str:
+    """A model of GPT-2 medium's shape with random weights, in a folder."""
+    torch.manual_seed(0)
+    tokenizer = load_tokenizer("smollm2")
+    tokenizer.save_pretrained(folder)
+    GPT2LMHeadModel(GPT2Config(n_layer=24, n_embd=1024, n_head=16, vocab_size=len(tokenizer))).save_pretrained(folder)
+    return str(folder)
 
 
 def run_job(book: Path, config: StudyConfig, ray: bool) -> tuple[Numbers, float, dict[str, float]]:
