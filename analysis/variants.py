@@ -94,23 +94,31 @@ def _find_variants(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32], NDArray[np.float32]]:
     """The (lowest, highest) of each vector without each set, numbered as they occur."""
     variant = np.empty((rows.size, sets.size), np.int64)
-    capacity = variant.size
-    lowest, highest = np.empty(capacity, np.float32), np.empty(capacity, np.float32)
-    owner = np.empty(capacity, np.int64)
+    lowest, highest = np.empty(variant.size, np.float32), np.empty(variant.size, np.float32)
+    owner = np.empty(variant.size, np.int64)
     extremes = np.empty((2, EXTREMES), np.int64)
+    known = np.empty((EXTREMES + 1, EXTREMES + 1), np.int64)
     x, bits, codes = vectors.x, own.bits, own.codes
     used = 0
     for r in range(rows.size):
         i, first = rows[r], used
         _list_extremes(x[i], bits[r], extremes)
+        known[:] = -1
         for s in range(sets.size):
-            low, high = _range_without(x, i, codes, r, extremes, set_bits, sets[s])
-            v = first
-            while v < used and not (lowest[v] == low and highest[v] == high):
-                v += 1
-            if v == used:
-                lowest[v], highest[v], owner[v] = low, high, i
-                used += 1
+            # How many of the extremes go on either side settles the variant: no branch to miss.
+            low_gone = _leading_gone(extremes, 0, set_bits, sets[s])
+            high_gone = _leading_gone(extremes, 1, set_bits, sets[s])
+            v = known[low_gone, high_gone]
+            if v < 0:
+                low, high = _range_without(x, i, codes, r, extremes, low_gone, high_gone, set_bits, sets[s])
+                v = first
+                while v < used and not (lowest[v] == low and highest[v] == high):
+                    v += 1
+                if v == used:
+                    lowest[v], highest[v], owner[v] = low, high, i
+                    used += 1
+                if max(low_gone, high_gone) < EXTREMES:
+                    known[low_gone, high_gone] = v
             variant[r, s] = v
     return variant, owner[:used].copy(), lowest[:used].copy(), highest[:used].copy()
 
@@ -143,31 +151,35 @@ def _list_extremes(values: NDArray[np.float32], bits: NDArray[np.uint64], extrem
 
 
 @inlined
+def _leading_gone(extremes: NDArray[np.int64], side: int, set_bits: NDArray[np.uint64], outlier_set: int) -> int:
+    """How many extremes of a side go before the first that stays; EXTREMES where all go."""
+    stay = np.uint64(1) << np.uint64(EXTREMES)
+    for place in range(EXTREMES):
+        d = extremes[side, place]
+        stays = d >= 0 and not _contains(set_bits, outlier_set, max(d, 0))
+        stay |= np.uint64(stays) << np.uint64(place)
+    return int(lowest_bit(stay))
+
+
+@inlined
 def _range_without(
     x: NDArray[np.float32],
     i: int,
     own_codes: NDArray[np.uint8],
     r: int,
     extremes: NDArray[np.int64],
+    low_gone: int,
+    high_gone: int,
     set_bits: NDArray[np.uint64],
     outlier_set: int,
 ) -> tuple[np.float32, np.float32]:
-    """Smallest and largest value left when the dimensions of a set go."""
+    """Smallest and largest value left when the dimensions of a set go, of which so many are the vector's extremes."""
+    if max(low_gone, high_gone) < EXTREMES:
+        return x[i, extremes[0, low_gone]], x[i, extremes[1, high_gone]]
     low, high = np.float32(np.inf), np.float32(-np.inf)
-    for place in range(EXTREMES):
-        d = extremes[0, place]
-        if d >= 0 and not _contains(set_bits, outlier_set, d):
-            low = x[i, d]
-            break
-    for place in range(EXTREMES):
-        d = extremes[1, place]
-        if d >= 0 and not _contains(set_bits, outlier_set, d):
-            high = x[i, d]
-            break
-    if low == np.inf or high == -np.inf:
-        for d in range(x.shape[1]):
-            if own_codes[r, d] != ABSENT and not _contains(set_bits, outlier_set, d):
-                low, high = min(low, x[i, d]), max(high, x[i, d])
+    for d in range(x.shape[1]):
+        if own_codes[r, d] != ABSENT and not _contains(set_bits, outlier_set, d):
+            low, high = min(low, x[i, d]), max(high, x[i, d])
     return low, high
 
 
