@@ -94,8 +94,6 @@ def bin_word(typing_context, values, start, lowest, highest, edges, bits, offset
         bits = _element(context, builder, _BITS, bits, offset)
         reached = cgutils.alloca_once_value(builder, builder.bitcast(inside, _WORD))
         bins = cgutils.alloca_once_value(builder, ir.Constant(_BYTES, None))
-        builder.store(builder.bitcast(inside, _WORD), reached)
-        builder.store(ir.Constant(_BYTES, None), bins)
         with cgutils.for_range(builder, last, intp=_WORD) as loop:
             edge = builder.load(builder.gep(edges, [builder.add(loop.index, _ONE)]))
             flags = builder.and_(_compare(builder, ">=", values, edge), inside)
