@@ -78,7 +78,8 @@ def compare_with_serial(number: int) -> None:
 def measure_scaling(nodes: Sequence[int]) -> None:
     """Throughput of sleeping stages on logical nodes of two CPUs and one extractor each, against one node's.
 
-    They sleep for about as long as a GPU and a core work on a block of 32 books.
+    They sleep for about as long as a GPU and a core work on a block of 32 books. Blocks are as large as one book's, so
+    that they travel through the object store: that, and where a task may run, is what Ray has to decide for each.
     """
     from ray.cluster_utils import Cluster
 
@@ -91,8 +92,8 @@ def measure_scaling(nodes: Sequence[int]) -> None:
         for _ in range(number - 1):
             cluster.add_node(num_cpus=2, num_gpus=1)
         ray.init(address=cluster.address, logging_level="ERROR", log_to_driver=False)
-        shards, blocks, steady = 8 * number, 16, _SteadyRate(number)
-        _run(shards, blocks, Sleeping(model=0.25, pairs=0.5), steady, device="cuda", extractors=number)
+        shards, blocks, steady = 12 * number, 16, _SteadyRate(number)
+        _run(shards, blocks, Sleeping(0.25, 0.5, (250, 576)), steady, device="cuda", extractors=number)
         rates[number] = steady.rate()
         share = rates[number] / (number * rates[nodes[0]])
         print(f"{number} nodes: {rates[number]:.1f} blocks/s, {share:.0%} of {number} times one node")
@@ -114,10 +115,11 @@ def measure_loop(shards: int, blocks: int) -> None:
 
 @dataclass(frozen=True)
 class Sleeping:
-    """Stages that sleep for so many seconds a block instead of working."""
+    """Stages that sleep for so many seconds a block instead of working, and blocks of the given shape."""
 
     model: float
     pairs: float
+    block: tuple[int, int] = (2, 16)
 
     def stages(self) -> Stages:
         return Stages(prepare=_prepare, load=self.load, extract=self.extract, compute=self.compute, finish=_finish)
@@ -128,7 +130,8 @@ class Sleeping:
     def extract(self, model: Any, prepared: PreparedShard, wanted: Sequence[Any] | None) -> Iterator[Block]:
         for key in wanted or ():
             time.sleep(self.model)
-            yield Block(key, ("book",), (0, 2), np.zeros((2, 16), dtype=np.float32), 2, self.model)
+            tokens = self.block[0]
+            yield Block(key, ("book",), (0, tokens), np.zeros(self.block, dtype=np.float32), tokens, self.model)
 
     def compute(self, context: RunContext, block: Block, leftovers: Any) -> BlockReceipt:
         time.sleep(self.pairs)

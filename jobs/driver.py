@@ -181,7 +181,7 @@ class _Loop:
         self._results.open()
         if shard not in self._leftovers:
             leftovers = self._results.leftovers(shard)
-            self._leftovers[shard] = ray.put(leftovers)
+            self._leftovers[shard] = ray.put(leftovers) if leftovers else {}
             if leftovers:
                 self._listener.line("found files of a stopped run", shard=shard, files=len(leftovers))
         slot = self._extractors.take()
