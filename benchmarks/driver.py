@@ -35,7 +35,7 @@ from jobs.results import Results
 from jobs.run import bundled, execute
 from jobs.stages import Stages
 from jobs.tally import Tally
-from jobs.tasks import Block, BlockReceipt
+from jobs.tasks import Block, BlockReceipt, ModelWork
 from store.commits import CommitRecord
 from store.study import Study
 
@@ -131,7 +131,9 @@ class Sleeping:
         for key in wanted or ():
             time.sleep(self.model)
             tokens = self.block[0]
-            yield Block(key, ("book",), (0, tokens), np.zeros(self.block, dtype=np.float32), tokens, self.model)
+            yield Block(
+                key, ("book",), (0, tokens), np.zeros(self.block, dtype=np.float32), ModelWork(tokens, self.model)
+            )
 
     def compute(self, context: RunContext, block: Block, leftovers: Any) -> BlockReceipt:
         time.sleep(self.pairs)

@@ -8,7 +8,7 @@ from dataclasses import Field, fields
 from pathlib import Path
 from typing import Any
 
-from jobs.config import PRESETS, RunConfig, StudyConfig, resolve
+from jobs.config import PRESETS, RunConfig, StudyConfig, resolve, word_for_none
 
 BOOKS_HELP = (
     "what to read: files (.txt, .gz, .zip, .jsonl, .parquet), folders, patterns, @LIST, gutenberg:ID, https://..., "
@@ -96,14 +96,15 @@ def _add_settings(parser: argparse.ArgumentParser, title: str, settings: Iterabl
 def _parser_of(setting: Field[Any]) -> Any:
     kind = str(setting.type).split(" ")[0]
     convert = {"int": int, "float": float, "str": str}[kind]
-    if setting.name != "per_class":
+    word = word_for_none(setting)
+    if word is None:
         return convert
 
-    def number_or_all(text: str) -> Any:
-        return text if text == "all" else convert(text)
+    def number_or_word(text: str) -> Any:
+        return text if text == word else convert(text)
 
-    number_or_all.__name__ = "number or `all`"
-    return number_or_all
+    number_or_word.__name__ = f"number or `{word}`"
+    return number_or_word
 
 
 def _help(setting: Field[Any]) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import Field, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,12 @@ class StudyConfig:
         "number format of the forward pass; tf32: float32 weights, products in TF32 on a GPU",
         ("float32", "tf32", "bfloat16", "float16"),
     )
-    batch_size: int = _setting(64, "windows per forward pass; part of the study, since it can move the last bit")
+    batch_size: int | None = _setting(
+        None,
+        "windows per forward pass, or `auto`: what fits a GPU, 64 without one; settled when the store is created, "
+        "since it can move the last bit",
+        metavar="N|auto",
+    )
     text: str = _setting("clean", "clean: without header, licence and credits; raw: as it comes", ("clean", "raw"))
     skip_tokens: int = _setting(0, "tokens at the start of each text in which no mark is taken")
     internal: tuple[str, ...] = _setting((",",), "marks that go on", metavar="MARK")
@@ -152,13 +157,20 @@ def _known(cls: type, values: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in values.items():
         if name not in known:
             raise UsageError(f"unknown setting {name!r}; known are: {', '.join(known)}")
-        result[name] = _convert(name, str(known[name].type), value)
+        result[name] = _convert(known[name], value)
     return result
 
 
-def _convert(name: str, kind: str, value: Any) -> Any:
+def word_for_none(setting: Field[Any]) -> str | None:
+    """What a user writes for None: the second of `N|all`."""
+    _, _, word = (setting.metadata["metavar"] or "").partition("|")
+    return word or None
+
+
+def _convert(setting: Field[Any], value: Any) -> Any:
     """Bring a TOML or JSON value to the field's type, or say what was expected."""
-    if value is None or (value == "all" and name == "per_class"):
+    name, kind = setting.name, str(setting.type)
+    if value is None or value == word_for_none(setting):
         if "None" in kind:
             return None
     elif kind.startswith("tuple") and isinstance(value, list | tuple) and all(isinstance(v, str) for v in value):
@@ -181,7 +193,9 @@ def _check_study(config: StudyConfig) -> None:
         choices = f.metadata["choices"]
         if choices and getattr(config, f.name) not in choices:
             raise UsageError(f"{f.name} is {getattr(config, f.name)!r}; it is one of {', '.join(choices)}")
-    for name, smallest in (("batch_size", 1), ("skip_tokens", 0), ("before", 0), ("after", 0), ("bins", 2)):
+    if config.batch_size is not None:
+        _at_least(config, "batch_size", 1)
+    for name, smallest in (("skip_tokens", 0), ("before", 0), ("after", 0), ("bins", 2)):
         _at_least(config, name, smallest)
     if config.bins > 64:
         raise UsageError(f"bins is {config.bins}; at most 64 fit")

@@ -253,7 +253,7 @@ class _Loop:
             self._fail(unit, failure)
             return
         stream.outstanding -= 1
-        self._tally.extracted(header.windows, header.seconds)
+        self._tally.extracted(header.work)
         self._watchdog.started(unit, time.monotonic())
         launch = self._schedule.extracted(header.key)
         if launch is not None:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from jobs.batches import WITHOUT_GPU
 from jobs.config import StudyConfig
 from jobs.plan import pairs_of
 
@@ -75,7 +76,7 @@ def estimate_cost(used: Iterable[tuple[int, int]], layers: int, width: int, conf
         for marks in counts:
             windows += marks
             pairs += pairs_of(marks) * layers
-            passes += math.ceil(marks / config.batch_size)
+            passes += math.ceil(marks / (config.batch_size or WITHOUT_GPU))
             classes += marks > 0
     disk = pairs * PAIR_BYTES + windows * TOKEN_BYTES + books * BOOK_BYTES
     disk += classes * layers * (BLOCK_BYTES + width * DIMENSION_BYTES)

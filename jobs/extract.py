@@ -21,6 +21,8 @@ from jobs.models import ModelIdentity, identify_model, load_model
 if TYPE_CHECKING:
     import torch
 
+    from jobs.forward import PendingStates
+
 
 class HiddenStates:
     """A loaded model that gives hidden states.
@@ -72,11 +74,19 @@ class HiddenStates:
         `output_hidden_states`: the embedding first, the last block's state after the final norm.
         Raises UsageError where a window is longer than the model's context or a token is not in its vocabulary.
         """
+        return self.start(windows)()
+
+    def start(self, windows: npt.NDArray[np.integer]) -> PendingStates:
+        """Begin what `states` does; calling what comes back waits for it and returns the states.
+
+        A GPU works meanwhile; start the next windows before asking for these, and it never waits for the caller. On a
+        CPU the pass runs when the states are asked for. Raises what `states` raises.
+        """
         tokens: npt.NDArray[np.int64] = np.ascontiguousarray(windows, dtype=np.int64)
         if tokens.ndim != 2:
             raise ValueError(f"windows has shape {tokens.shape}; expected [n, length]")
         self._check(tokens)
-        return self._forward.states(tokens, self.batch_size)
+        return self._forward.start(tokens, self.batch_size)
 
     def _check(self, windows: npt.NDArray[np.int64]) -> None:
         identity = self.identity

@@ -8,6 +8,7 @@ is loaded, against the plain way, and what does not come out the same is not use
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Callable
 from typing import Any
@@ -24,6 +25,9 @@ from jobs.shortcuts import Undo, applicable, decoder_blocks
 logger = logging.getLogger(__name__)
 
 PROBE_WINDOWS, PROBE_LENGTH = 2, 12
+PendingStates = Callable[[], npt.NDArray[np.float32]]
+"""A pass that has been started; calling it waits for the states, float32 `[layers + 1, n, width]`."""
+
 TOLERANCE = {torch.float32: 1e-4, torch.float16: 2e-2, torch.bfloat16: 1e-1}
 """Relative difference of a layer's states that rounding may cause between two ways to run the same pass."""
 TF32_TOLERANCE = 2e-2
@@ -50,23 +54,44 @@ class LastPositions:
         self._refuse_look_ahead()
         self._take_shortcuts()
 
-    @torch.inference_mode()
     def states(self, windows: npt.NDArray[np.int64], batch_size: int) -> npt.NDArray[np.float32]:
         """float32 `[layers + 1, n, width]` for int64 `windows` `[n, length]`, run in batches of `batch_size`."""
-        on_gpu = self.model.device.type == "cuda"
-        tokens = torch.from_numpy(windows).to(self.model.device)
-        result = torch.empty(self._layers + 1, len(tokens), self._width, pin_memory=on_gpu)
-        copies = torch.cuda.Stream() if on_gpu else None
+        return self.start(windows, batch_size)()
+
+    def start(self, windows: npt.NDArray[np.int64], batch_size: int) -> PendingStates:
+        """Begin what `states` does; calling what comes back waits for it.
+
+        On a GPU all batches are queued here, and run while the caller does something else. Elsewhere nothing is done
+        before the states are asked for: the caller would wait for the same cores.
+        """
+        if self.model.device.type == "cuda":
+            return self._queue(windows, batch_size)
+        return functools.partial(self._run_batches, windows, batch_size)
+
+    @torch.inference_mode()
+    def _run_batches(self, windows: npt.NDArray[np.int64], batch_size: int) -> npt.NDArray[np.float32]:
+        tokens = torch.from_numpy(windows)
+        result = torch.empty(self._layers + 1, len(tokens), self._width)
+        for start in range(0, len(tokens), batch_size):
+            result[:, start : start + batch_size] = self._run_split(tokens[start : start + batch_size])
+        return result.numpy()
+
+    @torch.inference_mode()
+    def _queue(self, windows: npt.NDArray[np.int64], batch_size: int) -> PendingStates:
+        """All transfers are between the GPU and pinned memory: any other would wait for the kernels queued before."""
+        tokens = torch.from_numpy(windows).pin_memory().to(self.model.device, non_blocking=True)
+        result = torch.empty(self._layers + 1, len(tokens), self._width, pin_memory=True)
+        copies = torch.cuda.Stream()
         for start in range(0, len(tokens), batch_size):
             batch = self._run_split(tokens[start : start + batch_size])
-            target = result[:, start : start + batch_size]
-            if copies is None:
-                target.copy_(batch)
-            else:
-                _copy_out(target, batch, copies)
-        if copies is not None:
-            copies.synchronize()
-        return result.numpy()
+            _copy_out(result[:, start : start + batch_size], batch, copies)
+        copied = copies.record_event()
+
+        def wait() -> npt.NDArray[np.float32]:
+            copied.synchronize()
+            return result.numpy()
+
+        return wait
 
     def _run_split(self, tokens: torch.Tensor) -> torch.Tensor:
         """Run one batch; where the device's memory does not hold it, run its halves.

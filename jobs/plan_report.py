@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from analysis.pairwise import pair_statistics
+from jobs.batches import WITHOUT_GPU, settle_batch_size
 from jobs.config import RunConfig, StudyConfig
 from jobs.corpus.cleaning import clean
 from jobs.corpus.decoding import decode
@@ -77,6 +78,8 @@ def execute(arguments: Sequence[str], config: StudyConfig, run: RunConfig, store
     Returns 0, or 1 where some sources cannot be used. Raises UsageError where none can, StudyMismatch where the store
     holds another study.
     """
+    existing = None if store is None else study_of(store)
+    config = settle_batch_size(config, identify_model(config.model, config.revision), run, existing)
     report = plan_books(arguments, config, run, done_in(store, config))
     show(report, Console())
     return 1 if report.refused else 0
@@ -115,7 +118,7 @@ def measure_rates(config: StudyConfig, run: RunConfig) -> Rates:
         revision=config.revision,
         dtype=config.dtype,
         device=run.device,
-        batch_size=min(config.batch_size, _PROBE_WINDOWS),
+        batch_size=min(config.batch_size or WITHOUT_GPU, _PROBE_WINDOWS),
     )
     random = np.random.default_rng(0)
     windows = random.integers(0, model.identity.vocabulary, (_PROBE_WINDOWS, config.before + 1))

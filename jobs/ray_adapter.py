@@ -28,7 +28,7 @@ from jobs.plan import ShardWork
 from jobs.prepare import PreparedOutline, PreparedShard, RunContext
 from jobs.schedule import Fault
 from jobs.stages import Stages
-from jobs.tasks import Block, BlockReceipt
+from jobs.tasks import Block, BlockReceipt, ModelWork
 from store.commits import CommitRecord, FileReceipt
 from store.keys import BlockKey, ChunkKey
 
@@ -185,8 +185,7 @@ class BlockHeader:
     key: BlockKey
     tokens: int
     bytes: int
-    windows: int
-    seconds: float
+    work: ModelWork
 
 
 class Extractor:
@@ -209,7 +208,7 @@ class Extractor:
     def extract(self, prepared: PreparedShard, wanted: Sequence[BlockKey]) -> Iterator[BlockHeader | Block]:
         """For each block a header, which is small and travels to the driver, and then the block, which does not."""
         for block in self._stages.extract(self._model, prepared, wanted):
-            yield BlockHeader(block.key, len(block.states), block.states.nbytes, block.windows, block.seconds)
+            yield BlockHeader(block.key, len(block.states), block.states.nbytes, block.work)
             yield block
 
 

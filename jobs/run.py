@@ -16,6 +16,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from jobs.batches import settle_batch_size
 from jobs.config import RunConfig, StudyConfig
 from jobs.corpus.names import name_books
 from jobs.corpus.opening import is_local
@@ -57,8 +58,10 @@ def execute(books: Sequence[str], config: StudyConfig, run: RunConfig, store: st
     Raises JobError and StoreError for what the user has to mend; the store is then as it was.
     """
     stages = stages or Stages()
-    identity = _identify(store, config)
+    existing = study_of(store)
+    identity = _identify(existing, config)
     _check_context(identity, config)
+    config = settle_batch_size(config, identity, run, existing)
     study = Study(config.to_dict(), identity.to_dict())
     context = RunContext(object_store(store).location, config, run, study.fingerprint, new_run_id())
     sources = list(expand_sources(map(bundled, books), run))
@@ -243,10 +246,9 @@ def _none_usable(tally: Tally) -> str:
     return f"book {book} cannot be used: {reason}{others}"
 
 
-def _identify(store: str, config: StudyConfig) -> ModelIdentity:
+def _identify(existing: Study | None, config: StudyConfig) -> ModelIdentity:
     """The model's identity, from the store where it holds a study of the same model: that takes no time."""
-    existing = study_of(store)
-    if existing is not None and existing.config == config.to_dict():
+    if existing is not None and existing.model["name"] == config.model:
         recorded = ModelIdentity(**existing.model)
         if is_model(recorded, config.revision):
             return recorded

@@ -72,7 +72,7 @@ def _compute(
     leftovers = results.leftovers(shard)
     receipts = []
     for block in stages.extract(model, prepared, None):
-        tally.extracted(block.windows, block.seconds)
+        tally.extracted(block.work)
         receipts.append(stages.compute(context, block, leftovers))
         tally.computed(receipts[-1])
         listener.update(tally)

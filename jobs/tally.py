@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from jobs.prepare import PreparedOutline
-from jobs.tasks import BlockReceipt
+from jobs.tasks import BlockReceipt, ModelWork
 
 
 @dataclass
@@ -36,6 +36,9 @@ class Tally:
     blocks: int = 0
     bytes: int = 0
     retries: int = 0
+    smallest_batch: int | None = None
+    """The fewest windows that a model had to run at once, of a full batch: less than the study's batch size where a
+    device's memory did not hold one."""
     seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
     not_used: dict[str, tuple[str, str]] = field(default_factory=dict)
     """Book -> (status, reason), for books that this run did not use."""
@@ -68,10 +71,12 @@ class Tally:
         self.blocks_expected += len(outline.classes) * self.layers
         self.not_used |= {book: ("rejected", reason) for book, reason in outline.rejected.items()}
 
-    def extracted(self, windows: int, seconds: float) -> None:
-        """The model has taken some windows."""
-        self.windows += windows
-        self.seconds["forward"] += seconds
+    def extracted(self, work: ModelWork) -> None:
+        """A model has done some work."""
+        self.windows += work.windows
+        self.seconds["forward"] += work.seconds
+        if work.smallest_batch is not None:
+            self.smallest_batch = min(self.smallest_batch or work.smallest_batch, work.smallest_batch)
 
     def computed(self, receipt: BlockReceipt) -> None:
         """The pairs of a block are published."""

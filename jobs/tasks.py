@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -18,11 +18,12 @@ from numpy.typing import NDArray
 
 from analysis.moments import PairSummary, merge, summarise
 from analysis.pairwise import PairStatistics, PreparedVectors, prepare, row_range
+from jobs.batches import WITHOUT_GPU
 from jobs.config import RunConfig, StudyConfig
 from jobs.corpus.references import BookRef, NamedBook, Source
 from jobs.corpus.survey import survey
-from jobs.plan import PartSlice, pairs_in_rows, pairs_of, plan_parts
-from jobs.prepare import PreparedShard, RunContext
+from jobs.plan import PartSlice, block_keys, pairs_in_rows, pairs_of, plan_parts
+from jobs.prepare import ClassWindows, PreparedShard, RunContext
 from jobs.tables import (
     BookActivation,
     activations_table,
@@ -44,19 +45,30 @@ WINDOWS_AT_ONCE = 1024
 
 
 @dataclass(frozen=True)
+class ModelWork:
+    """What a model did: windows run, seconds waited for it, and the fewest windows that it had to run at once.
+
+    The last is the study's batch size unless the device's memory did not hold such a batch; None for no work.
+    """
+
+    windows: int = 0
+    seconds: float = 0.0
+    smallest_batch: int | None = None
+
+
+@dataclass(frozen=True)
 class Block:
     """Hidden states of one class of marks in one layer: `states` float32 [tokens, D], book after book.
 
-    Book number k has the rows `offsets[k]` to `offsets[k + 1]`. `windows` and `seconds`: what the model did since the
-    last block; it does a class of marks at once, so all but the first block of a class come for nothing.
+    Book number k has the rows `offsets[k]` to `offsets[k + 1]`. `work`: what the model did since the last block; it
+    does a class of marks at once, so all but the first block of a class come for nothing.
     """
 
     key: BlockKey
     books: tuple[str, ...]
     offsets: tuple[int, ...]
     states: NDArray[np.float32]
-    windows: int = 0
-    seconds: float = 0.0
+    work: ModelWork = ModelWork()
 
     @property
     def tokens(self) -> tuple[int, ...]:
@@ -91,7 +103,10 @@ class StatesModel(Protocol):
     @property
     def width(self) -> int: ...
 
-    def states(self, windows: NDArray[np.integer]) -> NDArray[np.float32]: ...
+    @property
+    def smallest_batch(self) -> int: ...
+
+    def start(self, windows: NDArray[np.integer]) -> Callable[[], NDArray[np.float32]]: ...
 
 
 def survey_sources(sources: Sequence[Source], run: RunConfig) -> list[BookRef]:
@@ -103,9 +118,8 @@ def load_model(config: StudyConfig, device: str) -> StatesModel:
     """The study's model, ready to give hidden states."""
     from jobs.extract import HiddenStates
 
-    return HiddenStates(
-        config.model, revision=config.revision, dtype=config.dtype, device=device, batch_size=config.batch_size
-    )
+    size = config.batch_size or WITHOUT_GPU
+    return HiddenStates(config.model, revision=config.revision, dtype=config.dtype, device=device, batch_size=size)
 
 
 def extract_blocks(
@@ -115,22 +129,24 @@ def extract_blocks(
 
     `wanted` leaves out blocks that are done already; None yields all.
     """
-    for mark_class in prepared.outline.classes:
-        keys = [BlockKey(prepared.outline.shard, layer, mark_class) for layer in range(model.layers + 1)]
-        keys = [key for key in keys if wanted is None or key in wanted]
-        if not keys:
-            continue
+    classes = _wanted_by_class(model.layers + 1, prepared, wanted)
+    parts = (part for mark_class in classes for book in prepared.windows[mark_class] for part in _parts(model, book))
+    passes = _one_ahead(model, parts)
+    for mark_class, keys in classes.items():
         books = prepared.windows[mark_class]
         offsets = tuple(np.cumsum([0, *(len(book.windows) for book in books)]).tolist())
         started = time.perf_counter()
         states = _states_buffer((model.layers + 1, offsets[-1], model.width))
-        for book, offset in zip(books, offsets, strict=False):
-            _fill(states[:, offset:], model, book.windows)
-        seconds = time.perf_counter() - started
+        filled = 0
+        while filled < offsets[-1]:
+            some = next(passes)
+            states[:, filled : filled + some.shape[1]] = some
+            filled += some.shape[1]
+        work = ModelWork(filled, time.perf_counter() - started, model.smallest_batch)
         names = tuple(book.book for book in books)
-        yield Block(keys[0], names, offsets, states[keys[0].layer], offsets[-1], seconds)
-        for key in keys[1:]:
-            yield Block(key, names, offsets, states[key.layer])
+        for key in keys:
+            yield Block(key, names, offsets, states[key.layer], work)
+            work = ModelWork()
 
 
 def compute_block(
@@ -206,6 +222,18 @@ def _committed_books(table: pa.Table) -> tuple[CommittedBook, ...]:
     return tuple(CommittedBook(row.pop("book"), **row) for row in columns)
 
 
+def _wanted_by_class(
+    layers: int, prepared: PreparedShard, wanted: Collection[BlockKey] | None
+) -> dict[str, list[BlockKey]]:
+    """The blocks to yield of each class that has any, in order."""
+    keys = block_keys(prepared.outline.shard, prepared.outline.classes, layers)
+    by_class: dict[str, list[BlockKey]] = {}
+    for key in keys:
+        if wanted is None or key in wanted:
+            by_class.setdefault(key.mark_class, []).append(key)
+    return by_class
+
+
 def _states_buffer(shape: tuple[int, int, int]) -> NDArray[np.float32]:
     """Room for the states of one class: in memory, or in a temporary file that vanishes with the process."""
     if int(np.prod(shape)) * 4 <= IN_MEMORY_BYTES:
@@ -214,12 +242,23 @@ def _states_buffer(shape: tuple[int, int, int]) -> NDArray[np.float32]:
         return np.memmap(file, dtype=np.float32, mode="w+", shape=shape)
 
 
-def _fill(out: NDArray[np.float32], model: StatesModel, token_windows: NDArray[np.int32]) -> None:
-    """Write a book's states into `out` [layers + 1, n or more, D], a bounded number of windows at a time."""
+def _parts(model: StatesModel, book: ClassWindows) -> Iterator[NDArray[np.int32]]:
+    """A book's windows, a bounded number at a time."""
     step = model.batch_size * max(1, WINDOWS_AT_ONCE // model.batch_size)
-    for start in range(0, len(token_windows), step):
-        some = token_windows[start : start + step]
-        out[:, start : start + len(some)] = model.states(some)
+    for start in range(0, len(book.windows), step):
+        yield book.windows[start : start + step]
+
+
+def _one_ahead(model: StatesModel, parts: Iterable[NDArray[np.int32]]) -> Iterator[NDArray[np.float32]]:
+    """The states of each part. The next part is started first, so that a GPU has it while these are taken away."""
+    pending: Callable[[], NDArray[np.float32]] | None = None
+    for part in parts:
+        following = model.start(part)
+        if pending is not None:
+            yield pending()
+        pending = following
+    if pending is not None:
+        yield pending()
 
 
 def _states_of(block: Block, index: int) -> NDArray[np.float32]:

@@ -5,6 +5,7 @@ Workers are processes that may die at any moment, so what they did is told by fi
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 import time
@@ -29,11 +30,14 @@ TABLES = ("pairs", "tokens", "books", "activations", "summaries")
 class HashModel:
     """Hidden states that are a function of the window alone, in the shape of the small GPT-2's."""
 
-    batch_size = 8
+    batch_size = smallest_batch = 8
     layers = 3
     width = 24
 
-    def states(self, windows: np.ndarray) -> np.ndarray:
+    def start(self, windows: np.ndarray) -> Callable[[], np.ndarray]:
+        return functools.partial(self._states, windows)
+
+    def _states(self, windows: np.ndarray) -> np.ndarray:
         states = [
             np.random.default_rng(window.astype(np.uint32)).normal(size=(self.layers + 1, self.width))
             for window in windows

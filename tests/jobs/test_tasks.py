@@ -149,9 +149,9 @@ class CountingModel(HashModel):
     def __init__(self) -> None:
         self.calls: list[int] = []
 
-    def states(self, windows):
+    def start(self, windows):
         self.calls.append(len(windows))
-        return super().states(windows)
+        return super().start(windows)
 
 
 def test_blocks_come_in_order_with_the_models_states(context, work):
@@ -161,9 +161,9 @@ def test_blocks_come_in_order_with_the_models_states(context, work):
     assert [(b.key.mark_class, b.key.layer) for b in blocks] == [
         (mark_class, layer) for mark_class in ("internal", "terminal") for layer in range(model.layers + 1)
     ]
-    assert sum(model.calls) == sum(b.windows for b in blocks) == 72
+    assert sum(model.calls) == sum(b.work.windows for b in blocks) == 72
     for some in blocks:
-        expected = [HashModel().states(book.windows)[some.key.layer] for book in prepared.windows[some.key.mark_class]]
+        expected = [HashModel().start(book.windows)()[some.key.layer] for book in prepared.windows[some.key.mark_class]]
         np.testing.assert_array_equal(some.states, np.concatenate(expected))
         assert some.tokens == (12, 12, 12)
 
@@ -185,6 +185,35 @@ def test_a_huge_class_is_handed_to_the_model_in_whole_batches_and_kept_on_disk(c
     for some, expected in zip(extract_blocks(model, prepared), usual, strict=True):
         np.testing.assert_array_equal(some.states, expected.states)
     assert set(model.calls) == {8, 4}
+
+
+class WatchedModel(HashModel):
+    """Notes when a part is started and when its states are taken."""
+
+    def __init__(self) -> None:
+        self.events: list[str] = []
+
+    def start(self, windows):
+        number = sum(event.startswith("start") for event in self.events)
+        self.events.append(f"start {number}")
+        pending = super().start(windows)
+
+        def wait():
+            self.events.append(f"take {number}")
+            return pending()
+
+        return wait
+
+
+def test_the_next_windows_are_with_the_model_before_the_last_ones_states_are_taken(context, work):
+    model = WatchedModel()
+    blocks = extract_blocks(model, prepare_shard(context, work))
+    next(blocks)
+    # Three books of one class are done; the next class's first book is under way while this class's blocks are yielded.
+    assert model.events == ["start 0", "start 1", "take 0", "start 2", "take 1", "start 3", "take 2"]
+    list(blocks)
+    assert model.events[-2:] == ["take 4", "take 5"]
+    assert len(model.events) == 12
 
 
 def test_hidden_states_are_kept_on_request(context):

@@ -1,0 +1,88 @@
+"""The batch size that a study gets where its user names none, and what a run says of smaller ones."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+
+import pytest
+
+from jobs import batches
+from jobs.batches import fitting_batch, free_gpu_bytes, settle_batch_size
+from jobs.config import RunConfig, StudyConfig, resolve
+from jobs.errors import UsageError
+from jobs.models import ModelIdentity
+from jobs.tally import Tally
+from jobs.tasks import ModelWork
+from store.study import Study
+
+GPT2_MEDIUM = ModelIdentity("gpt2-medium", "commit:0", "gpt2", 24, 1024, 50_257, 1024)
+GIB = 1 << 30
+
+
+@pytest.fixture
+def gpus(tmp_path, monkeypatch):
+    """Puts a program in the place of the driver's tool that reports GPUs with so many free MiB."""
+
+    def report(*free: str) -> None:
+        tool = tmp_path / "nvidia-smi"
+        tool.write_text("#!/bin/sh\n" + "".join(f"echo '{line}'\n" for line in free))
+        tool.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+
+    return report
+
+
+def test_the_fullest_gpu_counts(gpus):
+    gpus("40960", "1024")
+    assert free_gpu_bytes() == GIB
+
+
+def test_a_tool_that_knows_no_gpu_is_no_gpu(gpus):
+    gpus("No devices were found")
+    assert free_gpu_bytes() is None
+
+
+def test_a_machine_without_the_tool_has_no_gpu(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert free_gpu_bytes() is None
+
+
+def test_a_batch_fits_what_the_weights_leave():
+    config = StudyConfig()
+    assert fitting_batch(GPT2_MEDIUM, config, 80 * GIB) == batches.LARGEST
+    assert fitting_batch(GPT2_MEDIUM, config, 2 * GIB) == 128
+    assert fitting_batch(GPT2_MEDIUM, replace(config, dtype="bfloat16"), 2 * GIB) == batches.LARGEST
+    assert fitting_batch(GPT2_MEDIUM, config, GIB) == 1
+
+
+def test_a_study_settles_once(gpus):
+    gpus("81920")
+    settled = settle_batch_size(StudyConfig(), GPT2_MEDIUM, RunConfig(), None)
+    assert settled.batch_size == batches.LARGEST
+    recorded = Study(replace(settled, batch_size=32).to_dict(), GPT2_MEDIUM.to_dict())
+    assert settle_batch_size(StudyConfig(), GPT2_MEDIUM, RunConfig(), recorded).batch_size == 32
+    assert settle_batch_size(StudyConfig(batch_size=7), GPT2_MEDIUM, RunConfig(), recorded).batch_size == 7
+
+
+@pytest.mark.parametrize("run", [RunConfig(device="cpu"), RunConfig(address="head:6379")])
+def test_gpus_that_the_model_will_not_use_do_not_count(gpus, run):
+    gpus("81920")
+    assert settle_batch_size(StudyConfig(), GPT2_MEDIUM, run, None).batch_size == batches.WITHOUT_GPU
+
+
+def test_auto_is_a_word_for_it():
+    assert resolve({"batch_size": "auto"})[0].batch_size is None
+    with pytest.raises(UsageError, match="'batch_size' is 'many'; expected int"):
+        resolve({"batch_size": "many"})
+    with pytest.raises(UsageError, match="batch_size is 0; the smallest is 1"):
+        StudyConfig(batch_size=0)
+
+
+def test_a_run_records_the_smallest_batch_it_had_to_run():
+    tally = Tally()
+    assert "smallest_batch" not in tally.to_dict()
+    for size in (64, 16, None, 32):
+        tally.extracted(ModelWork(10, 0.5, size))
+    assert tally.to_dict()["smallest_batch"] == 16
+    assert tally.windows == 40
