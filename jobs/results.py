@@ -13,6 +13,7 @@ from typing import Any
 from store.commits import CommitRecord, Committed, FileReceipt
 from store.errors import StudyMismatch
 from store.keys import ChunkKey, ShardKey
+from store.locations import object_store
 from store.study import Study, study_of
 from store.writer import StudyWriter
 
@@ -21,7 +22,7 @@ class Results:
     """Where a run's results go, as a context manager.
 
     Entering it checks and locks a store that exists. Raises StudyMismatch where it holds another study, StoreLocked
-    where another run is at work on it.
+    where another run is at work on it, StoreUnavailable where it shows at once that none can be made.
     """
 
     def __init__(self, location: str, study: Study) -> None:
@@ -39,6 +40,8 @@ class Results:
                 StudyWriter.open(self.location, self.study)
                 raise StudyMismatch(f"store {self.location} holds another study: {'; '.join(differences)}")
             self.open()
+        else:
+            object_store(self.location).check_place()
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, traceback: TracebackType | None) -> None:

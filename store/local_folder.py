@@ -86,6 +86,15 @@ class LocalFolder(ObjectStore):
     def address(self, path: str) -> str:
         return str(self._root / path)
 
+    def check_place(self) -> None:
+        existing = self._root
+        while not os.path.lexists(existing):
+            existing = existing.parent
+        if not existing.is_dir():
+            raise StoreUnavailable(f"{self.location} cannot be made: {existing} is not a folder; name another store")
+        if not os.access(existing, os.W_OK | os.X_OK):
+            raise StoreUnavailable(f"{self.location} cannot be written: no permission to write in {existing}")
+
     @contextlib.contextmanager
     def _temporary(self, final: Path, data: bytes) -> Iterator[Path]:
         """The data in a flushed temporary file beside its final place; gone afterwards, whatever happens."""

@@ -59,6 +59,9 @@ class ObjectStore(ABC):
     def address(self, path: str) -> str:
         """The object's full name for humans and for engines that read Parquet themselves."""
 
+    def check_place(self) -> None:  # noqa: B027 - an object store has nothing to look at before it is written to
+        """Raise StoreUnavailable where it shows, without writing, that no object can be put here."""
+
     def read_all(self, paths: Iterable[str]) -> list[bytes]:
         """Read many objects at once, in the order asked. Raises ObjectMissing."""
         paths = list(paths)

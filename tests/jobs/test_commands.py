@@ -15,6 +15,7 @@ import interpunct
 import jobs.run
 from jobs import commands
 from jobs.config import RunConfig, StudyConfig
+from store.errors import StoreUnavailable
 from store.reader import open_store
 from tests.jobs.injection import Calls, rows, run, stages, study, write_books
 
@@ -141,6 +142,15 @@ def test_a_store_that_cannot_be_written_is_refused(capsys, tmp_path, small, tiny
     assert code == 3
     assert str(tmp_path / "file") in said
     assert len(said.splitlines()) == 1
+
+
+def test_a_store_that_cannot_be_made_is_refused_before_any_work(tmp_path, small):
+    (tmp_path / "file").touch()
+    books, config, _ = small
+    calls = Calls(tmp_path / "calls")
+    with pytest.raises(StoreUnavailable, match="file is not a folder; name another store"):
+        run(books, config, tmp_path / "file" / "deep" / "store", stages(calls), serial=True)
+    assert not (tmp_path / "calls").exists()
 
 
 def test_books_added_later_join_the_store_and_finished_ones_are_not_repeated(capsys, tmp_path, small):

@@ -130,6 +130,18 @@ def test_places_that_cannot_hold_a_store(place, said):
         object_store(place)
 
 
+def test_a_place_is_looked_at_without_writing(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    LocalFolder(str(tmp_path / "a" / "b")).check_place()
+    for place in (tmp_path / "file", tmp_path / "file" / "a" / "b"):
+        with pytest.raises(StoreUnavailable, match="file is not a folder"):
+            LocalFolder(str(place)).check_place()
+    monkeypatch.setattr(local_folder.os, "access", lambda path, mode: path != tmp_path)
+    with pytest.raises(StoreUnavailable, match=f"no permission to write in {tmp_path}"):
+        LocalFolder(str(tmp_path / "a")).check_place()
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
 def test_is_remote():
     assert is_remote("s3://bucket/x")
     assert not is_remote("bucket/x")
