@@ -1,66 +1,90 @@
-"""The pairs of a tile in torch: for a GPU, and tested on the CPU by the same code.
+"""The pairs of a tile on a GPU.
 
-The binning, with its edge variants, and the last arithmetic are the engine's own; here are the joint histograms and the
-matrix product. A pair's histogram is one scattered addition of integers, so counts are exact whatever the order, and
-the fixed-point terms that come back equal the CPU's to the last bit. No other module of this package imports torch.
+The binning, with its edge variants, and the last arithmetic are the engine's own and run on the CPU. On the GPU are the
+joint entropies, as fused int8 products (`analysis.gpu_kernel`) of the variants that meet (`analysis.gpu_plan`), and the
+products of the covariance. Joint terms are integers and equal the CPU's to the last bit.
 """
 
 from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import shutil
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from analysis.variants import Variants
+from analysis.gpu_memory import DeviceTile, upload
+from analysis.gpu_plan import Products, plan
+from analysis.kernels import Tile
 
-ELEMENTS_AT_ONCE = 2**25
-"""Dimensions of pairs in flight: 256 MiB of indices."""
+CAPABILITY = (8, 0)
+"""The first GPUs whose tensor cores Triton gives int8 products to."""
 
 
-class TorchEngine:
-    """The engine on a torch device; see `analysis.kernels.Engine` for what its functions promise."""
+class GpuEngine:
+    """The engine on a torch device; see `analysis.kernels.Engine` for what its functions promise.
+
+    Raises ValueError where the device, Triton or what Triton needs is missing. The device may be "cpu" where Triton
+    interprets its kernels (`TRITON_INTERPRET=1`, set before Triton is imported): slow, and the same code.
+    """
+
+    side = 4096
+    """More than on the CPU: what the CPU does for a tile grows with its side, what the GPU does with its area."""
 
     def __init__(self, device: str) -> None:
-        if device.startswith("cuda") and not torch.cuda.is_available():
-            raise ValueError(f"device is {device}, but torch finds no GPU here; use device='cpu'")
         self.device = torch.device(device)
+        if self.device.type == "cuda":
+            _check_gpu(device)
+        if importlib.util.find_spec("triton") is None:
+            raise ValueError("pairs on a GPU need Triton, which torch for CUDA brings; pip install triton")
+        # Triton comes with torch for CUDA only, and is not there to import where no GPU is asked for.
+        self._kernel = importlib.import_module("analysis.gpu_kernel")
 
-    def joint_terms(
-        self,
-        variants_a: Variants,
-        variants_b: Variants,
-        chosen_a: NDArray[np.int64],
-        chosen_b: NDArray[np.int64],
-        set_a: NDArray[np.int64],
-        set_b: NDArray[np.int64],
-        diagonal: bool,
-        table: NDArray[np.int64],
-    ) -> NDArray[np.int64]:
-        bins = variants_a.counts.shape[1]
-        codes_a, codes_b, terms = (
-            torch.from_numpy(array).to(self.device) for array in (variants_a.codes, variants_b.codes, table)
-        )
-        shape = (len(set_a), len(set_b))
-        rows, columns = np.triu_indices(shape[0], 1) if diagonal else np.indices(shape).reshape(2, -1)
-        chosen = np.stack([chosen_a[rows, set_b[columns]], chosen_b[columns, set_a[rows]]])
-        joint = np.zeros(shape, np.int64)
-        step = max(1, ELEMENTS_AT_ONCE // codes_a.shape[1])
-        for start in range(0, len(rows), step):
-            part = slice(start, start + step)
-            va, vb = torch.from_numpy(chosen[:, part]).to(self.device)
-            counts = _joint_counts(codes_a[va], codes_b[vb], bins)
-            joint[rows[part], columns[part]] = terms[counts].sum(dim=1).cpu().numpy()
-        return joint
+    def joint_terms(self, tile: Tile, table: NDArray[np.int64]) -> NDArray[np.int64]:
+        on_device = self.upload(tile)
+        joint = torch.empty(len(tile.set_a), len(tile.set_b), dtype=torch.int64, device=self.device)
+        self.fill(on_device, self.plan(on_device), torch.from_numpy(table).to(self.device), joint)
+        return self._download(joint)
+
+    def upload(self, tile: Tile) -> DeviceTile:
+        """The tile in the device's memory."""
+        bins, row_bytes = self._kernel.shape_of_rows(*tile.variants_b.bits.shape[1:])
+        return upload(tile, bins, row_bytes, self.device)
+
+    def plan(self, tile: DeviceTile) -> Products:
+        """Which of its variants meet in which product."""
+        return plan(tile, self._kernel.variants_per_product(tile))
+
+    def fill(self, tile: DeviceTile, products: Products, table: torch.Tensor, joint: torch.Tensor) -> None:
+        """Writes the joint terms of every pair into `joint`, int64 [R, C] on the device."""
+        self._kernel.launch(tile, products, table, joint)
 
     def products(self, a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
         left = torch.from_numpy(a).to(self.device)
         right = left if b is a else torch.from_numpy(b).to(self.device)
-        return np.asarray((left @ right.T).cpu().numpy())
+        return self._download(left @ right.T)
+
+    def _download(self, values: torch.Tensor) -> NDArray[Any]:
+        """Through pinned memory, which torch keeps for the next tile: several times the pace of a plain copy."""
+        host = torch.empty(values.shape, dtype=values.dtype, pin_memory=self.device.type == "cuda")
+        return np.asarray(host.copy_(values).numpy())
 
 
-def _joint_counts(a: torch.Tensor, b: torch.Tensor, bins: int) -> torch.Tensor:
-    """int64 [P, bins * bins] from uint8 codes [P, D]; what either vector leaves out goes to a cell of its own."""
-    cells = a.long() * bins + b
-    cells[(a >= bins) | (b >= bins)] = bins * bins
-    counts = torch.zeros(len(a), bins * bins + 1, dtype=torch.int64, device=a.device)
-    return counts.scatter_add_(1, cells, torch.ones(1, 1, dtype=torch.int64, device=a.device).expand_as(cells))[:, :-1]
+def _check_gpu(device: str) -> None:
+    if not torch.cuda.is_available():
+        raise ValueError(f"device is {device}, but torch finds no GPU here; use device='cpu'")
+    capability = torch.cuda.get_device_capability(device)
+    if capability < CAPABILITY:
+        raise ValueError(
+            f"device is {device}, of compute capability {capability[0]}.{capability[1]}; the int8 products need "
+            f"{CAPABILITY[0]}.{CAPABILITY[1]} or more: use device='cpu'"
+        )
+    if not (os.environ.get("CC") or shutil.which("gcc") or shutil.which("clang")):
+        raise ValueError(
+            f"device is {device}, but Triton finds no C compiler here to build its launcher with; install gcc or name "
+            "one in CC"
+        )

@@ -43,24 +43,31 @@ class Sparse(NamedTuple):
     cells: NDArray[np.uint16]  # uint16, (bins + 1) * (rank of the bin - ranks counted by bit rows)
 
 
+class Tile(NamedTuple):
+    """R rows by C columns of vectors; a pair is binned as variants `chosen_a[r, set_b[c]]` and `chosen_b[c, set_a[r]]`.
+
+    With `diagonal` rows and columns are the same vectors, and only pairs with r < c are asked for.
+    """
+
+    variants_a: Variants
+    variants_b: Variants
+    chosen_a: NDArray[np.int64]  # int64 [R, sets of the columns], into variants_a
+    chosen_b: NDArray[np.int64]  # int64 [C, sets of the rows], into variants_b
+    set_a: NDArray[np.int64]  # int64 [R], the row's outlier set
+    set_b: NDArray[np.int64]  # int64 [C], the column's
+    diagonal: bool
+
+
 class Engine(Protocol):
     """What does the work of a tile; all engines give the same joint terms to the last bit."""
 
-    def joint_terms(
-        self,
-        variants_a: Variants,
-        variants_b: Variants,
-        chosen_a: NDArray[np.int64],
-        chosen_b: NDArray[np.int64],
-        set_a: NDArray[np.int64],
-        set_b: NDArray[np.int64],
-        diagonal: bool,
-        table: NDArray[np.int64],
-    ) -> NDArray[np.int64]:
-        """Sum of n log2 n over the joint histogram of each pair of a tile: int64 [R, C] in units of `table`.
+    side: int
+    """Most rows, and most columns, of a tile."""
 
-        Row r and column c are binned as variants `chosen_a[r, set_b[c]]` and `chosen_b[c, set_a[r]]`. With `diagonal`
-        rows and columns are the same vectors, and only entries with r < c are filled.
+    def joint_terms(self, tile: Tile, table: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Sum of n log2 n over the joint histogram of each pair: int64 [R, C] in units of `table` (int64 [D + 1]).
+
+        On the diagonal, entries with r >= c are not filled.
         """
 
     def products(self, a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -70,27 +77,20 @@ class Engine(Protocol):
 class CpuEngine:
     """The engine of bit rows, on one core."""
 
-    def joint_terms(
-        self,
-        variants_a: Variants,
-        variants_b: Variants,
-        chosen_a: NDArray[np.int64],
-        chosen_b: NDArray[np.int64],
-        set_a: NDArray[np.int64],
-        set_b: NDArray[np.int64],
-        diagonal: bool,
-        table: NDArray[np.int64],
-    ) -> NDArray[np.int64]:
+    side = 512
+
+    def joint_terms(self, tile: Tile, table: NDArray[np.int64]) -> NDArray[np.int64]:
+        variants_a, variants_b = tile.variants_a, tile.variants_b
         ranks = choose_ranks(variants_b)
         words = variants_b.bits.shape[2]
-        joint = np.empty((len(set_a), len(set_b)), np.int64)
+        joint = np.empty((len(tile.set_a), len(tile.set_b)), np.int64)
         group = max(1, GROUP_BYTES // (ranks * words * LANES * 8))
         partners = _aligned(group * ranks * words * LANES, np.uint64)
         counts = _aligned(RANKS_AT_ONCE * LANES, np.int64)
         _fill(
-            _filled_rows(variants_a.bits, variants_a.counts), variants_a.codes, chosen_a, set_a,
-            variants_b.bits, variants_b.by_population, _sparse(variants_b, ranks), chosen_b, set_b,
-            diagonal, ranks, partners, counts, table, joint,
+            _filled_rows(variants_a.bits, variants_a.counts), variants_a.codes, tile.chosen_a, tile.set_a,
+            variants_b.bits, variants_b.by_population, _sparse(variants_b, ranks), tile.chosen_b, tile.set_b,
+            tile.diagonal, ranks, partners, counts, table, joint,
         )  # fmt: skip
         return joint
 

@@ -16,14 +16,13 @@ from numpy.typing import NDArray
 
 from analysis.compilation import announced
 from analysis.finish import Pairs, finish
-from analysis.kernels import CpuEngine, Engine
+from analysis.kernels import CpuEngine, Engine, Tile
 from analysis.outliers import centre, find_outliers
 from analysis.scratch import Scratch
 from analysis.variants import Vectors, look
 
 BINS_ALLOWED = (2, 64)
 DIMENSIONS_ALLOWED = (2, 65_535)
-TILE = 512
 
 _memory = Scratch()
 
@@ -121,7 +120,9 @@ def row_range(prepared: PreparedVectors, start: int, stop: int, *, device: str =
         raise ValueError(f"rows {start} to {stop} are not a range within the {tokens} vectors")
     before = _pairs_before(np.arange(tokens + 1), tokens)
     origin = before[:-1] - before[start] - np.arange(tokens) - 1
-    return _compute(prepared, prepared, _triangle(start, stop, tokens), origin, before[stop] - before[start], device)
+    engine = _engine(device)
+    tiles = _triangle(start, stop, tokens, engine.side)
+    return _compute(engine, prepared, prepared, tiles, origin, before[stop] - before[start])
 
 
 def cross_statistics(a: PreparedVectors, b: PreparedVectors, *, device: str = "cpu") -> PairStatistics:
@@ -134,12 +135,13 @@ def cross_statistics(a: PreparedVectors, b: PreparedVectors, *, device: str = "c
             f"prepared with {a.bins} bins of {a.x.shape[1]} dimensions and {b.bins} bins of {b.x.shape[1]} dimensions; "
             "prepare both groups with the same bins and the same model"
         )
+    engine = _engine(device)
     tiles = (
-        (_span(i, len(a.x)), _span(j, len(b.x)), False)
-        for i in range(0, len(a.x), TILE)
-        for j in range(0, len(b.x), TILE)
+        (rows, columns, False)
+        for rows in _spans(0, len(a.x), engine.side)
+        for columns in _spans(0, len(b.x), engine.side)
     )
-    return _compute(a, b, tiles, np.arange(len(a.x)) * len(b.x), len(a.x) * len(b.x), device)
+    return _compute(engine, a, b, tiles, np.arange(len(a.x)) * len(b.x), len(a.x) * len(b.x))
 
 
 @functools.cache
@@ -180,34 +182,35 @@ def _pairs_before(row: NDArray[np.int64], tokens: int) -> NDArray[np.int64]:
     return row * (2 * tokens - row - 1) // 2
 
 
-def _span(start: int, stop: int) -> NDArray[np.int64]:
-    return np.arange(start, min(start + TILE, stop))
+def _spans(start: int, stop: int, side: int) -> Iterator[NDArray[np.int64]]:
+    for first in range(start, stop, side):
+        yield np.arange(first, min(first + side, stop))
 
 
-def _triangle(start: int, stop: int, tokens: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], bool]]:
+def _triangle(
+    start: int, stop: int, tokens: int, side: int
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], bool]]:
     """Tiles (rows, columns, is on the diagonal) that cover the pairs of a range of rows."""
-    for i in range(start, stop, TILE):
-        rows = _span(i, stop)
+    for rows in _spans(start, stop, side):
         yield rows, rows, True
-        for j in range(rows[-1] + 1, tokens, TILE):
-            yield rows, _span(j, tokens), False
+        for columns in _spans(int(rows[-1]) + 1, tokens, side):
+            yield rows, columns, False
 
 
 def _engine(device: str) -> Engine:
     if device == "cpu":
         return CpuEngine()
-    from analysis.gpu import TorchEngine
+    from analysis.gpu import GpuEngine
 
-    return TorchEngine(device)
+    return GpuEngine(device)
 
 
 _Tiles = Iterable[tuple[NDArray[np.int64], NDArray[np.int64], bool]]
 
 
 def _compute(
-    a: PreparedVectors, b: PreparedVectors, tiles: _Tiles, origin: NDArray[np.int64], pairs: int, device: str
+    engine: Engine, a: PreparedVectors, b: PreparedVectors, tiles: _Tiles, origin: NDArray[np.int64], pairs: int
 ) -> PairStatistics:
-    engine = _engine(device)
     table, unit = _entropy_table(a.x.shape[1])
     floats = {name: np.empty(pairs) for name in ("mi", "cov", "corr", "hx", "hy")}
     out = Pairs(origin=origin, n=np.empty(pairs, np.int32), **floats)
@@ -233,7 +236,8 @@ def _tile(
     variants_a, views_a = variants_b, views_b = look(a, rows, b, column_sets, bins, table, _memory, "row")
     if not diagonal:
         variants_b, views_b = look(b, columns, a, row_sets, bins, table, _memory, "column")
-    joint = engine.joint_terms(variants_a, variants_b, views_a.variant, views_b.variant, set_a, set_b, diagonal, table)
+    tile = Tile(variants_a, variants_b, views_a.variant, views_b.variant, set_a, set_b, diagonal)
+    joint = engine.joint_terms(tile, table)
     centred_a = centred_b = centre(a, rows, _memory.array("centred rows", (len(rows), a.x.shape[1]), np.float64))
     if not diagonal:
         centred_b = centre(b, columns, _memory.array("centred columns", (len(columns), b.x.shape[1]), np.float64))

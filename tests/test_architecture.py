@@ -21,8 +21,8 @@ MAY_IMPORT = {
 ONLY_IN = {
     "ray": ("jobs/",),
     "transformers": ("jobs/",),
-    "torch": ("jobs/", "analysis/gpu.py"),
-    "triton": ("jobs/", "analysis/gpu.py"),
+    "torch": ("jobs/", "analysis/gpu"),
+    "triton": ("analysis/gpu_kernel.py",),
     "matplotlib": ("reports/",),
     "duckdb": ("store/",),
     "argparse": ("interpunct.py", "jobs/commands.py", "store/commands.py", "reports/commands.py"),

@@ -186,7 +186,7 @@ def test_results_do_not_depend_on_how_pairs_are_cut(monkeypatch):
     x = moving_states(60, 130, seed=11)
     prepared = pairwise.prepare(x, 15, 3.0)
     whole = pairwise.row_range(prepared, 0, 60)
-    monkeypatch.setattr(pairwise, "TILE", 7)
+    monkeypatch.setattr(pairwise.CpuEngine, "side", 7)
     parts = [pairwise.row_range(prepared, *rows) for rows in pairwise.row_ranges(60, 100)]
     assert len(parts) > 10
     for field in FIELDS:
@@ -208,7 +208,7 @@ def test_order_of_tokens_permutes_the_results():
 
 def test_pairs_between_two_groups_are_pairs_of_the_union(monkeypatch):
     x = moving_states(31, 150, seed=13)
-    monkeypatch.setattr(pairwise, "TILE", 8)
+    monkeypatch.setattr(pairwise.CpuEngine, "side", 8)
     cross = pairwise.cross_statistics(pairwise.prepare(x[:12]), pairwise.prepare(x[12:]))
     union = pairwise.pair_statistics(x)
     i, j = np.triu_indices(31, 1)
