@@ -55,11 +55,12 @@ def launch(tile: DeviceTile, products: Products, table: torch.Tensor, joint: tor
     bins, row_bytes = tile.rows_a.shape[1:]
     if len(products.group) == 0:
         return
-    joint_terms_kernel[(len(products.group),)](
-        tile.rows_a, tile.rows_b, table, joint, *products, tile.chosen_b, tile.set_a, *joint.shape,
-        tile.chosen_b.shape[1], row_bytes, len(table), **constants(bins, row_bytes, len(table), tile.diagonal),
-        **OPTIONS,
-    )  # fmt: skip
+    with torch.cuda.device_of(joint):  # Triton launches on the current device
+        joint_terms_kernel[(len(products.group),)](
+            tile.rows_a, tile.rows_b, table, joint, *products, tile.chosen_b, tile.set_a, *joint.shape,
+            tile.chosen_b.shape[1], row_bytes, len(table), **constants(bins, row_bytes, len(table), tile.diagonal),
+            **OPTIONS,
+        )  # fmt: skip
 
 
 def constants(bins: int, row_bytes: int, table_size: int, diagonal: bool) -> dict[str, int]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -99,6 +101,14 @@ def test_what_no_pair_asks_for_is_not_written(monkeypatch):
     upper = np.triu(np.ones((26, 26), bool), 1)
     np.testing.assert_array_equal(joint.cpu().numpy()[upper], joint_terms(CpuEngine(), tile, table)[upper])
     assert (joint.cpu().numpy()[~upper] == -7).all()
+
+
+@needs_triton
+def test_the_benchmark_is_ready_to_run():
+    command = [sys.executable, "-m", "benchmarks.pairs_gpu", "--rehearse"]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert "the joint terms of 40 vectors equal the CPU's; nothing was timed" in result.stdout
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
