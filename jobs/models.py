@@ -14,10 +14,9 @@ import contextlib
 import hashlib
 import importlib.util
 import io
+import json
 import os
 import re
-import shutil
-import tempfile
 import warnings
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -27,6 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jobs.errors import UsageError
+from jobs.model_cache import cache_folder, file_checksum, publish_folder, remembered
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
@@ -108,22 +108,28 @@ def identify_model(name: str, revision: str | None = None) -> ModelIdentity:
     Raises UsageError where the model is unknown, unreadable, or no decoder.
     """
     files = resolve_model(name, revision)
+    weights = _weights(files)
+    # Libraries that run models take seconds to import, which a driver can do without.
+    shape = remembered("shapes", f"{weights}\n{version('transformers')}", lambda: json.dumps(_shape(files)))
+    return ModelIdentity(name=name, weights=weights, **json.loads(shape))
+
+
+def _shape(files: ModelFiles) -> dict[str, Any]:
+    """The fields of a `ModelIdentity` that the configuration holds."""
     config = load_config(files)
     text_config = config.get_text_config()
     if getattr(config, "is_encoder_decoder", False):
-        raise UsageError(f"model {name!r} is an encoder-decoder ({config.model_type}); use a decoder-only model")
+        raise UsageError(f"model {files.name!r} is an encoder-decoder ({config.model_type}); use a decoder-only model")
     layers, width = (getattr(text_config, key, None) for key in ("num_hidden_layers", "hidden_size"))
     if not layers or not width:
-        raise UsageError(f"model {name!r} ({config.model_type}) names no layers and width; use a language model")
-    return ModelIdentity(
-        name=name,
-        weights=_weights(files),
-        architecture=config.model_type,
-        layers=layers,
-        width=width,
-        vocabulary=text_config.vocab_size,
-        context=getattr(text_config, "max_position_embeddings", None),
-    )
+        raise UsageError(f"model {files.name!r} ({config.model_type}) names no layers and width; use a language model")
+    return {
+        "architecture": config.model_type,
+        "layers": layers,
+        "width": width,
+        "vocabulary": text_config.vocab_size,
+        "context": getattr(text_config, "max_position_embeddings", None),
+    }
 
 
 def is_model(recorded: ModelIdentity, revision: str | None = None) -> bool:
@@ -149,7 +155,7 @@ def load_tokenizer(name: str, revision: str | None = None) -> PreTrainedTokenize
         folder = _cached_folder(files, "tokenizer")
         if not folder.exists():
             tokenizer = AutoTokenizer.from_pretrained(files.gguf.parent, gguf_file=files.gguf.name)
-            with _publish_folder(folder) as new:
+            with publish_folder(folder) as new:
                 tokenizer.save_pretrained(new)
             return tokenizer
         return AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
@@ -165,7 +171,7 @@ def load_config(files: ModelFiles) -> PretrainedConfig:
         folder = _cached_folder(files, "config")
         if not folder.exists():
             config = AutoConfig.from_pretrained(files.gguf.parent, gguf_file=files.gguf.name)
-            with _publish_folder(folder) as new:
+            with publish_folder(folder) as new:
                 config.save_pretrained(new)
             return config
         return AutoConfig.from_pretrained(folder, trust_remote_code=False)
@@ -180,11 +186,6 @@ def load_model(name: str, revision: str | None = None, dtype: str = "float32") -
     with _readable(files, "weights"):
         location, commit = (_dequantised(files), None) if files.gguf else (files.location, files.commit)
         return _from_pretrained(location, revision=commit, dtype=dtype).eval()
-
-
-def cache_folder() -> Path:
-    """The user's cache folder, for what is expensive to make again."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "interpunct"
 
 
 def _smollm2_file() -> Path:
@@ -280,7 +281,7 @@ def _dequantised(files: ModelFiles) -> Path:
     folder = _cached_folder(files, "weights")
     if not folder.exists():
         model = _from_pretrained(files.gguf.parent, gguf_file=files.gguf.name, dtype="float32")
-        with _publish_folder(folder) as new:
+        with publish_folder(folder) as new:
             load_config(files).save_pretrained(new)
             weights = {key: value.contiguous() for key, value in model.state_dict().items()}
             save_file(weights, new / "model.safetensors", metadata={"format": "pt"})
@@ -292,19 +293,6 @@ def _cached_folder(files: ModelFiles, part: str) -> Path:
     return cache_folder() / "models" / f"{_checksum(files)[:32]}-transformers-{version('transformers')}" / part
 
 
-@contextlib.contextmanager
-def _publish_folder(folder: Path) -> Iterator[Path]:
-    """Give an empty folder to fill, and put it in place at once: other processes see all of it or nothing."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    new = Path(tempfile.mkdtemp(prefix=".new-", dir=folder.parent))
-    try:
-        yield new
-        with contextlib.suppress(OSError):  # another process was first; its folder holds the same
-            new.rename(folder)
-    finally:
-        shutil.rmtree(new, ignore_errors=True)
-
-
 def _weights(files: ModelFiles) -> str:
     return f"commit:{files.commit}" if files.commit else f"sha256:{_checksum(files)}"
 
@@ -312,30 +300,11 @@ def _weights(files: ModelFiles) -> str:
 def _checksum(files: ModelFiles) -> str:
     """SHA-256 of a GGUF file, or over the names and checksums of a folder's weights, configuration and tokenizer."""
     if files.gguf:
-        return _file_checksum(files.gguf)
+        return file_checksum(files.gguf)
     folder = Path(files.location)
     weights = next((found for pattern in _WEIGHTS if (found := sorted(folder.glob(pattern)))), None)
     if weights is None:
         raise UsageError(f"model {files.name!r} is a folder without weights (*.safetensors)")
     parts = {*weights, *(path for pattern in _DEFINITION for path in folder.glob(pattern) if path.is_file())}
-    lines = [f"{path.name} {_file_checksum(path)}\n" for path in sorted(parts)]
+    lines = [f"{path.name} {file_checksum(path)}\n" for path in sorted(parts)]
     return hashlib.sha256("".join(lines).encode()).hexdigest()
-
-
-def _file_checksum(path: Path) -> str:
-    """SHA-256 of a file, remembered by path, size and time of change, so that large weights are read once."""
-    status = path.stat()
-    key = hashlib.sha256(f"{path.resolve()}\n{status.st_size}\n{status.st_mtime_ns}".encode()).hexdigest()
-    remembered = cache_folder() / "checksums" / key
-    with contextlib.suppress(OSError):
-        digest = remembered.read_text(encoding="ascii").strip()
-        if len(digest) == 64:
-            return digest
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    with contextlib.suppress(OSError):  # a cache that cannot be written costs time, nothing else
-        remembered.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=remembered.parent, delete=False) as new:
-            new.write(digest)
-        os.replace(new.name, remembered)
-    return digest

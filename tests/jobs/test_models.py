@@ -13,6 +13,7 @@ import torch
 
 from jobs import models
 from jobs.errors import UsageError
+from jobs.model_cache import file_checksum
 from jobs.models import identify_model, load_model, load_tokenizer, resolve_model
 
 
@@ -57,6 +58,18 @@ def test_a_folder_is_identified_without_loading_its_weights(tiny_gpt2, own_cache
     assert json.loads(json.dumps(identity.to_dict())) == identity.to_dict()
 
 
+def test_an_identity_is_learnt_once(tiny_gpt2, own_cache, monkeypatch):
+    first = identify_model(str(tiny_gpt2))
+    identify_model.cache_clear()
+    with monkeypatch.context() as patch:
+        patch.setattr(models, "load_config", None)
+        assert identify_model(str(tiny_gpt2)) == first
+    (remembered,) = (own_cache / "shapes").iterdir()
+    remembered.write_text("")
+    identify_model.cache_clear()
+    assert identify_model(str(tiny_gpt2)) == first
+
+
 @pytest.mark.parametrize("part", ["model.safetensors", "config.json", "tokenizer.json"])
 def test_the_identity_changes_with_every_file_that_defines_the_model(tiny_gpt2, tmp_path, own_cache, part):
     copy = tmp_path / "copy"
@@ -75,13 +88,11 @@ def test_a_checksum_is_remembered_until_the_file_changes(tmp_path, own_cache, mo
     file = tmp_path / "weights"
     file.write_bytes(b"one")
     hashed = []
-    monkeypatch.setattr(
-        models.hashlib, "file_digest", lambda f, name: hashed.append(f.name) or hashlib.sha256(f.read())
-    )
-    assert models._file_checksum(file) == models._file_checksum(file) == hashlib.sha256(b"one").hexdigest()
+    monkeypatch.setattr(hashlib, "file_digest", lambda f, name: hashed.append(f.name) or hashlib.sha256(f.read()))
+    assert file_checksum(file) == file_checksum(file) == hashlib.sha256(b"one").hexdigest()
     assert len(hashed) == 1
     file.write_bytes(b"another")
-    assert models._file_checksum(file) == hashlib.sha256(b"another").hexdigest()
+    assert file_checksum(file) == hashlib.sha256(b"another").hexdigest()
     assert len(hashed) == 2
 
 
@@ -180,6 +191,7 @@ def test_a_folder_without_weights_or_with_unknown_ones_is_refused(tiny_gpt2, tmp
     shutil.copy(tiny_gpt2 / "config.json", folder)
     with pytest.raises(UsageError, match="without weights"):
         identify_model(str(folder))
+    (folder / "model.safetensors").write_bytes(b"never read")
     (folder / "config.json").write_text('{"model_type": "no-such-architecture"}')
     with pytest.raises(UsageError, match="configuration cannot be loaded"):
         identify_model(str(folder))
