@@ -25,6 +25,7 @@ import time  # noqa: E402
 from collections.abc import Callable  # noqa: E402
 from dataclasses import dataclass  # noqa: E402
 from multiprocessing.synchronize import Barrier  # noqa: E402
+from pathlib import Path  # noqa: E402
 
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
@@ -186,20 +187,19 @@ def made_up_states(tokens: int, width: int) -> NDArray[np.float32]:
     return x.astype(np.float32)
 
 
-def smollm2_states() -> dict[int, NDArray[np.float32]]:
-    """States at the first 250 commas of the bundled sample."""
-    from pathlib import Path
-
+def smollm2_states(tokens: int = TOKENS, text: Path | None = None) -> dict[int, NDArray[np.float32]]:
+    """States at the first commas of a text, or of the bundled sample."""
     import jobs
     from jobs.config import StudyConfig
+    from jobs.corpus.decoding import decode
     from jobs.extract import HiddenStates
     from jobs.models import load_tokenizer
     from jobs.selection import select, windows
     from jobs.tokens import tokenize
 
     (sample,) = (Path(jobs.__file__).parent / "data").glob("*.txt")
-    config = StudyConfig(per_class=TOKENS)
-    tokenization = tokenize(load_tokenizer("smollm2"), sample.read_text(encoding="utf-8"))
+    config = StudyConfig(per_class=tokens)
+    tokenization = tokenize(load_tokenizer("smollm2"), decode((text or sample).read_bytes()).text)
     positions = select(tokenization, config).classes["internal"].taken
     states = HiddenStates("smollm2").states(windows(tokenization.ids, positions, config.before))
     return {layer: np.ascontiguousarray(states[layer]) for layer in LAYERS}

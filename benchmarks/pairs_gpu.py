@@ -1,7 +1,8 @@
 """Pairs on a GPU: the whole of it, its parts, and the share of what the tensor cores can do.
 
-    python -m benchmarks.pairs_gpu              made-up states: one tile of 4,096 vectors of width 1024
-    python -m benchmarks.pairs_gpu --rehearse   runs the same code without a GPU, interpreted; prints no figure
+    python -m benchmarks.pairs_gpu                          one tile of 4,096 made-up states of width 1024
+    python -m benchmarks.pairs_gpu --smollm2 30 [--text F]  SmolLM2's states in layer 30 at a text's commas
+    python -m benchmarks.pairs_gpu --rehearse               the same code without a GPU, interpreted; prints no figure
 
 The best round of each row counts. GPU rows are timed by the clock on the wall, from an idle device to an idle device;
 rows of the CPU run on one core, in seconds of the processor. The roof is the pace of torch's int8 matrix product
@@ -20,6 +21,7 @@ import argparse  # noqa: E402
 import copy  # noqa: E402
 import time  # noqa: E402
 from collections.abc import Callable  # noqa: E402
+from pathlib import Path  # noqa: E402
 from unittest import mock  # noqa: E402
 
 import numpy as np  # noqa: E402
@@ -32,7 +34,7 @@ from analysis.gpu_memory import SLICES, DeviceTile  # noqa: E402
 from analysis.gpu_plan import Products  # noqa: E402
 from analysis.kernels import CpuEngine, Engine, Tile  # noqa: E402
 from benchmarks import machine  # noqa: E402
-from benchmarks.pairs import by_notebook, made_up_states  # noqa: E402
+from benchmarks.pairs import LAYERS, by_notebook, made_up_states, smollm2_states  # noqa: E402
 
 ROOF_SIDE = 8192
 ON_DEVICE = "its joint terms on the device"
@@ -58,15 +60,22 @@ class Tiles(CpuEngine):
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--vectors", type=int, default=GpuEngine.side, help="at most one tile (default %(default)s)")
-    parser.add_argument("--width", type=int, default=1024)
+    parser.add_argument("--smollm2", type=int, choices=LAYERS, metavar="LAYER", help="its states in this layer")
+    parser.add_argument("--text", type=Path, help="the text that SmolLM2 reads (default: the bundled sample)")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--rehearse", action="store_true", help="run the code of the GPU rows without a GPU, untimed")
     options = parser.parse_args()
+    if not 2 <= options.vectors <= GpuEngine.side:
+        parser.error(f"--vectors is {options.vectors}; choose from 2 to {GpuEngine.side}")
     if options.rehearse:
         rehearse()
         return
     print(f"machine: {machine.describe()}; torch {torch.__version__}")
-    states = made_up_states(options.vectors, options.width)
+    if options.smollm2 is None:
+        states = made_up_states(options.vectors, 1024)
+    else:
+        states = smollm2_states(options.vectors, options.text)[options.smollm2]
+    report_plan(states)
     if not torch.cuda.is_available():
         print("no GPU here: only the rows of the CPU are measured")
         measure_cpu(states, options.rounds)
@@ -75,6 +84,17 @@ def main() -> None:
     engine = GpuEngine("cuda")
     check(engine, states[:CHECKED_VECTORS])
     measure_gpu(engine, states, options.rounds, measure_cpu(states, options.rounds))
+
+
+def report_plan(states: NDArray[np.float32]) -> None:
+    """How many joint histograms the products make for each pair; found on the CPU, as it would be on the GPU."""
+    tile, _ = tile_of(states)
+    engine = GpuEngine("cpu")
+    in_memory = engine.upload(tile)
+    products = engine.plan(in_memory)
+    made = products.columns.numel() * products.row_variants.shape[1] / pairs_of(states)
+    vectors, width = states.shape
+    print(f"{vectors} vectors of {width} dimensions, {len(in_memory.rows_a)} variants: {made:.3f} histograms per pair")
 
 
 def measure_cpu(states: NDArray[np.float32], rounds: int) -> float:
@@ -108,9 +128,7 @@ def measure_gpu(engine: GpuEngine, states: NDArray[np.float32], rounds: int, not
         show(name, pairs_of(states) / time_taken, states.shape[1], notebook)
     pace = operations(on_device, products) / taken[ON_DEVICE]
     roof = int8_roof(ROOF_SIDE, rounds, engine.device)
-    made = products.columns.numel() * products.row_variants.shape[1]
-    print(f"\njoint histograms made per pair: {made / pairs_of(states):.3f}")
-    print(f"{ON_DEVICE}: {pace:.3g} int8 operations/s, {pace / roof:.0%} of the roof of {roof:.3g}/s")
+    print(f"\n{ON_DEVICE}: {pace:.3g} int8 operations/s, {pace / roof:.0%} of the roof of {roof:.3g}/s")
 
 
 def rehearse() -> None:
@@ -133,8 +151,9 @@ def check(engine: GpuEngine, states: NDArray[np.float32]) -> None:
 
 
 def with_engine(engine: Engine, states: NDArray[np.float32]) -> pairwise.PairStatistics:
+    prepared = pairwise.prepare(states)
     with mock.patch.object(pairwise, "_engine", return_value=engine):
-        return pairwise.pair_statistics(states)
+        return pairwise.row_range(prepared, 0, len(states))
 
 
 def tile_of(states: NDArray[np.float32]) -> tuple[Tile, NDArray[np.int64]]:
