@@ -88,7 +88,7 @@ def _cut(entries: _Entries, shown: torch.Tensor, setting: torch.Tensor, size: in
     columns = place.new_full((int(products.sum()) * size,), -1)
     variants = torch.zeros_like(columns)
     columns[place], variants[place] = entries.column[order], entries.variant[order]
-    example = torch.empty_like(number)  # where in [G, S] a setting occurs
+    example = torch.empty_like(number)  # one place in [G, S] where a setting occurs: any will do
     example[setting.flatten()] = torch.arange(setting.numel(), device=setting.device)
     example = example.repeat_interleave(products)
     group = example // sets
