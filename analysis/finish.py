@@ -41,10 +41,13 @@ def finish(
     diagonal: bool,
     table: NDArray[np.int64],
     unit: float,
+    first: int,
+    last: int,
     pairs: Pairs,
 ) -> None:
-    """Writes the statistics of a tile's pairs; on the diagonal each unordered pair once, the smaller index as x.
+    """Writes the statistics of the pairs in a tile's rows `first` to `last`; rows may be done in any order, or at once.
 
+    On the diagonal each unordered pair is written once, the smaller index as x.
     `joint` and `products` are [R, C]: sums of n log2 n and of centred products over the dimensions that both keep.
     """
     left, margins_a, margins_b = views_a.left, views_a.margin, views_b.margin
@@ -53,7 +56,7 @@ def finish(
     constant_a, constant_b, own_a, own_b = variants_a.constant, variants_b.constant, a.squares, b.squares
     x_a, x_b, origin = a.x, b.x, pairs.origin
     out_mi, out_cov, out_corr, out_n, out_hx, out_hy = pairs.mi, pairs.cov, pairs.corr, pairs.n, pairs.hx, pairs.hy
-    for r in range(rows.size):
+    for r in range(first, last):
         for c in range(r + 1 if diagonal else 0, columns.size):
             i, j, s, t = rows[r], columns[c], set_b[c], set_a[r]
             n = left[r, s]

@@ -35,6 +35,9 @@ class GpuEngine:
     side = 4096
     """More than on the CPU: what the CPU does for a tile grows with its side, what the GPU does with its area."""
 
+    threads = os.cpu_count() or 1
+    """All of them: a GPU counts much faster than one core can finish."""
+
     def __init__(self, device: str) -> None:
         self.device = torch.device(device)
         if self.device.type == "cuda":

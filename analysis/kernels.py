@@ -63,6 +63,8 @@ class Engine(Protocol):
 
     side: int
     """Most rows, and most columns, of a tile."""
+    threads: int
+    """Cores that finish a tile."""
 
     def joint_terms(self, tile: Tile, table: NDArray[np.int64]) -> NDArray[np.int64]:
         """Sum of n log2 n over the joint histogram of each pair: int64 [R, C] in units of `table` (int64 [D + 1]).
@@ -78,6 +80,7 @@ class CpuEngine:
     """The engine of bit rows, on one core."""
 
     side = 512
+    threads = 1
 
     def joint_terms(self, tile: Tile, table: NDArray[np.int64]) -> NDArray[np.int64]:
         variants_a, variants_b = tile.variants_a, tile.variants_b

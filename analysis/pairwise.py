@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +24,9 @@ from analysis.variants import Vectors, look
 
 BINS_ALLOWED = (2, 64)
 DIMENSIONS_ALLOWED = (2, 65_535)
+
+FINISHED_AT_ONCE = 64
+"""Rows of a tile that a thread finishes before it takes others."""
 
 _memory = Scratch()
 
@@ -242,10 +246,19 @@ def _tile(
     if not diagonal:
         centred_b = centre(b, columns, _memory.array("centred columns", (len(columns), b.x.shape[1]), np.float64))
     products = engine.products(centred_a, centred_b)
-    finish(
-        a, b, rows, columns, variants_a, variants_b, views_a, views_b, set_a, set_b, joint, products,
-        diagonal, table, unit, out,
-    )  # fmt: skip
+
+    def finish_rows(first: int, last: int) -> None:
+        finish(
+            a, b, rows, columns, variants_a, variants_b, views_a, views_b, set_a, set_b, joint, products,
+            diagonal, table, unit, first, last, out,
+        )  # fmt: skip
+
+    if engine.threads == 1:
+        finish_rows(0, len(rows))
+        return
+    firsts = range(0, len(rows), FINISHED_AT_ONCE)
+    with ThreadPoolExecutor(engine.threads) as pool:
+        list(pool.map(finish_rows, firsts, (min(first + FINISHED_AT_ONCE, len(rows)) for first in firsts)))
 
 
 def _by_set(

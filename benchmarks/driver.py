@@ -8,10 +8,12 @@ python -m benchmarks.driver loop        empty tasks: time for each block, and th
 from __future__ import annotations
 
 import argparse
-import contextlib
 import io
 import os
 import resource
+import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -32,7 +34,7 @@ from jobs.prepare import PreparedOutline, PreparedShard, RunContext
 from jobs.progress import Lines
 from jobs.ray_adapter import LOCAL_ENVIRONMENT, describe_cluster, set_environment, start_local
 from jobs.results import Results
-from jobs.run import bundled, execute
+from jobs.run import bundled
 from jobs.stages import Stages
 from jobs.tally import Tally
 from jobs.tasks import Block, BlockReceipt, ModelWork
@@ -46,6 +48,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=["serial", "scaling", "loop", "memory"])
     parser.add_argument("--books", type=int, default=8, help="serial: books, cut from the bundled story")
+    parser.add_argument("--rounds", type=int, default=3, help="serial: how often the two take turns")
     parser.add_argument("--shards", type=int, default=200, help="loop, memory: shards of --blocks blocks each")
     parser.add_argument("--blocks", type=int, default=50)
     options = parser.parse_args()
@@ -53,26 +56,33 @@ def main() -> None:
     os.environ.setdefault("RAY_worker_niceness", "0")
     print(f"machine: {machine.describe()}")
     if options.what == "serial":
-        compare_with_serial(options.books)
+        compare_with_serial(options.books, options.rounds)
     elif options.what == "scaling":
         measure_scaling([1, 2, 4, 8])
     else:
         measure_loop(options.shards, options.blocks)
 
 
-def compare_with_serial(number: int) -> None:
-    """The same books through the plain loop and through Ray, start of Ray and loading of the model included."""
-    seconds = {}
+def compare_with_serial(number: int, rounds: int) -> None:
+    """The same books through the plain loop and through Ray, imports, start of Ray and loading of the model included.
+
+    Each in a process of its own, in turn, so that neither finds what the other has loaded, and a machine that drifts
+    does so for both.
+    """
+    ratios = []
     with tempfile.TemporaryDirectory() as folder:
         books = _cut_books(Path(folder), number)
-        for name in ("plain loop", "Ray"):
-            started = time.perf_counter()
-            run = RunConfig(serial=name == "plain loop")
-            with contextlib.redirect_stderr(io.StringIO()):
-                assert execute(books, StudyConfig(), run, f"{folder}/{name}") == 0
-            seconds[name] = time.perf_counter() - started
-            print(f"{name}: {seconds[name]:.1f} s for {number} books")
-    print(f"Ray / plain loop = {seconds['Ray'] / seconds['plain loop']:.2f}")
+        for turn in range(rounds):
+            seconds = {}
+            for name, option in {"plain loop": "--serial", "Ray": "--no-serial"}.items():
+                store = f"{folder}/{name} {turn}"
+                command = [sys.executable, "-m", "interpunct", "run", *books, "--store", store, option]
+                started = time.perf_counter()
+                subprocess.run(command, check=True, capture_output=True)
+                seconds[name] = time.perf_counter() - started
+                print(f"{name}: {seconds[name]:.1f} s for {number} books", flush=True)
+            ratios.append(seconds["Ray"] / seconds["plain loop"])
+    print(f"Ray / plain loop = {statistics.median(ratios):.2f}, the median of {rounds} rounds")
 
 
 def measure_scaling(nodes: Sequence[int]) -> None:

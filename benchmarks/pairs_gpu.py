@@ -44,7 +44,7 @@ NOTEBOOK_VECTORS, CORE_VECTORS, CHECKED_VECTORS = 30, 1000, 250
 class Tiles(CpuEngine):
     """Keeps the tiles it is asked for and computes nothing: what is left is the CPU's part of the work on a GPU."""
 
-    side = GpuEngine.side
+    side, threads = GpuEngine.side, GpuEngine.threads
 
     def __init__(self) -> None:
         self.seen: list[tuple[Tile, NDArray[np.int64]]] = []
@@ -102,11 +102,11 @@ def measure_cpu(states: NDArray[np.float32], rounds: int) -> float:
     few, some = states[:NOTEBOOK_VECTORS], states[:CORE_VECTORS]
     notebook = pairs_of(few) / seconds(lambda: by_notebook(few), rounds, time.process_time)
     core = seconds(lambda: pairwise.pair_statistics(some), rounds, time.process_time)
-    rest = seconds(lambda: with_engine(Tiles(), states), rounds, time.process_time)
+    rest = seconds(lambda: with_engine(Tiles(), states), rounds, time.perf_counter)
     print(f"\n{'':46}{'us/pair':>10}{'pairs/s':>12}{'pairs x dims/s':>16}{'x notebook':>12}")
     show("the notebook's function", notebook, states.shape[1], notebook)
     show(f"interpunct, one core, {len(some)} vectors", pairs_of(some) / core, states.shape[1], notebook)
-    show("the CPU's part of the work on a GPU", pairs_of(states) / rest, states.shape[1], notebook)
+    show(f"the CPU's part of a GPU's work, {Tiles.threads} cores", pairs_of(states) / rest, states.shape[1], notebook)
     return notebook
 
 

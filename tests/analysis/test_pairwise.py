@@ -197,6 +197,16 @@ def test_results_do_not_depend_on_how_pairs_are_cut(monkeypatch):
             np.testing.assert_array_equal(cut, getattr(whole, field))
 
 
+def test_rows_may_be_finished_by_many_threads(monkeypatch):
+    x = moving_states(61, 130, seed=12)
+    whole = pairwise.pair_statistics(x, 15, 3.0)
+    monkeypatch.setattr(pairwise.CpuEngine, "threads", 4)
+    monkeypatch.setattr(pairwise, "FINISHED_AT_ONCE", 3)
+    for field in FIELDS:
+        found = getattr(pairwise.pair_statistics(x, 15, 3.0), field)
+        np.testing.assert_array_equal(found, getattr(whole, field))
+
+
 def test_order_of_tokens_permutes_the_results():
     x = moving_states(30, 100, seed=12)
     order = np.random.default_rng(0).permutation(30)
