@@ -26,6 +26,7 @@ from jobs.ray_adapter import (
     BlockHeader,
     Cluster,
     Failure,
+    Job,
     compute_remotely,
     describe_cluster,
     finish_remotely,
@@ -103,8 +104,8 @@ class _Loop:
             hold_unusable=not results.is_open,
         )
         self._extractors = Extractors(stages, context, self._placement)
-        self._tally, self._listener, self._stages = tally, listener, ray.put(stages)
-        self._shared = ray.put(context)
+        self._tally, self._listener = tally, listener
+        self._job = ray.put(Job(stages, context))
         self._metrics = Metrics()
         self._watchdog = Watchdog()
         self._tasks: dict[Any, Unit] = {}
@@ -164,7 +165,7 @@ class _Loop:
         self._watchdog.started(unit, time.monotonic())
         if unit.stage is Stage.PREPARE:
             work = ShardWork(unit.shard, launch.books)
-            outline, prepared = _pair(prepare_remotely.remote(self._stages, self._shared, work))
+            outline, prepared = _pair(prepare_remotely.remote(self._job, work))
             self._prepared[unit.shard] = prepared
             self._tasks[outline] = unit
         elif unit.stage is Stage.EXTRACT:
@@ -174,7 +175,7 @@ class _Loop:
         else:
             self._results.open()
             receipts = list(self._receipts.get(unit.shard, {}).values())
-            task = finish_remotely.remote(self._stages, self._shared, self._prepared[unit.shard], receipts)
+            task = finish_remotely.remote(self._job, self._prepared[unit.shard], receipts)
             self._tasks[task] = unit
 
     def _extract(self, shard: ShardKey, wanted: tuple[BlockKey, ...]) -> None:
@@ -194,7 +195,7 @@ class _Loop:
         width = header.bytes // (4 * max(1, header.tokens))
         memory = compute_memory(header.tokens, width, self._context.config.bins)
         compute = with_memory(compute_remotely, min(memory, int(self._cluster.largest_memory * 0.9)))
-        task = compute.remote(self._stages, self._shared, block, self._leftovers[unit.shard])
+        task = compute.remote(self._job, block, self._leftovers[unit.shard])
         self._tasks[task] = unit
 
     # What comes back

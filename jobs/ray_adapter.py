@@ -14,7 +14,7 @@ import re
 import socket
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import ray
 import ray.exceptions
@@ -149,27 +149,30 @@ def survey_remotely(stages: Stages, sources: Sequence[Source], run: RunConfig) -
     return stages.survey(sources, run)
 
 
+class Job(NamedTuple):
+    """What every task gets: one object, since each costs a worker and its machine a look-up for every task."""
+
+    stages: Stages
+    context: RunContext
+
+
 @ray.remote(num_cpus=1, max_retries=0, num_returns=2)
-def prepare_remotely(stages: Stages, context: RunContext, work: ShardWork) -> tuple[PreparedOutline, PreparedShard]:
+def prepare_remotely(job: Job, work: ShardWork) -> tuple[PreparedOutline, PreparedShard]:
     """`stages.prepare` on a worker: the outline for the driver, and all of it for the model and the last stage."""
-    prepared = stages.prepare(context, work)
+    prepared = job.stages.prepare(job.context, work)
     return prepared.outline, prepared
 
 
 @ray.remote(num_cpus=1, max_retries=0)
-def compute_remotely(
-    stages: Stages, context: RunContext, block: Block, leftovers: Mapping[ChunkKey, FileReceipt]
-) -> BlockReceipt:
+def compute_remotely(job: Job, block: Block, leftovers: Mapping[ChunkKey, FileReceipt]) -> BlockReceipt:
     """`stages.compute` on a worker."""
-    return stages.compute(context, block, leftovers)
+    return job.stages.compute(job.context, block, leftovers)
 
 
 @ray.remote(num_cpus=1, max_retries=0)
-def finish_remotely(
-    stages: Stages, context: RunContext, prepared: PreparedShard, receipts: Sequence[BlockReceipt]
-) -> CommitRecord:
+def finish_remotely(job: Job, prepared: PreparedShard, receipts: Sequence[BlockReceipt]) -> CommitRecord:
     """`stages.finish` on a worker."""
-    return stages.finish(context, prepared, receipts)
+    return job.stages.finish(job.context, prepared, receipts)
 
 
 @functools.lru_cache(maxsize=256)
