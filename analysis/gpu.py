@@ -35,8 +35,8 @@ class GpuEngine:
     side = 4096
     """More than on the CPU: what the CPU does for a tile grows with its side, what the GPU does with its area."""
 
-    threads = os.cpu_count() or 1
-    """All of them: a GPU counts much faster than one core can finish."""
+    threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """All that this process may use: a GPU counts much faster than one core can finish."""
 
     def __init__(self, device: str) -> None:
         self.device = torch.device(device)

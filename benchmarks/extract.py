@@ -70,7 +70,11 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--windows", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--threads", type=int, default=0)
-    return parser.parse_args()
+    parser.add_argument("--quick", action="store_true", help="one batch size, fewer windows and rounds")
+    options = parser.parse_args()
+    if options.quick:
+        options.batch_sizes, options.windows, options.rounds = [32], 32, 2
+    return options
 
 
 def load(name: str) -> Any:

@@ -40,17 +40,29 @@ def hidden_states(model: Any, windows: NDArray[np.int64], batch_size: int = 1) -
     return np.concatenate(parts, axis=1)
 
 
+def pair(x: NDArray[np.float32], y: NDArray[np.float32]) -> tuple[float, float]:
+    """Mutual information (bits) and covariance of two `[D]` vectors: all that a pair needs, from the vectors alone."""
+    return _left(x, y, kept(x) & kept(y))
+
+
 def pairs(states: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mutual information (bits) and covariance of all pairs of `[n, D]` vectors, in the order of the double loop."""
-    keep = [np.abs((x - x.mean()) / x.std(ddof=1)) <= OUTLIER_Z for x in states]
-    information, covariance = [], []
-    for i in range(len(states)):
-        for j in range(i + 1, len(states)):
-            both = keep[i] & keep[j]
-            x, y = states[i][both], states[j][both]
-            information.append(_mutual_information(x, y))
-            covariance.append(np.cov(x.astype(np.float64), y.astype(np.float64))[0, 1])
+    """The same of all pairs of `[n, D]` vectors, in the order of the double loop; outliers once for each vector."""
+    keep = [kept(x) for x in states]
+    both = [
+        _left(states[i], states[j], keep[i] & keep[j]) for i in range(len(states)) for j in range(i + 1, len(states))
+    ]
+    information, covariance = zip(*both, strict=True)
     return np.array(information), np.array(covariance)
+
+
+def kept(x: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Which dimensions of a vector are no outliers."""
+    return np.asarray(np.abs((x - x.mean()) / x.std(ddof=1)) <= OUTLIER_Z)
+
+
+def _left(x: NDArray[np.float32], y: NDArray[np.float32], both: NDArray[np.bool_]) -> tuple[float, float]:
+    x, y = x[both], y[both]
+    return _mutual_information(x, y), float(np.cov(x.astype(np.float64), y.astype(np.float64))[0, 1])
 
 
 def _mutual_information(x: NDArray[np.float32], y: NDArray[np.float32]) -> float:

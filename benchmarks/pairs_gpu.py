@@ -4,8 +4,9 @@
     python -m benchmarks.pairs_gpu --smollm2 30 [--text F]  SmolLM2's states in layer 30 at a text's commas
     python -m benchmarks.pairs_gpu --rehearse               the same code without a GPU, interpreted; prints no figure
 
-The best round of each row counts. GPU rows are timed by the clock on the wall, from an idle device to an idle device;
-rows of the CPU run on one core, in seconds of the processor. The roof is the pace of torch's int8 matrix product
+The best round of each row counts. GPU rows are timed by the clock on the wall, from an idle device to an idle device,
+and so is the CPU's part of a GPU's work, which takes all cores; the other rows run on one core, in seconds of the
+processor. The roof is the pace of torch's int8 matrix product
 (cuBLAS) of large square matrices in the same run, and the share counts every multiplication the kernel makes, padding
 included. Before anything is timed, the joint terms are compared with the CPU's.
 """

@@ -7,6 +7,7 @@ recorded. A device with less memory than the first one runs parts of a batch, an
 
 from __future__ import annotations
 
+import os
 import subprocess
 from dataclasses import replace
 
@@ -15,7 +16,11 @@ from jobs.models import ModelIdentity
 from store.study import Study
 
 WITHOUT_GPU = 64
-"""On a CPU, and on a cluster whose machines are not known yet; larger batches gain nothing on a CPU."""
+"""On a CPU, and on a cluster whose machines are not known yet; larger batches gain nothing on a CPU.
+
+It is the smallest on a GPU too: the study outlives what else may fill a GPU today, and a batch that does not fit runs
+in parts.
+"""
 
 LARGEST = 256
 """On a GPU: about 5,000 positions at once, which fill it; a book has 250 marks of a class unless more are asked for."""
@@ -41,7 +46,7 @@ def settle_batch_size(
 
 
 def fitting_batch(identity: ModelIdentity, config: StudyConfig, free_bytes: int) -> int:
-    """The largest power of two up to LARGEST whose windows fit a device with so much free memory; at least 1.
+    """The largest power of two whose windows fit a device with so much free memory, from WITHOUT_GPU to LARGEST.
 
     An estimate from the model's shape: weights as 12 layers * width^2 plus the embedding, the usual count of a decoder.
     """
@@ -51,17 +56,20 @@ def fitting_batch(identity: ModelIdentity, config: StudyConfig, free_bytes: int)
     gathered = 4 * (identity.layers + 1) * identity.width
     room = MEMORY_SHARE * (free_bytes - weights)
     size = LARGEST
-    while size > 1 and size * (intermediate + gathered) > room:
+    while size > WITHOUT_GPU and size * (intermediate + gathered) > room:
         size //= 2
     return size
 
 
 def free_gpu_bytes() -> int | None:
-    """Free memory of this machine's fullest NVIDIA GPU; None where there is none.
+    """Free memory of the fullest NVIDIA GPU that this process may use; None where there is none.
 
     The driver's own tool is asked: to ask through torch would take a share of the GPU's memory for this process.
     """
     query = ["nvidia-smi", "--query-gpu=memory.free", "--format=csv,noheader,nounits"]
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        query.append(f"--id={visible}")
     try:
         answer = subprocess.run(query, capture_output=True, text=True, timeout=30, check=True).stdout
         return min(int(line) for line in answer.split()) << 20

@@ -100,8 +100,9 @@ class RunConfig:
         _at_least(self, "attempts", 1)
         for name in ("max_book_megabytes", "max_download_megabytes", "download_seconds"):
             _at_least(self, name, 1)
-        if self.books_per_shard is not None:
-            _at_least(self, "books_per_shard", 1)
+        for name in ("books_per_shard", "extractors"):
+            if getattr(self, name) is not None:
+                _at_least(self, name, 1)
         if not 0 < self.memory_fraction <= 1:
             raise UsageError(f"memory_fraction is {self.memory_fraction}; it is a share between 0 and 1")
 

@@ -43,6 +43,7 @@ class LastPositions:
     def __init__(self, model: PreTrainedModel) -> None:
         self.model = model
         self.smallest_batch: int = np.iinfo(np.int64).max
+        self._too_many: int = np.iinfo(np.int64).max
         self.shortcuts: list[str] = []
         """Names of what makes the pass faster and was found to give the same states."""
         config = model.config.get_text_config()
@@ -99,15 +100,16 @@ class LastPositions:
         The study's batch size stands: where the batches are cut does not change, and the states are the same up to
         rounding. So a study does not come to depend on how much memory was free when it was run.
         """
-        try:
-            return self._run(tokens)
-        except torch.OutOfMemoryError:
-            if len(tokens) == 1:
-                raise UsageError("the device's memory does not hold one window; use a smaller model") from None
-        torch.cuda.empty_cache()
         half = len(tokens) // 2
-        if half < self.smallest_batch:
+        if len(tokens) < self._too_many:
+            try:
+                return self._run(tokens)
+            except torch.OutOfMemoryError:
+                if len(tokens) == 1:
+                    raise UsageError("the device's memory does not hold one window; use a smaller model") from None
+            torch.cuda.empty_cache()
             logger.warning("%d windows at once do not fit the device's memory; running %d at once", len(tokens), half)
+            self._too_many = len(tokens)
         self.smallest_batch = min(self.smallest_batch, half)
         return torch.cat([self._run_split(tokens[:half]), self._run_split(tokens[half:])], dim=1)
 

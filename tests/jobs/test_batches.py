@@ -22,11 +22,14 @@ GIB = 1 << 30
 
 @pytest.fixture
 def gpus(tmp_path, monkeypatch):
-    """Puts a program in the place of the driver's tool that reports GPUs with so many free MiB."""
+    """Puts a program in the place of the driver's tool: it reports GPUs with so many free MiB, all or the one asked."""
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
 
     def report(*free: str) -> None:
         tool = tmp_path / "nvidia-smi"
-        tool.write_text("#!/bin/sh\n" + "".join(f"echo '{line}'\n" for line in free))
+        chosen = "".join(f"--id={gpu}) echo '{line}'; exit;;" for gpu, line in enumerate(free))
+        lines = "".join(f"echo '{line}'\n" for line in free)
+        tool.write_text(f'#!/bin/sh\nfor o; do case "$o" in {chosen} --id=*) exit 6;; esac; done\n{lines}')
         tool.chmod(0o755)
         monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
 
@@ -36,6 +39,13 @@ def gpus(tmp_path, monkeypatch):
 def test_the_fullest_gpu_counts(gpus):
     gpus("40960", "1024")
     assert free_gpu_bytes() == GIB
+
+
+def test_gpus_that_this_process_may_not_use_do_not_count(gpus, monkeypatch):
+    gpus("40960", "1024")
+    for visible, free in (("0", 40 * GIB), ("1", GIB), ("", None), ("7", None)):
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+        assert free_gpu_bytes() == free
 
 
 def test_a_tool_that_knows_no_gpu_is_no_gpu(gpus):
@@ -53,7 +63,7 @@ def test_a_batch_fits_what_the_weights_leave():
     assert fitting_batch(GPT2_MEDIUM, config, 80 * GIB) == batches.LARGEST
     assert fitting_batch(GPT2_MEDIUM, config, 2 * GIB) == 128
     assert fitting_batch(GPT2_MEDIUM, replace(config, dtype="bfloat16"), 2 * GIB) == batches.LARGEST
-    assert fitting_batch(GPT2_MEDIUM, config, GIB) == 1
+    assert fitting_batch(GPT2_MEDIUM, config, GIB) == batches.WITHOUT_GPU
 
 
 def test_a_study_settles_once(gpus):

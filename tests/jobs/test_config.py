@@ -57,6 +57,7 @@ def test_the_notebook_preset_is_the_notebooks():
         ("[run]\nattempts = 0", "attempts is 0; the smallest is 1"),
         ("[run]\nmemory_fraction = 2.0", "a share between 0 and 1"),
         ("[run]\nbooks_per_shard = 0", "the smallest is 1"),
+        ("[run]\nextractors = 0", "extractors is 0; the smallest is 1"),
         ("bins = ", "cannot be read as TOML"),
     ],
 )

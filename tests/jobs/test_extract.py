@@ -201,7 +201,7 @@ def test_a_batch_that_memory_does_not_hold_is_split_and_told(monkeypatch, caplog
 
     monkeypatch.setattr(forward, "_run", small_memory)
     states = forward.states(windows, batch_size=16)
-    assert sizes == [16, 8, 4, 4, 8, 4, 4, 5]
+    assert sizes == [16, 8, 4, 4, 4, 4, 5]
     assert forward.smallest_batch == 4
     assert [record.args for record in caplog.records] == [(16, 8), (8, 4)]
     assert relative_difference(states, expected).max() < 1e-5
