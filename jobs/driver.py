@@ -19,6 +19,7 @@ from jobs.errors import JobError
 from jobs.extractors import Extractors, Slot, place
 from jobs.metrics import Metrics
 from jobs.nodes import check_nodes
+from jobs.outage import Outage
 from jobs.plan import Limits, ShardWork, compute_memory, plan_limits
 from jobs.prepare import PreparedOutline, RunContext
 from jobs.progress import Listener
@@ -41,6 +42,7 @@ from jobs.stages import Stages
 from jobs.tally import Tally
 from jobs.tasks import BlockReceipt
 from jobs.watchdog import Watchdog
+from store.errors import StoreUnavailable
 from store.keys import BlockKey, ShardKey
 from store.locations import is_remote
 
@@ -73,7 +75,8 @@ def run_on_ray(
 ) -> list[GivenUp]:
     """Do every shard and commit each; returns the books that were given up after bounded attempts.
 
-    Raises JobError where no model can be loaded, StoreError where the store refuses.
+    Raises JobError where no model can be loaded, StoreError where the store refuses or stays away, UsageError where
+    workers go on saying that what the user named does not fit.
     """
     loop = _Loop(context, shards, results, tally, listener, stages, cluster)
     try:
@@ -108,6 +111,7 @@ class _Loop:
         self._job = ray.put(Job(stages, context))
         self._metrics = Metrics()
         self._watchdog = Watchdog()
+        self._outage = Outage(context.run.attempts)
         self._tasks: dict[Any, Unit] = {}
         self._streams: dict[Any, _Stream] = {}
         self._blocks: dict[BlockKey, tuple[Any, BlockHeader]] = {}
@@ -156,6 +160,8 @@ class _Loop:
 
     def _launch_all(self) -> None:
         self._look_at_cluster()
+        if self._outage.paused(time.monotonic()):
+            return
         self._schedule.limits = replace(self._schedule.limits, extracting=self._extractors.capacity)
         for launch in self._schedule.launches():
             self._launch(launch)
@@ -181,7 +187,11 @@ class _Loop:
     def _extract(self, shard: ShardKey, wanted: tuple[BlockKey, ...]) -> None:
         self._results.open()
         if shard not in self._leftovers:
-            leftovers = self._results.leftovers(shard)
+            try:
+                leftovers = self._results.leftovers(shard)
+            except StoreUnavailable as error:
+                self._fail(Unit(Stage.EXTRACT, shard), understand(error))
+                return
             self._leftovers[shard] = ray.put(leftovers) if leftovers else {}
             if leftovers:
                 self._listener.line("found files of a stopped run", shard=shard, files=len(leftovers))
@@ -201,7 +211,7 @@ class _Loop:
     # What comes back
 
     def _wait(self) -> list[Any]:
-        """References that have something to say. Streams are heard only while there is room for their blocks."""
+        """References that have something to say. Streams are heard only while their blocks can be worked on."""
         waiting = [*self._tasks, *self._extractors.loading()]
         if self._has_room():
             waiting += self._streams
@@ -214,6 +224,9 @@ class _Loop:
         return ready
 
     def _has_room(self) -> bool:
+        """Whether pairs of another block may start now."""
+        if self._outage.paused(time.monotonic()):
+            return False
         limits = self._schedule.limits
         size = sum(header.bytes for _, header in self._blocks.values())
         return len(self._blocks) < limits.blocks and size < limits.block_bytes
@@ -241,15 +254,20 @@ class _Loop:
         except StopIteration:
             self._end_stream(generator, stream)
             self._watchdog.ended(unit)
-            if stream.outstanding:
+            if stream.outstanding and self._schedule.under_way(stream.shard):
                 self._fail(unit, Failure(Fault.UNIT, f"the model left out {stream.outstanding} blocks"))
             else:
-                self._schedule.ended(unit)
+                self._end(unit)
+            return
+        except ray.exceptions.TaskCancelledError:
+            self._end_stream(generator, stream)
+            self._watchdog.ended(unit)
             return
         except Exception as error:
             failure = self._blame(stream, understand(error))
             self._end_stream(generator, stream)
-            self._replace(stream)
+            if failure.fault is not Fault.RUN:
+                self._replace(stream)
             self._watchdog.ended(unit)
             self._fail(unit, failure)
             return
@@ -280,11 +298,16 @@ class _Loop:
             del self._blocks[result.key]
             self._receipts.setdefault(unit.shard, {})[result.key] = result
             self._tally.computed(result)
-            self._schedule.ended(unit)
+            self._end(unit)
         else:
             self._commit(unit, result)
 
+    def _end(self, unit: Unit) -> None:
+        self._outage.succeeded(unit.stage)
+        self._schedule.ended(unit)
+
     def _note_prepared(self, unit: Unit, outline: PreparedOutline) -> None:
+        self._outage.succeeded(unit.stage)
         if self._schedule.prepared(unit.shard, outline.classes):
             self._tally.prepared(outline)
             for book, reason in outline.rejected.items():
@@ -292,8 +315,12 @@ class _Loop:
 
     def _commit(self, unit: Unit, record: Any) -> None:
         started = time.perf_counter()
-        self._results.commit(record)
-        self._schedule.ended(unit)
+        try:
+            self._results.commit(record)
+        except StoreUnavailable as error:
+            self._fail(unit, understand(error))
+            return
+        self._end(unit)
         self._forget(unit.shard)
         self._tally.committed(time.perf_counter() - started)
         self._listener.line("committed", shard=unit.shard, books=len(record.books), files=len(record.files))
@@ -301,6 +328,10 @@ class _Loop:
     # What goes wrong
 
     def _fail(self, unit: Unit, failure: Failure) -> None:
+        if failure.error is not None and self._schedule.under_way(unit.shard):
+            seconds = self._outage.failed(unit.stage, failure.error, time.monotonic())
+            if seconds is not None:
+                self._listener.line("waiting", seconds=seconds, unit=unit, reason=failure.reason)
         again = self._schedule.failed(unit, failure.fault, failure.reason, failure.status)
         self._listener.line("trying again" if again else "failed", unit=unit, reason=failure.reason)
         if unit.stage is Stage.COMPUTE and unit.block is not None and self._schedule.wants(unit.block):
@@ -325,12 +356,14 @@ class _Loop:
             stream.slot.shards -= 1
 
     def _forget(self, shard: ShardKey) -> None:
-        """Let go of everything a shard holds in the object store."""
+        """Let go of everything a shard holds in the object store, and of the models that still work for it."""
         self._prepared.pop(shard, None)
         self._receipts.pop(shard, None)
         self._leftovers.pop(shard, None)
         for block in [block for block in self._blocks if block.shard == shard]:
             del self._blocks[block]
+        for generator in [generator for generator, stream in self._streams.items() if stream.shard == shard]:
+            ray.cancel(generator)
 
     # What is told
 

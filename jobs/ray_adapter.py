@@ -30,6 +30,7 @@ from jobs.schedule import Fault
 from jobs.stages import Stages
 from jobs.tasks import Block, BlockReceipt, ModelWork
 from store.commits import CommitRecord, FileReceipt
+from store.errors import StoreUnavailable
 from store.keys import BlockKey, ChunkKey
 
 CLUSTER_ENVIRONMENT = {
@@ -74,6 +75,8 @@ class Failure:
     reason: str
     status: str = "quarantined"
     """What the book is called where it is given up for this: `failed` where something outside of it is at fault."""
+    error: Exception | None = None
+    """For a fault of the whole run: what ends the run if it lasts."""
 
 
 @dataclass(frozen=True)
@@ -139,6 +142,8 @@ def understand(error: BaseException) -> Failure:
         return Failure(Fault.LOST, f"lost with its machine: {text}", "failed")
     if isinstance(cause, ray.exceptions.WorkerCrashedError | ray.exceptions.ActorDiedError):
         return Failure(Fault.UNIT, "its process died")
+    if isinstance(cause, StoreUnavailable | UsageError):
+        return Failure(Fault.RUN, f"{type(cause).__name__}: {text}", "failed", cause)
     outside = isinstance(cause, OSError | SourceError)
     return Failure(Fault.UNIT, f"{type(cause).__name__}: {text}", "failed" if outside else "quarantined")
 
@@ -209,8 +214,13 @@ class Extractor:
         return socket.gethostname()
 
     def extract(self, prepared: PreparedShard, wanted: Sequence[BlockKey]) -> Iterator[BlockHeader | Block]:
-        """For each block a header, which is small and travels to the driver, and then the block, which does not."""
+        """For each block a header, which is small and travels to the driver, and then the block, which does not.
+
+        Ends early where the driver has given up the shard.
+        """
         for block in self._stages.extract(self._model, prepared, wanted):
+            if ray.get_runtime_context().is_canceled():
+                return
             yield BlockHeader(block.key, len(block.states), block.states.nbytes, block.work)
             yield block
 

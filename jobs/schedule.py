@@ -3,9 +3,9 @@
 Work on a shard goes through four stages. It is *prepared* (read, tokenized), *extracted* (the model yields its blocks
 one by one), each block is *computed* (pairs), and it is *finished* (the remaining tables; then it is committed).
 
-Every unit of work is tried a bounded number of times. A failed extraction is asked again only for the blocks that are
-still missing. A shard that goes on failing is split into its books, so that one bad book takes no other with it, and a
-book that goes on failing is given up by name.
+Every unit of work is tried a bounded number of times; a failure that is not the unit's own counts less. A failed
+extraction is asked again only for the blocks that are still missing. A shard that goes on failing is split into its
+books, so that one bad book takes no other with it, and a book that goes on failing is given up by name.
 """
 
 from __future__ import annotations
@@ -57,6 +57,8 @@ class Fault(Enum):
     """The function raised, or the process that ran it died: the unit itself may be at fault."""
     LOST = "lost"
     """A machine, or an object on one, went away: the unit is not at fault, and its input may have to be made again."""
+    RUN = "run"
+    """What all units share failed, the store or the model's files: the unit is not at fault, and may wait."""
 
 
 @dataclass(frozen=True)
@@ -68,8 +70,8 @@ class GivenUp:
     reason: str
 
 
-LOST_FACTOR = 5
-"""A unit may be lost with its machine this many times as often as it may fail by itself."""
+PATIENCE_FACTOR = 5
+"""A unit may be lost with its machine, or find the store away, this many times as often as it may fail by itself."""
 
 
 @dataclass
@@ -193,7 +195,7 @@ class Schedule:
             return False
         failures = self._failures.setdefault(unit, dict.fromkeys(Fault, 0))
         failures[fault] += 1
-        if failures[fault] >= self._attempts * (LOST_FACTOR if fault is Fault.LOST else 1):
+        if failures[fault] >= self._attempts * (1 if fault is Fault.UNIT else PATIENCE_FACTOR):
             self._give_up(progress, unit, reason, status)
             return False
         self.retries += 1

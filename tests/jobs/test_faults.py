@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
-from jobs.errors import JobError
+from jobs.errors import JobError, UsageError
 from jobs.tasks import extract_blocks
+from store.errors import StoreFull, StoreUnavailable
 from store.reader import open_store
 from tests.jobs import injection
 from tests.jobs.injection import Calls, HashModel, Trouble
@@ -153,6 +155,81 @@ def test_a_block_that_kills_its_workers_costs_its_book_only(tmp_path, books, con
         ("book2", "quarantined"),
     ]
     assert "layer 3 class terminal" in found[2][2]
+
+
+def store_is_away():
+    raise StoreUnavailable("s3://bucket/study: SlowDown")
+
+
+def store_is_full():
+    raise StoreFull("no space is left in /data/study")
+
+
+def wrong_use():
+    raise UsageError("model 'tiny' is another one on this machine")
+
+
+@pytest.fixture
+def short_pauses(monkeypatch):
+    monkeypatch.setattr("jobs.outage.PAUSES", (0.01, 0.05, 0.1))
+
+
+@pytest.mark.parametrize("stage", ["compute", "finish"])
+def test_a_store_that_comes_back_costs_no_book(tmp_path, books, config, undisturbed, calls, stage, monkeypatch, capsys):
+    monkeypatch.setattr("jobs.outage.PAUSES", (0.1,) * 20)
+    stages = injection.stages(calls, **{stage: Trouble(calls, store_is_away, times=6, where="book1")})
+    run_and_compare(tmp_path, books, config, undisturbed, stages)
+    expected = {"prepare": BOOKS, "extract": BOOKS, "compute": BOOKS * BLOCKS, "finish": BOOKS}
+    expected[stage] += 6
+    assert {name: calls.count(name) for name in expected} == expected
+    assert "waiting seconds=0.1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("stage", ["compute", "finish"])
+@pytest.mark.usefixtures("short_pauses")
+def test_a_store_that_stays_full_stops_the_run_and_gives_up_no_book(tmp_path, books, config, calls, stage, capsys):
+    stages = injection.stages(calls, **{stage: Trouble(calls, store_is_full, times=10_000)})
+    with pytest.raises(StoreFull, match="no space is left in /data/study"):
+        injection.run(books, config, tmp_path / "store", stages)
+    printed = capsys.readouterr().err
+    assert " waiting seconds=0.1 " in printed
+    assert " failed " not in printed
+    assert calls.count("extract") <= BOOKS
+    with open_store(tmp_path / "store") as opened:
+        assert opened.sql("SELECT count(*) FROM books").fetchall() == [(0,)]
+
+
+@pytest.mark.parametrize("stage", ["prepare", "extract"])
+@pytest.mark.usefixtures("short_pauses")
+def test_wrong_use_that_only_workers_find_stops_the_run(tmp_path, books, config, calls, stage):
+    stages = injection.stages(calls, **{stage: Trouble(calls, wrong_use, times=10_000)})
+    with pytest.raises(UsageError, match="another one on this machine"):
+        injection.run(books, config, tmp_path / "store", stages)
+    assert calls.count("load") == 1
+    assert calls.count(stage) < 3 * BOOKS * 3
+
+
+def test_a_shard_that_is_split_is_not_extracted_to_the_end(tmp_path, books, config, calls, undisturbed):
+    """Pairs of the first layer fail at once; the model yields slowly, and has no need to yield the rest."""
+    trouble = Trouble(calls, injection.disk_error, times=1, where="book0+book1+book2 0 internal")
+    stages = replace(injection.stages(calls, compute=trouble), extract=Slow(calls, 0.3))
+    run_and_compare(tmp_path, books, config, undisturbed, stages, books_per_shard=3, attempts=1)
+    assert 1 <= calls.count("yield", "3 books") < BLOCKS
+    assert calls.count("load") == 1
+
+
+@dataclass(frozen=True)
+class Slow:
+    """Yields a block every so many seconds, and notes each."""
+
+    calls: Calls
+    seconds: float
+
+    def __call__(self, model, prepared, wanted):
+        for block in extract_blocks(model, prepared, wanted):
+            self.calls.note("yield", f"{len(block.books)} books")
+            time.sleep(self.seconds)
+            yield block
 
 
 def test_a_model_that_never_loads_stops_the_run_with_its_reason(tmp_path, books, config, calls):

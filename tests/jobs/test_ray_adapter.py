@@ -22,6 +22,7 @@ from jobs.ray_survey import SOURCES_PER_TASK, survey_on_ray
 from jobs.schedule import Fault
 from jobs.stages import Stages
 from jobs.tally import Tally
+from store.errors import StoreFull, StoreUnavailable
 from tests.jobs.injection import crash
 
 
@@ -43,11 +44,15 @@ def test_failures_are_told_apart():
         ValueError("no such bin"): (Fault.UNIT, "quarantined", "ValueError: no such bin"),
         OSError("disk full"): (Fault.UNIT, "failed", "OSError: disk full"),
         SourceError("404"): (Fault.UNIT, "failed", "SourceError: 404"),
+        StoreFull("no space"): (Fault.RUN, "failed", "StoreFull: no space"),
+        StoreUnavailable("503"): (Fault.RUN, "failed", "StoreUnavailable: 503"),
+        UsageError("another model"): (Fault.RUN, "failed", "UsageError: another model"),
     }
     for error, (fault, status, reason) in cases.items():
         failure = understand(error)
         assert (failure.fault, failure.status) == (fault, status), error
         assert reason in failure.reason
+        assert failure.error is (error if fault is Fault.RUN else None)
 
 
 def test_the_users_own_settings_of_ray_are_kept(monkeypatch):

@@ -8,7 +8,7 @@ import pytest
 
 from jobs.corpus.references import BookRef, NamedBook
 from jobs.plan import Limits, shard_of
-from jobs.schedule import LOST_FACTOR, Fault, Launch, Schedule, Stage, Unit
+from jobs.schedule import PATIENCE_FACTOR, Fault, Launch, Schedule, Stage, Unit
 
 LAYERS = 3
 CLASSES = ("internal", "terminal")
@@ -189,13 +189,26 @@ def test_a_book_that_always_fails_is_given_up_alone_after_bounded_attempts(stage
     assert simulation.subject.retries <= 2 * 2 * units
 
 
-def test_losing_a_machine_counts_less_than_failing():
+@pytest.mark.parametrize("fault", [Fault.LOST, Fault.RUN])
+def test_a_failure_that_is_not_the_units_own_counts_less(fault):
     subject = schedule(shards(1))
     (prepare,) = subject.launches()
-    for _ in range(3 * LOST_FACTOR - 1):
-        assert subject.failed(prepare.unit, Fault.LOST, "spot instance gone")
+    for _ in range(3 * PATIENCE_FACTOR - 1):
+        assert subject.failed(prepare.unit, fault, "spot instance gone, or store away")
         assert [launch.unit for launch in subject.launches()] == [prepare.unit]
-    assert not subject.failed(prepare.unit, Fault.LOST, "spot instance gone")
+    assert not subject.failed(prepare.unit, fault, "spot instance gone, or store away")
+
+
+def test_a_store_that_is_away_costs_neither_the_block_nor_what_was_prepared():
+    subject = schedule(shards(1))
+    (prepare,) = subject.launches()
+    subject.prepared(prepare.unit.shard, CLASSES)
+    (extract,) = subject.launches()
+    compute = subject.extracted(extract.blocks[0])
+    for _ in range(4):
+        assert subject.failed(compute.unit, Fault.RUN, "503")
+        assert list(subject.launches()) == [compute]
+    assert not subject.wants(extract.blocks[0])
 
 
 def test_late_results_of_a_shard_that_was_given_up_are_ignored():
