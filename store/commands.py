@@ -9,6 +9,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+_NAMED = 10
+"""So many foreign files are named, and the rest counted."""
+
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -25,7 +28,9 @@ def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
         "Exit code 1: damage was found (with --fix: and the next run will recompute what was dropped).",
     )
     verify.add_argument(
-        "--fix", action="store_true", help="drop damaged shards from the commits; remove alien and uncommitted files"
+        "--fix",
+        action="store_true",
+        help="drop damaged shards from the commits; remove their files and uncommitted ones",
     )
     _add_compact(subparsers)
 
@@ -82,6 +87,8 @@ def execute_verify(arguments: argparse.Namespace) -> int:
         print(f"removed: {len(findings.removed)} files")
     elif findings.uncommitted:
         print(f"uncommitted: {len(findings.uncommitted)} files of a run that goes on or was interrupted")
+    if findings.foreign:
+        print(f"foreign: {len(findings.foreign)} files that no store makes, left alone: {_first(findings.foreign)}")
     print(
         f"verified: {findings.records} commit records, {findings.files} sound files, {findings.rows:,} rows,"
         f" {findings.bytes:,} bytes, {len(findings.damages)} damages"
@@ -145,6 +152,14 @@ def _add_compact(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
     parser.add_argument(
         "--grace", type=_duration, default=3600.0, metavar="TIME", help="such as 90s, 30m, 1h, 2d; default: 1h"
     )
+
+
+def _first(names: list[str]) -> str:
+    """The first few of many names."""
+    from store.objects import printable
+
+    more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
+    return ", ".join(map(printable, names[:_NAMED])) + more
 
 
 def _format_of(output: Path | None) -> str:

@@ -11,20 +11,23 @@ import contextlib
 import errno
 import logging
 import os
+import stat
 import time
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 from store.errors import ObjectMissing, StoreFull, StoreUnavailable
 from store.objects import ObjectStore, StoredObject
-from store.paths import TEMPORARY_SUFFIX
+from store.paths import temporary_name
 
 CLAIM_EXPIRES_S = 30.0
 """A claim folder older than this was left by a process that died between claiming and renaming."""
 
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 _FULL = {errno.ENOSPC, errno.EDQUOT}
+_FILE_SYSTEMS_OWN = {"lost+found", ".snapshot"}
+"""Folders at the root of a disk or share that the file system keeps for itself; they may not be listed."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -61,23 +64,18 @@ class LocalFolder(ObjectStore):
             raise StoreUnavailable(f"{self.address(path)} cannot be read: {error.strerror}") from error
 
     def walk(self, folder: str = "") -> Iterator[StoredObject]:
-        pending = [self._root / folder]
-        while pending:
-            try:
-                entries = os.scandir(pending.pop())
-            except (FileNotFoundError, NotADirectoryError):
-                continue
-            except OSError as error:
-                raise StoreUnavailable(f"{self.location} cannot be listed: {error.strerror}") from error
-            with entries:
-                for entry in entries:
-                    if entry.is_dir(follow_symlinks=False):
-                        pending.append(Path(entry.path))
-                        continue
-                    with contextlib.suppress(FileNotFoundError):
-                        status = entry.stat()
-                        relative = Path(entry.path).relative_to(self._root).as_posix()
-                        yield StoredObject(relative, status.st_size, status.st_mtime)
+        """Folders that are links (`pairs` moved to a larger disk) are entered too, each folder once."""
+        pending, links = [self._root / folder], list[Path]()
+        entered: set[tuple[int, int]] = set()
+        while pending or links:
+            for entry in self._entries((pending or links).pop(), entered):
+                path, status = Path(entry.path), self._status(entry)
+                if status is None or entry.name in _FILE_SYSTEMS_OWN:
+                    continue
+                if stat.S_ISDIR(status.st_mode):
+                    (links if entry.is_symlink() else pending).append(path)
+                else:
+                    yield StoredObject(path.relative_to(self._root).as_posix(), status.st_size, status.st_mtime)
 
     def delete(self, path: str) -> None:
         with self._explained(path), contextlib.suppress(FileNotFoundError):
@@ -94,12 +92,36 @@ class LocalFolder(ObjectStore):
             raise StoreUnavailable(f"{self.location} cannot be made: {existing} is not a folder; name another store")
         if not os.access(existing, os.W_OK | os.X_OK):
             raise StoreUnavailable(f"{self.location} cannot be written: no permission to write in {existing}")
+        super().check_place()
+
+    def _entries(self, folder: Path, entered: set[tuple[int, int]]) -> list[os.DirEntry[str]]:
+        """What is in a folder: nothing where it has gone, or has been entered under another name."""
+        try:
+            status = os.stat(folder)
+            if (status.st_dev, status.st_ino) in entered:
+                return []
+            entered.add((status.st_dev, status.st_ino))
+            with os.scandir(folder) as entries:
+                return list(entries)
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        except OSError as error:
+            raise StoreUnavailable(f"{self.location} cannot be listed: {error.strerror}") from error
+
+    def _status(self, entry: os.DirEntry[str]) -> os.stat_result | None:
+        """None where the entry has gone meanwhile, or is a link that leads nowhere."""
+        try:
+            return entry.stat()
+        except OSError as error:
+            if error.errno in (errno.ENOENT, errno.ELOOP):
+                return None
+            raise StoreUnavailable(f"{self.location} cannot be listed: {error.strerror}") from error
 
     @contextlib.contextmanager
     def _temporary(self, final: Path, data: bytes) -> Iterator[Path]:
         """The data in a flushed temporary file beside its final place; gone afterwards, whatever happens."""
         _make_folders(final.parent)
-        temporary = final.parent / f".{final.name}.{uuid.uuid4().hex}{TEMPORARY_SUFFIX}"
+        temporary = final.parent / temporary_name(final.name)
         try:
             with open(temporary, "xb") as file:
                 file.write(data)

@@ -12,6 +12,9 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from store import paths
+from store.errors import StoreError
+
 _PARALLEL_READS = 16
 
 
@@ -59,13 +62,28 @@ class ObjectStore(ABC):
     def address(self, path: str) -> str:
         """The object's full name for humans and for engines that read Parquet themselves."""
 
-    def check_place(self) -> None:  # noqa: B027 - an object store has nothing to look at before it is written to
-        """Raise StoreUnavailable where it shows, without writing, that no object can be put here."""
+    def check_place(self) -> None:
+        """Raise StoreError where it shows, without writing, that no store should be made here.
 
-    def read_all(self, paths: Iterable[str]) -> list[bytes]:
+        The place must hold nothing but what a first run that was interrupted at once leaves: a store's own files. Names
+        that start with a dot are the system's or a tool's (`.DS_Store`) and do not count.
+        """
+        for entry in self.walk():
+            if not (entry.path.startswith(".") or paths.is_of_a_store(entry.path)):
+                raise StoreError(
+                    f"{self.location} holds other files, {printable(entry.path)} for one, and a store wants a place to"
+                    " itself; name one that is empty or does not exist yet"
+                )
+
+    def read_all(self, names: Iterable[str]) -> list[bytes]:
         """Read many objects at once, in the order asked. Raises ObjectMissing."""
-        paths = list(paths)
-        if len(paths) < 2:
-            return [self.read(path) for path in paths]
-        with ThreadPoolExecutor(min(_PARALLEL_READS, len(paths))) as pool:
-            return list(pool.map(self.read, paths))
+        names = list(names)
+        if len(names) < 2:
+            return [self.read(name) for name in names]
+        with ThreadPoolExecutor(min(_PARALLEL_READS, len(names))) as pool:
+            return list(pool.map(self.read, names))
+
+
+def printable(path: str) -> str:
+    """A path that any stream can print: bytes that are no UTF-8 as `\\xe9`."""
+    return path.encode(errors="surrogateescape").decode(errors="backslashreplace")

@@ -12,6 +12,7 @@ _lock/run-000001.json
 from __future__ import annotations
 
 import re
+import uuid
 
 from store.columns import TABLES
 from store.keys import MARK_CLASSES, ChunkKey, ShardKey
@@ -31,6 +32,7 @@ _CHUNK = re.compile(
 _RECORD = re.compile(r"_commits/(?:[0-9a-f]{16}|generation-(?P<number>\d{6,}))\.json")
 _RUN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _LOCK = re.compile(r"_lock/(?P<purpose>[a-z]+)-(?P<term>\d{6,})\.json")
+_TEMPORARY = re.compile(rf"(?P<folder>(?:.*/)?)\.(?P<name>[^/]+)\.[0-9a-f]{{32}}{re.escape(TEMPORARY_SUFFIX)}")
 
 
 def chunk_path(key: ChunkKey) -> str:
@@ -91,6 +93,22 @@ def parse_lock_path(path: str) -> tuple[str, int] | None:
     """The purpose and term of a lock's path, or None where it is not one."""
     match = _LOCK.fullmatch(path)
     return None if match is None else (match["purpose"], int(match["term"]))
+
+
+def temporary_name(name: str) -> str:
+    """A name that no other writer uses, for a file that is to become `name` in the same folder."""
+    return f".{name}.{uuid.uuid4().hex}{TEMPORARY_SUFFIX}"
+
+
+def is_temporary(path: str) -> bool:
+    """Whether a path is one under which a file of a store is being written, or was when its writer died."""
+    match = _TEMPORARY.fullmatch(path)
+    return match is not None and is_of_a_store(match["folder"] + match["name"])
+
+
+def is_of_a_store(path: str) -> bool:
+    """Whether a path is one that this module makes: a table's file, a record, a lock, or one of them half written."""
+    return parse_chunk_path(path) is not None or is_bookkeeping(path) or is_temporary(path)
 
 
 def is_bookkeeping(path: str) -> bool:

@@ -85,6 +85,8 @@ class S3Prefix(ObjectStore):
             for page in pages:
                 for entry in page.get("Contents", ()):
                     path = entry["Key"].removeprefix(self.prefix)
+                    if not path or path.endswith("/"):  # consoles make such objects to show an empty folder
+                        continue
                     yield StoredObject(path, entry["Size"], entry["LastModified"].timestamp())
 
     def delete(self, path: str) -> None:

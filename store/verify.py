@@ -2,7 +2,8 @@
 
 Of each committed file: it is there, it has the bytes of its record, it is a sound Parquet file of its table's schema
 and order, with as many rows as promised. Of each record: every book has its n(n-1)/2 pairs in every layer, and its
-tokens, activations and summaries; the summaries are those of the pairs. Of the store: no file that is none of its own.
+tokens, activations and summaries; the summaries are those of the pairs. Files that no store makes are named, and left
+alone: they are somebody's.
 """
 
 from __future__ import annotations
@@ -44,7 +45,10 @@ class Damage:
 
 @dataclass
 class Findings:
-    """What a verification saw. `uncommitted` files belong to a run that goes on, or was interrupted."""
+    """What a verification saw.
+
+    `uncommitted` files belong to a run that goes on, or was interrupted. `foreign` ones are not of the store's making.
+    """
 
     records: int = 0
     files: int = 0
@@ -52,6 +56,7 @@ class Findings:
     bytes: int = 0
     damages: list[Damage] = field(default_factory=list)
     uncommitted: list[str] = field(default_factory=list)
+    foreign: list[str] = field(default_factory=list)
     dropped_shards: list[str] = field(default_factory=list)
     removed: list[str] = field(default_factory=list)
 
@@ -81,15 +86,15 @@ def verify(location: str | Path, progress: Callable[[int, int], None] | None = N
     findings.damages += _double_claims(live)
     known = {file.path for record in records for file in record.files}
     for path in sorted(set(listed) - known):
-        if paths.parse_chunk_path(path) is not None or path.endswith(paths.TEMPORARY_SUFFIX):
-            findings.uncommitted.append(path)
+        if not paths.is_of_a_store(path):
+            findings.foreign.append(path)
         elif not paths.is_bookkeeping(path):
-            findings.damages.append(Damage(path, "is no file of a store"))
+            findings.uncommitted.append(path)
     return findings
 
 
 def fix(location: str | Path, progress: Callable[[int, int], None] | None = None) -> Findings:
-    """Verify, drop every shard with a damage from the commits, and remove damaged, alien and uncommitted files.
+    """Verify, drop every shard with a damage from the commits, and remove damaged and uncommitted files of the store.
 
     The next run of the same command recomputes what was dropped. Holds both locks of the store: raises StoreLocked
     while a run or a compaction works on it. Returns what was found, dropped and removed.
@@ -111,12 +116,15 @@ def fix(location: str | Path, progress: Callable[[int, int], None] | None = None
 
 
 def _drop(objects: ObjectStore, findings: Findings, total: Findings) -> None:
-    """First the records, so that no reader meets a file that has gone, then the files."""
+    """First the records, so that no reader meets a file that has gone, then the files that a store has made.
+
+    A record that was tampered with may list any file: one that is not of the store's making is not ours to remove.
+    """
     records = {record.path: record for record in load_records(objects, [])}
     for path in sorted({damage.record for damage in findings.damages if damage.record is not None}):
         objects.delete(path)
         total.dropped_shards += records[path].holds if path in records else [Path(path).stem]
-    for path in sorted({damage.path for damage in findings.damages}):
+    for path in sorted({damage.path for damage in findings.damages if paths.is_of_a_store(damage.path)}):
         objects.delete(path)
         total.removed.append(path)
 

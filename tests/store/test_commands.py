@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import sys
 import time
 
@@ -122,6 +123,15 @@ def test_verify_names_damage_and_fix_tells_what_to_do(place, capsys):
     out = capsys.readouterr().out
     assert f"dropped: shard {victim.stem}; run the same `interpunct run` command again to recompute it" in out
     assert run("verify", "--store", place) == 0
+
+
+def test_verify_counts_foreign_files_and_names_some(place, capsys):
+    for number in range(12):
+        (place / f"{number:02d}-{os.fsdecode(bytes([0xE9]))}.txt").touch()
+    assert run("verify", "--store", place) == 0
+    out = capsys.readouterr().out
+    assert r"foreign: 12 files that no store makes, left alone: 00-\xe9.txt, 01-\xe9.txt" in out
+    assert "and 2 more" in out
 
 
 def test_compact_reports_what_it_did(place, capsys):

@@ -142,6 +142,51 @@ def test_a_place_is_looked_at_without_writing(tmp_path, monkeypatch):
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
+def test_a_place_with_other_files_is_refused_and_nothing_is_written(location):
+    objects = object_store(location)
+    objects.put("src/main.py", b"print()")
+    with pytest.raises(StoreError, match=r"holds other files, src/main.py for one, .*; name one that is empty"):
+        objects.check_place()
+    assert [entry.path for entry in objects.walk()] == ["src/main.py"]
+
+
+def test_what_a_run_that_was_stopped_at_once_leaves_is_no_other_file(location):
+    objects = object_store(location)
+    for path in (".study.json.0123456789abcdef0123456789abcdef.tmp", "books/00c0ffee00c0ffee.parquet", ".DS_Store"):
+        objects.put(path, b"")
+    objects.check_place()
+
+
+def test_books_in_a_folder_with_a_tables_name_are_other_files(tmp_path):
+    (tmp_path / "books").mkdir()
+    (tmp_path / "books" / os.fsdecode(b"caf\xe9.txt")).touch()
+    with pytest.raises(StoreError, match=r"books/caf\\xe9.txt for one"):
+        LocalFolder(str(tmp_path)).check_place()
+
+
+def test_a_folder_of_the_file_system_itself_is_not_looked_into(tmp_path, monkeypatch):
+    (tmp_path / "lost+found").mkdir()
+    scandir = os.scandir
+
+    def denied(folder):
+        if str(folder).endswith("lost+found"):
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return scandir(folder)
+
+    monkeypatch.setattr(local_folder.os, "scandir", denied)
+    LocalFolder(str(tmp_path)).check_place()
+
+
+def test_markers_that_consoles_make_for_folders_are_no_objects(s3_location):
+    objects = object_store(s3_location)
+    for marker in ("", "books/"):
+        s3_module.client(os.getpid(), s3_module.endpoint()).put_object(
+            Bucket=objects.bucket, Key=objects.prefix + marker, Body=b""
+        )
+    objects.check_place()
+    assert list(objects.walk()) == []
+
+
 def test_is_remote():
     assert is_remote("s3://bucket/x")
     assert not is_remote("bucket/x")

@@ -83,6 +83,17 @@ def test_bookkeeping():
     assert not any(paths.is_bookkeeping(path) for path in ["study.json.bak", "_commits/x.json", "_runs/a/b.json", "a"])
 
 
+def test_half_written_files_of_a_store_are_known_and_nobody_elses():
+    for path in ("study.json", "pairs/layer=00/class=internal/00c0ffee00c0ffee.parquet", "_lock/run-000001.json"):
+        folder, _, name = path.rpartition("/")
+        temporary = f"{folder}/{paths.temporary_name(name)}".lstrip("/")
+        assert not temporary.endswith(".parquet")
+        assert paths.is_temporary(temporary)
+        assert paths.is_of_a_store(temporary)
+    for path in ("draft.tmp", ".notes.txt.0123456789abcdef0123456789abcdef.tmp", ".study.json.0123.tmp"):
+        assert not paths.is_of_a_store(path)
+
+
 @pytest.mark.parametrize("name", ["", "../up", "a/b", ".hidden", "sp ace"])
 def test_run_names_are_plain_file_names(name):
     with pytest.raises(ValueError, match="run name"):

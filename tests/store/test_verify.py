@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -100,16 +101,49 @@ def test_a_harmed_file_is_named_and_its_shard_recomputed(built, harm, said):
     assert digest(built) == before
 
 
-@pytest.mark.parametrize("alien", ["pairs/layer=00/class=internal/mine.parquet", "notes.txt", "_commits/x.json", "x/y"])
-def test_alien_files_are_named_and_removed(built, alien):
+@pytest.mark.parametrize(
+    "foreign",
+    ["pairs/layer=00/class=internal/mine.parquet", "notes.txt", "_commits/x.json", "x/y", "draft.tmp", ".notes.tmp"],
+)
+def test_files_that_no_store_makes_are_named_and_left_alone(built, foreign):
     before = digest(built)
-    object_store(built).put(alien, b"alien")
-    (damage,) = verify(built).damages
-    assert str(damage) == f"{alien}: is no file of a store"
+    object_store(built).put(foreign, b"somebody's")
+    findings = verify(built)
+    assert (findings.damages, findings.uncommitted, findings.foreign) == ([], [], [foreign])
     assert digest(built) == before, "readers never saw it"
-    assert fix(built).removed == [alien]
-    assert verify(built).damages == []
-    assert digest(built) == before
+    flip_bit(object_store(built), PAIRS)
+    assert sorted(fix(built).removed) == sorted(shard_files(0)), "with a damage to mend, too"
+    assert object_store(built).read(foreign) == b"somebody's"
+
+
+def shard_files(number):
+    return [paths.chunk_path(key) for key, _ in book_chunks(STUDY, number)]
+
+
+def test_a_record_cannot_make_fix_remove_a_file_that_no_store_makes(built):
+    objects = object_store(built)
+    objects.put("thesis.txt", b"years of work")
+    (record,) = [r for r in load_records(objects) if r.shard == shard_of(STUDY, 0)]
+    thesis = replace(record.files[0], path="thesis.txt")
+    objects.put(record.path, replace(record, files=(*record.files, thesis)).to_json())
+    assert any(damage.path == "thesis.txt" for damage in verify(built).damages)
+    fix(built)
+    assert objects.read("thesis.txt") == b"years of work"
+
+
+def test_a_folder_that_was_moved_to_another_disk_and_linked_is_sound(tmp_path):
+    store, elsewhere = tmp_path / "store", tmp_path / "larger-disk"
+    build_store(store, BOOKS, LAYERS, TOKENS)
+    elsewhere.mkdir()
+    for folder in ("books", "pairs/layer=01"):
+        moved = elsewhere / folder.replace("/", "-")
+        (store / folder).rename(moved)
+        (store / folder).symlink_to(moved, target_is_directory=True)
+    (store / "pairs" / "up").symlink_to(store, target_is_directory=True)
+    (store / "around").symlink_to(store / "around")
+    findings = fix(store)
+    assert (findings.damages, findings.foreign, findings.uncommitted) == ([], [], [])
+    assert findings.files == BOOKS * (2 * LAYERS + 4)
 
 
 def test_a_damaged_record_is_dropped(built):
@@ -135,10 +169,12 @@ def test_uncommitted_files_are_no_damage_and_fix_removes_them(built):
 
 def test_a_leftover_temporary_file_is_removed(tmp_path):
     build_store(tmp_path, BOOKS, LAYERS, TOKENS)
-    (tmp_path / "pairs" / ".x.parquet.0123.tmp").write_bytes(b"half")
-    assert verify(tmp_path).uncommitted == ["pairs/.x.parquet.0123.tmp"]
+    path = Path(PAIRS)
+    temporary = str(path.parent / paths.temporary_name(path.name))
+    (tmp_path / temporary).write_bytes(b"half")
+    assert verify(tmp_path).uncommitted == [temporary]
     fix(tmp_path)
-    assert not (tmp_path / "pairs" / ".x.parquet.0123.tmp").exists()
+    assert not (tmp_path / temporary).exists()
 
 
 def without_last_row(table):
