@@ -118,6 +118,7 @@ class _Loop:
         self._prepared: dict[ShardKey, Any] = {}
         self._receipts: dict[ShardKey, dict[BlockKey, BlockReceipt]] = {}
         self._leftovers: dict[ShardKey, Any] = {}
+        self._failed_on: dict[ShardKey, Slot] = {}
         self._looked = self._reported = time.monotonic()
 
     def run(self) -> list[GivenUp]:
@@ -154,6 +155,7 @@ class _Loop:
             check_nodes(self._context.location)
         self._cluster = cluster
         self._schedule.limits = self._limits()
+        self._extractors.refill()
         self._listener.line("cluster", nodes=cluster.nodes, cpus=cluster.cpus, gpus=cluster.gpus)
 
     # What is launched
@@ -195,7 +197,7 @@ class _Loop:
             self._leftovers[shard] = ray.put(leftovers) if leftovers else {}
             if leftovers:
                 self._listener.line("found files of a stopped run", shard=shard, files=len(leftovers))
-        slot = self._extractors.take()
+        slot = self._extractors.take(avoid=self._failed_on.get(shard))
         stream = start_extraction(slot.actor, self._prepared[shard], wanted)
         self._streams[stream] = _Stream(shard, slot, slot.actor, len(wanted))
 
@@ -240,8 +242,14 @@ class _Loop:
             loading = self._extractors.loading()
             if reference in loading:
                 slot = loading[reference]
-                self._extractors.loaded(slot)
-                self._listener.line("model ready" if slot.host else "model failed to load", host=slot.host)
+                self._note_loaded(slot, self._extractors.loaded(slot))
+
+    def _note_loaded(self, slot: Slot, failure: str | None) -> None:
+        if failure is None:
+            self._listener.line("model ready", host=slot.host)
+            return
+        again = slot in self._extractors.slots
+        self._listener.line("model failed to load" if again else "going on with one model fewer", reason=failure)
 
     def _receive_block(self, generator: Any, stream: _Stream) -> None:
         """Take the next block of a stream, note its end, or its failure."""
@@ -257,6 +265,7 @@ class _Loop:
             if stream.outstanding and self._schedule.under_way(stream.shard):
                 self._fail(unit, Failure(Fault.UNIT, f"the model left out {stream.outstanding} blocks"))
             else:
+                stream.slot.failures = 0
                 self._end(unit)
             return
         except ray.exceptions.TaskCancelledError:
@@ -266,6 +275,8 @@ class _Loop:
         except Exception as error:
             failure = self._blame(stream, understand(error))
             self._end_stream(generator, stream)
+            self._failed_on[stream.shard] = stream.slot
+            stream.slot.failures += failure.fault is Fault.UNIT
             if failure.fault is not Fault.RUN:
                 self._replace(stream)
             self._watchdog.ended(unit)
@@ -360,6 +371,7 @@ class _Loop:
         self._prepared.pop(shard, None)
         self._receipts.pop(shard, None)
         self._leftovers.pop(shard, None)
+        self._failed_on.pop(shard, None)
         for block in [block for block in self._blocks if block.shard == shard]:
             del self._blocks[block]
         for generator in [generator for generator, stream in self._streams.items() if stream.shard == shard]:

@@ -7,9 +7,9 @@ from typing import Any
 
 import ray
 
-from jobs.errors import JobError
+from jobs.errors import JobError, UsageError
 from jobs.prepare import RunContext
-from jobs.ray_adapter import Cluster, start_extractor, understand
+from jobs.ray_adapter import Cluster, Failure, start_extractor, understand
 from jobs.schedule import Fault
 from jobs.stages import Stages
 
@@ -38,6 +38,8 @@ class Slot:
     host: str = ""
     shards: int = 0
     failed_loads: int = 0
+    failures: int = 0
+    """Shards that failed here since one went well. A new process may meet the same GPU, so they outlive the old one."""
 
 
 def place(context: RunContext, cluster: Cluster) -> Placement:
@@ -74,26 +76,35 @@ class Extractors:
         """References of models that are being loaded."""
         return {slot.loading: slot for slot in self.slots if slot.loading is not None}
 
-    def loaded(self, slot: Slot) -> None:
-        """A load has ended. Raises JobError where models fail to load again and again.
+    def loaded(self, slot: Slot) -> str | None:
+        """A load has ended; why it failed, None where it went well. After `attempts` failures the place is given up.
 
-        A load that went away with its machine does not count: on spot instances that is no fault of the model.
+        Raises JobError (UsageError where that is what the last failure was) where no place is left. A load that went
+        away with its machine does not count: on spot instances that is no fault of the model.
         """
         try:
             slot.host = ray.get(slot.loading)
         except Exception as error:
             failure = understand(error)
             slot.failed_loads += failure.fault is not Fault.LOST
-            if slot.failed_loads >= self._context.run.attempts:
-                attempts = slot.failed_loads
-                raise JobError(f"the model could not be loaded in {attempts} attempts: {failure.reason}") from error
-            self.replace(slot)
-        else:
-            slot.loading, slot.failed_loads = None, 0
+            if slot.failed_loads < self._context.run.attempts:
+                self.replace(slot)
+            else:
+                self._drop(slot, failure, error)
+            return failure.reason
+        slot.loading, slot.failed_loads = None, 0
+        return None
 
-    def take(self) -> Slot:
-        """The process with the least to do; only while `capacity` allows another shard."""
-        slot = min((slot for slot in self.slots if slot.loading is None), key=lambda slot: slot.shards)
+    def take(self, avoid: Slot | None = None) -> Slot:
+        """The process to hand a shard to; only while `capacity` allows another shard.
+
+        One with room, rather than one that has failed of late, rather than one with more to do. A shard that has failed
+        on the slot `avoid` goes to another wherever one is loaded: a GPU in error, which fails at once, would otherwise
+        be the idlest, and draw every attempt at a sound book.
+        """
+        ready = [slot for slot in self.slots if slot.loading is None]
+        others = [slot for slot in ready if slot is not avoid]
+        slot = min(others or ready, key=lambda slot: (slot.shards >= SHARDS_DEEP, slot.failures, slot.shards))
         slot.shards += 1
         return slot
 
@@ -102,10 +113,22 @@ class Extractors:
         ray.kill(slot.actor)
         self._fill(slot)
 
+    def refill(self) -> None:
+        """Try again what was given up: machines have come or gone."""
+        self.slots += [self._fill(None) for _ in range(self._placement.count - len(self.slots))]
+
     def close(self) -> None:
         """End all processes."""
         for slot in self.slots:
             ray.kill(slot.actor)
+
+    def _drop(self, slot: Slot, failure: Failure, error: Exception) -> None:
+        """Go on without a place where no model loads, unless it is the last."""
+        if len(self.slots) == 1:
+            kind = UsageError if isinstance(failure.error, UsageError) else JobError
+            raise kind(f"the model could not be loaded in {slot.failed_loads} attempts: {failure.reason}") from error
+        ray.kill(slot.actor)
+        self.slots.remove(slot)
 
     def _fill(self, slot: Slot | None) -> Slot:
         placement = self._placement

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from jobs.errors import JobError, UsageError
+from jobs.extractors import Extractors, Slot
 from jobs.tasks import extract_blocks
 from store.errors import StoreFull, StoreUnavailable
 from store.reader import open_store
@@ -237,6 +238,54 @@ def test_a_model_that_never_loads_stops_the_run_with_its_reason(tmp_path, books,
     with pytest.raises(JobError, match=r"could not be loaded in 3 attempts: ValueError: the weights are damaged"):
         injection.run(books, config, tmp_path / "store", stages)
     assert not (tmp_path / "store").exists()
+
+
+@dataclass(frozen=True)
+class OneGood:
+    """Loads a sound model once; every other process gets one that fails, or none at all."""
+
+    calls: Calls
+    others: str
+
+    def __call__(self, context, device):
+        good = self.calls.first(1, "good")
+        self.calls.note("load", "good" if good else "bad")
+        if not good and self.others == "none":
+            raise RuntimeError("CUDA error: uncorrectable ECC error encountered")
+        return HashModel() if good else BrokenModel()
+
+
+class BrokenModel(HashModel):
+    def start(self, windows):
+        injection.gpu_error()
+
+
+def test_a_place_where_no_model_loads_does_not_end_a_run_that_has_another(
+    tmp_path, books, config, undisturbed, calls, capsys
+):
+    stages = replace(injection.stages(calls), load=OneGood(calls, "none"), extract=Slow(calls, 0.2))
+    run_and_compare(tmp_path, books, config, undisturbed, stages, extractors=2, attempts=1)
+    assert calls.count("load", "bad") == 1
+    assert "going on with one model fewer reason=" in capsys.readouterr().err
+
+
+def test_a_gpu_that_loads_and_fails_takes_no_book_with_it(tmp_path, books, config, undisturbed, calls):
+    """It is idle whenever a book is to be tried again, and must not get the same book twice."""
+    stages = replace(injection.stages(calls), load=OneGood(calls, "broken"), extract=Slow(calls, 0.2))
+    run_and_compare(tmp_path, books, config, undisturbed, stages, extractors=2, attempts=2)
+    assert calls.count("load", "bad") >= 2
+
+
+def test_a_shard_goes_where_there_is_room_then_where_nothing_failed_and_never_back_where_it_failed():
+    pool = Extractors.__new__(Extractors)
+    sound, suspect, loading = Slot(None, None), Slot(None, None, failures=2), Slot(None, "loading")
+    pool.slots = [suspect, sound, loading]
+    assert [pool.take() for _ in range(5)] == [sound, sound, suspect, suspect, sound]
+    assert pool.take(avoid=sound) is suspect
+    suspect.failures = suspect.shards = sound.shards = 0
+    assert pool.take(avoid=suspect) is sound
+    pool.slots = [suspect]
+    assert pool.take(avoid=suspect) is suspect
 
 
 def lost_object():
