@@ -12,7 +12,6 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from itertools import chain
 from pathlib import Path
 
 import pyarrow as pa
@@ -70,7 +69,6 @@ def verify(location: str | Path, progress: Callable[[int, int], None] | None = N
     study = read_study(objects)
     if study is None:
         raise NoStore(f"{objects.location} holds no store; check --store")
-    listed = {entry.path: entry.bytes for entry in objects.walk()}
     unreadable: list[str] = []
     records = load_records(objects, unreadable)
     live = live_records(records)
@@ -82,10 +80,14 @@ def verify(location: str | Path, progress: Callable[[int, int], None] | None = N
     for done, record in enumerate(live):
         if progress is not None:
             progress(done, len(live))
-        findings.damages += _check_record(objects, record, listed, layers, findings)
+        findings.damages += _check_record(objects, record, layers, findings)
     findings.damages += _double_claims(live)
+    _look_again(objects, findings)
+    # Listed before the records are read anew: what was committed since the first reading is then known, too.
+    listed = {entry.path for entry in objects.walk()}
+    records += load_records(objects, [])
     known = {file.path for record in records for file in record.files}
-    for path in sorted(set(listed) - known):
+    for path in sorted(listed - known):
         if not paths.is_of_a_store(path):
             findings.foreign.append(path)
         elif not paths.is_bookkeeping(path):
@@ -129,13 +131,19 @@ def _drop(objects: ObjectStore, findings: Findings, total: Findings) -> None:
         total.removed.append(path)
 
 
-def _check_record(
-    objects: ObjectStore, record: CommitRecord, listed: dict[str, int], layers: set[int], findings: Findings
-) -> list[Damage]:
+def _look_again(objects: ObjectStore, findings: Findings) -> None:
+    """Take back the damages of records that a compaction replaced since they were read: their files may have gone."""
+    if any(damage.record is not None for damage in findings.damages):
+        unreadable: list[str] = []
+        live = {record.path for record in live_records(load_records(objects, unreadable))} | set(unreadable)
+        findings.damages = [d for d in findings.damages if d.record is None or d.record in live]
+
+
+def _check_record(objects: ObjectStore, record: CommitRecord, layers: set[int], findings: Findings) -> list[Damage]:
     """The damages of one record; its sound files are counted in the findings."""
     contents = Contents(record, layers)
     damages = []
-    for file, key, outcome in _checked_files(objects, record, listed):
+    for file, key, outcome in _checked_files(objects, record):
         if isinstance(outcome, Damage):
             damages.append(outcome)
         else:
@@ -149,30 +157,29 @@ def _check_record(
 
 
 def _checked_files(
-    objects: ObjectStore, record: CommitRecord, listed: dict[str, int]
+    objects: ObjectStore, record: CommitRecord
 ) -> Iterator[tuple[FileReceipt, ChunkKey, Damage | pa.Table]]:
     """Each file with its table or its damage; a few at a time, since a generation's files do not fit in memory."""
     keyed = [(file, key or ChunkKey("", record.shard)) for file, key in _keyed(record)]
     with ThreadPoolExecutor(_FILES_AT_ONCE) as pool:
         for start in range(0, len(keyed), _FILES_AT_ONCE):
             batch = keyed[start : start + _FILES_AT_ONCE]
-            outcomes = pool.map(lambda item: _check_file(objects, record, item[0], item[1], listed), batch)
+            outcomes = pool.map(lambda item: _check_file(objects, record, item[0], item[1]), batch)
             for (file, key), outcome in zip(batch, outcomes, strict=True):
                 yield file, key, outcome
 
 
-def _check_file(
-    objects: ObjectStore, record: CommitRecord, file: FileReceipt, key: ChunkKey, listed: dict[str, int]
-) -> Damage | pa.Table:
-    """The file's table, or what is wrong with the file."""
+def _check_file(objects: ObjectStore, record: CommitRecord, file: FileReceipt, key: ChunkKey) -> Damage | pa.Table:
+    """The file's table, or what is wrong with the file.
+
+    No listing is asked: while a run and a compaction go on, one is older or newer than the records.
+    """
     if not key.table or key.shard != record.shard:
         return Damage(file.path, f"is listed in {record.path} and is no path of it", record.path)
-    if file.path not in listed:
-        return Damage(file.path, "is missing", record.path)
-    if listed[file.path] != file.bytes:
-        return Damage(file.path, f"has {listed[file.path]} bytes; its commit says {file.bytes}", record.path)
     try:
         data = objects.read(file.path)
+        if len(data) != file.bytes:
+            return Damage(file.path, f"has {len(data)} bytes; its commit says {file.bytes}", record.path)
         if hashlib.sha256(data).hexdigest() != file.sha256:
             return Damage(file.path, "has other bytes than were committed (sha256 differs)", record.path)
         table = decode(TABLES[key.table], data, file.path)
@@ -196,10 +203,12 @@ def _keyed(record: CommitRecord) -> list[tuple[FileReceipt, ChunkKey | None]]:
 
 
 def _double_claims(live: Iterable[CommitRecord]) -> Iterator[Damage]:
-    """Shards that two live records hold: readers would see their rows twice."""
-    holders: dict[str, list[CommitRecord]] = {}
-    for record in live:
-        for shard in record.holds:
-            holders.setdefault(shard, []).append(record)
-    for extra in dict.fromkeys(chain.from_iterable(found[1:] for found in holders.values())):
-        yield Damage(extra.path, "holds shards that another record holds too", extra.path)
+    """Shards and used books that two live records hold: readers would see their rows twice. The first one stands."""
+    holders: dict[str, CommitRecord] = {}
+    for record in sorted(live, key=lambda record: (record.committed, record.path)):
+        shards = [f"shard {name}" for name in record.holds]
+        books = [f"book {book.key}" for book in record.books if book.status == "used"]
+        for held in (*shards, *books):
+            if (first := holders.setdefault(held, record)) is not record:
+                yield Damage(record.path, f"holds {held}, which {first.path} holds too", record.path)
+                break

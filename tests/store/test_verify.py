@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,18 +12,19 @@ import pyarrow.compute as pc
 import pytest
 
 from store import paths
+from store import verify as verify_module
 from store.columns import TABLES
 from store.commits import live_records, load_records
 from store.compaction import compact
 from store.encoding import encode
 from store.errors import NoStore, StoreLocked
-from store.keys import ChunkKey
+from store.keys import ChunkKey, ShardKey
 from store.locations import object_store
 from store.lock import MAINTENANCE, RUN, StoreLock
 from store.reader import open_store
 from store.verify import fix, verify
 from store.writer import StudyWriter, publish_chunk
-from tests.builders import book_chunks, build_store, publish_book, shard_of, synthetic_study
+from tests.builders import book_chunks, build_store, publish_book, record_of, shard_of, synthetic_study
 
 BOOKS, LAYERS, TOKENS = 2, 2, 5
 STUDY = synthetic_study(LAYERS, TOKENS)
@@ -278,9 +280,25 @@ def test_shards_in_two_live_records_are_found(tmp_path):
     objects = object_store(tmp_path)
     (generation,) = [record for record in load_records(objects) if record.number]
     objects.put(generation.path, replace(generation, replaces=()).to_json())
-    assert any("another record holds too" in damage.what for damage in verify(tmp_path).damages)
+    (damage,) = verify(tmp_path).damages
+    assert damage.path == generation.path
+    assert re.fullmatch(r"holds shard [0-9a-f]{16}, which _commits/[0-9a-f]{16}\.json holds too", damage.what)
     fix(tmp_path)
     assert verify(tmp_path).damages == []
+
+
+def test_a_used_book_in_two_shards_is_found_and_the_later_one_dropped(tmp_path):
+    """Two drivers that grouped their books differently, one of which had lost the store's lock without noticing."""
+    build_store(tmp_path, BOOKS, LAYERS, TOKENS)
+    before = digest(tmp_path)
+    chunks = [(replace(key, shard=ShardKey("f" * 16)), table) for key, table in book_chunks(STUDY, 0)]
+    files = tuple(publish_chunk(tmp_path, key, table) for key, table in chunks)
+    again = replace(record_of(STUDY, 0, []), shard=ShardKey("f" * 16), files=files).stamped()
+    object_store(tmp_path).put(again.path, again.to_json())
+    (damage,) = verify(tmp_path).damages
+    assert str(damage) == f"{again.path}: holds book book0, which {paths.commit_path(shard_of(STUDY, 0))} holds too"
+    assert fix(tmp_path).dropped_shards == ["f" * 16]
+    assert digest(tmp_path) == before
 
 
 @pytest.mark.parametrize("purpose", [RUN, MAINTENANCE])
@@ -292,6 +310,42 @@ def test_fix_waits_for_nobody_and_disturbs_nobody(built, purpose):
 def test_verify_works_beside_a_run(built):
     with StudyWriter.open(built, STUDY).lock():
         assert verify(built).damages == []
+
+
+@pytest.mark.parametrize("moment", ["walk", "load_records"])
+def test_a_shard_committed_meanwhile_is_no_damage(built, monkeypatch, moment):
+    """Committed right after the folders, or the records, were read for the first time."""
+    where = type(object_store(built)) if moment == "walk" else verify_module
+    look, seen = getattr(where, moment), []
+
+    def look_then_commit(*arguments):
+        found = list(look(*arguments))
+        if not seen:
+            seen.append(moment)
+            writer = StudyWriter.open(built, STUDY)
+            with writer.lock():
+                writer.commit(publish_book(built, STUDY, BOOKS))
+        return found
+
+    monkeypatch.setattr(where, moment, look_then_commit)
+    findings = verify(built)
+    assert seen
+    assert (findings.damages, findings.uncommitted, findings.foreign) == ([], [], [])
+
+
+def test_shards_that_a_compaction_replaces_and_removes_meanwhile_are_no_damage(built, monkeypatch):
+    load, compacted = verify_module.load_records, []
+
+    def load_then_compact(*arguments):
+        records = load(*arguments)
+        if not compacted:
+            compacted.append(compact(built, grace_s=0))
+        return records
+
+    monkeypatch.setattr(verify_module, "load_records", load_then_compact)
+    findings = verify(built)
+    assert compacted[0].removed
+    assert (findings.damages, findings.uncommitted, findings.foreign) == ([], [], [])
 
 
 def test_a_place_without_a_store(location):
