@@ -14,22 +14,24 @@ from numpy.typing import NDArray
 
 from analysis.reference import entropy, joint_histogram, kept_dimensions
 
-SCALES = np.geomspace(0.05, 12, 120)
+SCALES = np.geomspace(0.05, 12, 400)
 """Scales of the margins that are tried, in bin widths: from nearly one bin to nearly level."""
 
 
-def shuffled_mi(
-    vectors: NDArray[np.float32], bins: int, outlier_z: float, *, permutations: int, rng: np.random.Generator
+def chance_mi(
+    vectors: NDArray[np.float32], bins: int, outlier_z: float, *, pairs: int, rng: np.random.Generator
 ) -> float:
-    """Mean plug-in MI in bits of neighbouring vectors, float32 `[N, D]`, one of each two shuffled over the dimensions
-    left; NaN where no two vectors have a dimension left."""
+    """Mean `expected_mi` in bits over so many pairs, drawn at random, of vectors, float32 `[N, D]`, each pair with its
+    own outliers left out; over all pairs where there are no more, NaN where none has a dimension left."""
+    i, j = np.triu_indices(len(vectors), 1)
+    chosen = rng.choice(len(i), min(pairs, len(i)), replace=False)
     kept = [kept_dimensions(vector, outlier_z) for vector in vectors]
     found = []
-    for first in range(0, len(vectors) - 1, 2):
-        left = kept[first] & kept[first + 1]
+    for first, second in zip(i[chosen], j[chosen], strict=True):
+        left = kept[first] & kept[second]
         if left.any():
-            joint = joint_histogram(vectors[first][left], vectors[first + 1][left], bins)
-            found.append(permutation_null(joint.sum(axis=1), joint.sum(axis=0), permutations, rng))
+            joint = joint_histogram(vectors[first][left], vectors[second][left], bins)
+            found.append(expected_mi(joint.sum(axis=1), joint.sum(axis=0)))
     return float(np.mean(found)) if found else float("nan")
 
 
@@ -48,41 +50,32 @@ def permutation_null(
 
 
 def expected_mi(a: NDArray[np.int64], b: NDArray[np.int64]) -> float:
-    """The mean of `permutation_null` over all permutations, exactly; what to subtract to correct plug-in MI for chance.
+    """The mean of `permutation_null` over all permutations, exactly; what to subtract to correct the plug-in MI of
+    independent vectors for chance.
 
     Each cell's count is hypergeometric (Vinh, Epps and Bailey 2010, Journal of Machine Learning Research 11:2837).
     """
     n = int(a.sum())
-    log_factorial = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, n + 1)))])
-    total = 0.0
-    for x in a[a > 0]:
-        for y in b[b > 0]:
-            k = np.arange(max(1, x + y - n), min(x, y) + 1)
-            ways = log_factorial[[x, n - x, y, n - y]].sum() - log_factorial[n]
-            others = log_factorial[k] + log_factorial[x - k] + log_factorial[y - k] + log_factorial[n - x - y + k]
-            total += float(np.sum(np.exp(ways - others) * k * np.log2(n * k / (x * y))))
-    return total / n if n else float("nan")
+    return _expected_over_cells(*_as_weights(a), *_as_weights(b), n) if n else float("nan")
 
 
 def expected_mi_of_entropy(bits: float, bins: int, size: int) -> float:
     """`expected_mi` of two heavy-tailed margins of `size` values with that entropy, for where only it is known.
 
-    On SmolLM2's states it comes out a tenth off `shuffled_mi` on average and a third at worst, the difference between
-    two classes 0.005 bits (root mean square over layers).
+    Continuous in the entropy: a margin's shares need not be whole counts, and each is taken for the mixture of the two
+    whole counts about it that has it for its mean. On SmolLM2's states it comes out 9 % off `chance_mi` on average and
+    a third at worst, the difference between two classes 0.004 bits (root mean square over layers).
     """
-    margins = _margins_by_entropy(bins, size)
-    nearest = margins[min(margins, key=lambda known: abs(known - bits))]
-    return expected_mi(nearest, nearest)
+    scales, known = _entropy_by_scale(bins)
+    margin = _as_weights(size * heavy_tailed_shares(float(np.interp(bits, known, scales)), bins))
+    return _expected_over_cells(*margin, *margin, size)
 
 
-def heavy_tailed_margin(scale: float, bins: int, size: int) -> NDArray[np.int64]:
-    """Counts, int64 `[bins]` with sum `size`, of Student's t (3 degrees of freedom) with that scale in bin widths."""
+def heavy_tailed_shares(scale: float, bins: int) -> NDArray[np.float64]:
+    """Shares, float64 `[bins]` with sum 1, of Student's t (3 degrees of freedom) with that scale in bin widths."""
     edges = (np.arange(bins + 1) - bins / 2) / scale / np.sqrt(3)
     shares = np.diff(np.arctan(edges) + edges / (1 + edges**2))
-    wanted = size * shares / shares.sum()
-    counts = np.floor(wanted).astype(np.int64)
-    counts[np.argsort(counts - wanted, kind="stable")[: size - counts.sum()]] += 1
-    return counts
+    return shares / shares.sum()
 
 
 def gaussian_mi(corr: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -94,8 +87,43 @@ def gaussian_mi(corr: NDArray[np.float64]) -> NDArray[np.float64]:
         return -0.5 * np.log2(1 - np.square(corr))
 
 
+def _as_weights(counts: NDArray[np.int64] | NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """The whole counts above zero that a margin is made of, and how many bins have each: bins are shared out between
+    the two whole counts about theirs."""
+    below = np.floor(counts).astype(np.int64)
+    weights = np.zeros(below.max() + 2)
+    np.add.at(weights, below, 1 - (counts - below))
+    np.add.at(weights, below + 1, counts - below)
+    found = np.flatnonzero(weights[1:]) + 1
+    return found, weights[found]
+
+
+def _expected_over_cells(
+    a: NDArray[np.int64], a_bins: NDArray[np.float64], b: NDArray[np.int64], b_bins: NDArray[np.float64], n: int
+) -> float:
+    """Sum of k / n log2(n k / (x y)) over the cells of margins x and y, k in expectation. All k of all cells lie behind
+    each other in one array: a cell has as many as its smaller margin allows."""
+    x, y = (grid.reshape(-1) for grid in np.meshgrid(a, b, indexing="ij"))
+    least, most = np.maximum(1, x + y - n), np.minimum(x, y)
+    cell = np.repeat(np.arange(len(x)), most - least + 1)
+    k = np.arange(len(cell)) - np.repeat(np.cumsum(most - least + 1) - (most - least + 1) - least, most - least + 1)
+    logarithm = np.log2(np.arange(1, n + 1, dtype=float))
+    log_factorial = np.concatenate([[0.0], np.cumsum(logarithm)])
+    # Two to the power of a logarithm of factorials: the hypergeometric probability without overflow.
+    ways = log_factorial[[x, n - x, y, n - y]].sum(axis=0) - log_factorial[n]
+    others = (
+        log_factorial[k]
+        + log_factorial[x[cell] - k]
+        + log_factorial[y[cell] - k]
+        + log_factorial[n - (x + y)[cell] + k]
+    )
+    bits = logarithm[n - 1] + logarithm[k - 1] - (logarithm[x - 1] + logarithm[y - 1])[cell]
+    terms = np.exp2(ways[cell] - others) * k * bits
+    return float(np.outer(a_bins, b_bins).reshape(-1)[cell] @ terms) / n
+
+
 @cache
-def _margins_by_entropy(bins: int, size: int) -> dict[float, NDArray[np.int64]]:
-    """Margins of many scales, by their entropy in bits."""
-    margins = [heavy_tailed_margin(scale, bins, size) for scale in SCALES]
-    return {entropy(counts): counts for counts in margins}
+def _entropy_by_scale(bins: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Scales and the entropies in bits of their margins, which grow with the scale."""
+    shares = [heavy_tailed_shares(scale, bins) for scale in SCALES]
+    return SCALES, np.array([-np.sum(row[row > 0] * np.log2(row[row > 0])) for row in shares])

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+import math
+
 import numpy as np
 import pytest
 
@@ -10,14 +13,14 @@ from analysis import nulls, pairwise, reference
 BINS, OUTLIER_Z = 15, 5.0
 
 
-def shuffled_mi(vectors: np.ndarray) -> float:
-    return nulls.shuffled_mi(vectors, BINS, OUTLIER_Z, permutations=4, rng=np.random.default_rng(0))
+def chance_mi(vectors: np.ndarray) -> float:
+    return nulls.chance_mi(vectors, BINS, OUTLIER_Z, pairs=60, rng=np.random.default_rng(0))
 
 
 def test_independent_gaussian_vectors_of_1024_dimensions_have_the_known_bias():
     """Their true MI is 0; shuffling changes nothing about them but chance."""
     vectors = np.random.default_rng(0).normal(size=(60, 1024)).astype(np.float32)
-    level = shuffled_mi(vectors)
+    level = chance_mi(vectors)
     assert level == pytest.approx(0.119, abs=0.01)
     assert level == pytest.approx(pairwise.pair_statistics(vectors, BINS, OUTLIER_Z).mi.mean(), rel=0.05)
 
@@ -27,25 +30,39 @@ def test_shuffling_forgets_what_the_vectors_share():
     shared = rng.normal(size=512)
     alike = (shared + 0.01 * rng.normal(size=(20, 512))).astype(np.float32)
     apart = rng.normal(size=(20, 512)).astype(np.float32)
-    assert shuffled_mi(alike) == pytest.approx(shuffled_mi(apart), abs=0.03)
+    assert chance_mi(alike) == pytest.approx(chance_mi(apart), abs=0.03)
 
 
-def test_shuffling_spares_the_dimensions_left_out(states):
-    """The level is that of the margins over the dimensions left, pair by pair."""
-    expected = []
-    for x, y in zip(states[::2], states[1::2], strict=True):
+def test_the_level_spares_the_dimensions_left_out(states):
+    """It is that of shuffles of the dimensions left, pair by pair."""
+    vectors, rng, shuffled = states[:6], np.random.default_rng(0), []
+    for x, y in itertools.combinations(vectors, 2):
         left = reference.kept_dimensions(x, 3.0) & reference.kept_dimensions(y, 3.0)
         assert not left.all()
         joint = reference.joint_histogram(x[left], y[left], BINS)
-        expected.append(nulls.expected_mi(joint.sum(axis=1), joint.sum(axis=0)))
-    found = nulls.shuffled_mi(states, BINS, 3.0, permutations=40, rng=np.random.default_rng(0))
-    assert found == pytest.approx(np.mean(expected), rel=0.02)
+        shuffled.append(nulls.permutation_null(joint.sum(axis=1), joint.sum(axis=0), 100, rng))
+    found = nulls.chance_mi(vectors, BINS, 3.0, pairs=60, rng=np.random.default_rng(0))
+    assert found == pytest.approx(np.mean(shuffled), rel=0.02)
+
+
+def test_so_many_pairs_are_drawn_from_all_vectors_and_no_pair_twice():
+    """Vectors of two kinds: each pair's level tells which kinds met."""
+    rng = np.random.default_rng(7)
+    vectors = rng.normal(size=(6, 400)).astype(np.float32)
+    vectors[3:] **= 3
+    every = [
+        nulls.chance_mi(vectors[[i, j]], BINS, 99.0, pairs=1, rng=rng) for i, j in itertools.combinations(range(6), 2)
+    ]
+    assert nulls.chance_mi(vectors, BINS, 99.0, pairs=15, rng=rng) == pytest.approx(np.mean(every))
+    some = [nulls.chance_mi(vectors, BINS, 99.0, pairs=5, rng=np.random.default_rng(seed)) for seed in range(60)]
+    assert np.mean(some) == pytest.approx(np.mean(every), rel=0.05)
+    assert np.std(some) > 0
 
 
 def test_one_vector_makes_no_pair_and_neither_do_two_without_a_dimension_left():
-    assert np.isnan(shuffled_mi(np.ones((1, 8), np.float32)))
+    assert np.isnan(chance_mi(np.ones((1, 8), np.float32)))
     apart = np.array([[0, 1, 0, 1], [1, 0, 1, 0]], np.float32)
-    assert np.isnan(nulls.shuffled_mi(apart, 2, 0.0, permutations=3, rng=np.random.default_rng(0)))
+    assert np.isnan(nulls.chance_mi(apart, 2, 0.0, pairs=3, rng=np.random.default_rng(0)))
     nothing = np.zeros(2, np.int64)
     assert np.isnan(nulls.permutation_null(nothing, nothing, 3, np.random.default_rng(0))).all()
     assert np.isnan(nulls.expected_mi(nothing, nothing))
@@ -64,10 +81,23 @@ def test_a_permutation_keeps_both_margins():
         assert found == pytest.approx(reference.entropy(a) + reference.entropy(b) - reference.entropy(joint))
 
 
-def test_the_expected_mi_is_the_mean_over_permutations():
-    a, b = nulls.heavy_tailed_margin(1.5, BINS, 500), nulls.heavy_tailed_margin(2.5, BINS, 500)
-    null = nulls.permutation_null(a, b, 400, np.random.default_rng(2))
+@pytest.mark.parametrize("skew", [0.0, 1.0])
+def test_the_expected_mi_is_the_mean_over_permutations(skew):
+    rng = np.random.default_rng(2)
+    a, b = (rng.multinomial(500, shares / shares.sum()) for shares in np.exp(skew * rng.normal(size=(2, BINS))))
+    null = nulls.permutation_null(a, b, 400, rng)
     assert nulls.expected_mi(a, b) == pytest.approx(null.mean(), rel=0.01)
+
+
+def test_the_expected_mi_is_the_sum_over_cells_one_by_one():
+    """Against the hypergeometric distribution written out with whole numbers."""
+    a, b, n = [4, 0, 3, 2], [5, 4], 9
+    expected = 0.0
+    for x, y in itertools.product(a, b):
+        for k in range(1, min(x, y) + 1):
+            share = math.comb(x, k) * math.comb(n - x, y - k) / math.comb(n, y)
+            expected += share * k / n * math.log2(n * k / (x * y))
+    assert nulls.expected_mi(np.array(a), np.array(b)) == pytest.approx(expected)
 
 
 def test_the_smallest_tables_by_hand():
@@ -76,19 +106,30 @@ def test_the_smallest_tables_by_hand():
     assert nulls.expected_mi(np.array([7]), np.array([3, 4])) == pytest.approx(0, abs=1e-12)
 
 
-def test_margins_have_the_size_and_spread_that_was_asked_for():
-    narrow, wide = nulls.heavy_tailed_margin(0.5, BINS, 577), nulls.heavy_tailed_margin(5, BINS, 577)
-    assert narrow.sum() == wide.sum() == 577
-    assert reference.entropy(narrow) < reference.entropy(wide)
-    assert np.abs(narrow - narrow[::-1]).max() <= 1
+def test_shares_are_those_of_the_distribution():
+    """Against the share of Student's t with 3 degrees of freedom inside one and two scales: 0.609 and 0.861."""
+    shares = nulls.heavy_tailed_shares(1.0, 201)
+    assert shares.sum() == pytest.approx(1)
+    np.testing.assert_allclose(shares, shares[::-1])
+    halves = nulls.heavy_tailed_shares(1.0, 200)
+    assert halves[99:101].sum() == pytest.approx(0.609, abs=0.001)
+    assert halves[98:102].sum() == pytest.approx(0.861, abs=0.001)
 
 
 def test_margins_are_matched_by_their_entropy():
-    low, high = (nulls.expected_mi_of_entropy(bits, BINS, 576) for bits in (2.0, 2.5))
-    assert 0.05 < low < high < 0.2
-    margin = nulls.heavy_tailed_margin(1.5, BINS, 576)
-    matched = nulls.expected_mi_of_entropy(reference.entropy(margin), BINS, 576)
-    assert matched == pytest.approx(nulls.expected_mi(margin, margin), rel=0.05)
+    shares = nulls.heavy_tailed_shares(1.5, BINS)
+    sampled = np.random.default_rng(4).multinomial(200_000, shares)
+    matched = nulls.expected_mi_of_entropy(reference.entropy(sampled), BINS, 200_000)
+    assert matched == pytest.approx(nulls.expected_mi(sampled, sampled), rel=0.02)
+
+
+def test_vectors_of_nearly_the_same_entropy_have_nearly_the_same_level():
+    """The level grows with the entropy without a jump, whatever the rounding of counts would do."""
+    levels = [nulls.expected_mi_of_entropy(bits, BINS, 576) for bits in np.linspace(0.5, 3.5, 301)]
+    steps = np.diff(levels)
+    assert (steps > 0).all()
+    assert steps.max() < 0.003
+    assert nulls.expected_mi_of_entropy(2.34, BINS, 576) - nulls.expected_mi_of_entropy(2.32, BINS, 576) < 0.004
 
 
 def test_a_vector_in_nearly_one_bin_shares_next_to_nothing_by_chance():
@@ -103,7 +144,7 @@ def test_the_computed_level_is_near_the_measured_one_on_real_states(smollm2_stat
         kept = [vector[reference.kept_dimensions(vector)] for vector in vectors]
         bits = float(np.mean([reference.entropy(np.histogram(vector, BINS)[0]) for vector in kept]))
         size = round(float(np.mean([len(vector) for vector in kept])))
-        ratios.append(nulls.expected_mi_of_entropy(bits, BINS, size) / shuffled_mi(vectors))
+        ratios.append(nulls.expected_mi_of_entropy(bits, BINS, size) / chance_mi(vectors))
     assert min(ratios) > 0.5
     assert max(ratios) < 1.5
     assert 0.8 < np.mean(ratios) < 1.2

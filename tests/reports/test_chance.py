@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from analysis.nulls import expected_mi_of_entropy, shuffled_mi
+from analysis.nulls import chance_mi, expected_mi_of_entropy
 from reports.build import build_report
-from reports.chance import MARKS, SHUFFLES, chance_level
+from reports.chance import PAIRS, chance_level
 from reports.queries import ask
 from reports.scope import GRID_MARKS, SEED, choose_scope
 from store.columns import TABLES
@@ -47,10 +47,9 @@ def test_a_store_that_keeps_states_shows_them_in_the_report(tmp_path):
         report = build_report(store)
     assert chance.measured
     rows = chance.frame.set_index(["layer", "class"])["chance"]
-    states = hidden_states(1, "terminal", 0, 20, 40, study.config["seed"])[:MARKS]
-    level = shuffled_mi(states, 15, 5.0, permutations=SHUFFLES, rng=np.random.default_rng(SEED))
-    assert rows[1, "terminal"] == level
+    states = hidden_states(1, "terminal", 0, 20, 40, study.config["seed"])
+    assert rows[1, "terminal"] == chance_mi(states, 15, 5.0, pairs=PAIRS, rng=np.random.default_rng(SEED))
     (table,) = [part for section in report.sections for part in section.parts if part.key == "layers"]
     assert table.frame.set_index("layer").loc[1, "chance_terminal"] == rows[1, "terminal"]
     headline = report.sections[0].parts[0]
-    assert [line.get_label() for line in headline.figure.axes[0].lines].count("by chance") == 1
+    assert [line.get_label() for line in headline.figure.axes[0].lines].count("if independent") == 1
