@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 
-from analysis.bootstrap import draws_over_books, draws_over_books_then_tokens
+from analysis.bootstrap import draws_over_books_then_tokens
 from reports.books import books_section
 from reports.chance import Chance, chance_level
 from reports.changes import changes_section
@@ -28,7 +28,7 @@ from reports.intervals import (
 from reports.notebook import notebook_section
 from reports.overview import findings, headline_exhibit, numbers, study_section
 from reports.queries import Answer, Store, ask
-from reports.scope import MATRIX_MARKS, SEED, Scope, choose_scope
+from reports.scope import SEED, TOKEN_MARKS, Scope, choose_scope
 from reports.tables import extremes_section, failed_section, layer_table, outlier_section
 from store.study import Study
 
@@ -100,7 +100,7 @@ def compute_numbers(store: StudyStore, scope: Scope) -> Numbers:
     means = layer_means(by_book, draws, scope.layers, moments.frame)
     settings = store.study.config
     chance = chance_level(store, scope, settings["bins"], settings["outlier_z"])
-    differences = less_chance(layer_differences(means, draws, moments.frame), chance.frame)
+    differences = less_chance(layer_differences(means, by_book, draws, moments.frame), chance.frame)
     return Numbers(moments, means, differences, chance)
 
 
@@ -116,15 +116,15 @@ def facts(store: Store, scope: Scope, results: Numbers) -> dict[str, Any]:
     }
 
 
-def _draws(store: Store, scope: Scope, by_book: Any) -> Any:
-    """Resampled means: books whole where there are many, books and then their tokens where there are few."""
+def _draws(store: Store, scope: Scope, by_book: np.ndarray) -> np.ndarray | None:
+    """Means over resampled books and then their tokens, where books are few; None where books are enough."""
     books = sorted({str(book) for book in scope.book_means.frame["book"]})
     if len(books) > TOKEN_BOOKS:
-        return draws_over_books(by_book, SEED)
-    over_tokens = [
-        draws_over_tokens(ask(store, "book_pairs", book=book, marks=MATRIX_MARKS).frame, scope.layers, SEED + number)
-        for number, book in enumerate(books)
-    ]
+        return None
+    over_tokens = []
+    for number, book in enumerate(books):
+        pairs = (ask(store, "book_pairs", layer=layer, book=book, marks=TOKEN_MARKS).frame for layer in scope.layers)
+        over_tokens.append(draws_over_tokens(pairs, by_book[number], SEED + number))
     return draws_over_books_then_tokens(np.stack(over_tokens), SEED)
 
 
@@ -143,7 +143,7 @@ def _layer_section(store: Store, scope: Scope, results: Numbers) -> Section:
         f"marks of {scope.example_book}{averaged}: internal pairs above the diagonal, terminal below. Each layer has "
         "its own colour scale, and the curves below are the distributions of the same values; means and standard "
         "deviations (SD) are over the pairs of all books.",
-        (layer_table(store, scope, results.moments, results.differences, results.chance),),
+        (layer_table(store, scope, results.moments, results.means, results.differences, results.chance),),
         explorer,
     )
 

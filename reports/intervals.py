@@ -9,6 +9,7 @@ import pandas as pd
 
 from analysis.bootstrap import (
     RESAMPLES,
+    half_widths_over_books,
     percentile_interval,
     resampled_pair_means,
     simultaneous_half_width,
@@ -20,6 +21,8 @@ QUANTITIES = ("mi", "cov")
 CLASSES = MARK_CLASSES
 TOKEN_BOOKS = 4
 """With more books than this, tokens are not resampled by themselves."""
+CLAIM_BOOKS = 8
+"""With fewer books than this, what they have in common says little of others: layers are not counted."""
 
 
 def observed_means(book_means: pd.DataFrame, layers: Iterable[int]) -> np.ndarray:
@@ -37,40 +40,49 @@ def observed_means(book_means: pd.DataFrame, layers: Iterable[int]) -> np.ndarra
     return np.stack(tables, axis=1)
 
 
-def draws_over_tokens(pairs: pd.DataFrame, layers: Iterable[int], seed: int = 0) -> np.ndarray:
-    """Bootstrap over the tokens of one book: `[RESAMPLES, quantity, layer, class]` from its pairs.
+def draws_over_tokens(pairs_by_layer: Iterable[pd.DataFrame], means: np.ndarray, seed: int = 0) -> np.ndarray:
+    """Bootstrap over the tokens of one book: `[RESAMPLES, quantity, layer, class]` from its pairs, layer by layer.
 
-    `pairs` has layer, class, i, j, mi, cov. One draw of tokens serves all layers, so that differences between layers
-    keep their dependence.
+    Each frame has class, i, j, mi, cov of one layer. One draw of tokens serves all layers, so that differences between
+    layers keep their dependence. Draws are centred on `means`, `[quantity, layer, class]` over all of the book's pairs,
+    which matters where the frames hold only some of its marks.
     """
-    layers = list(layers)
-    draws = np.full((RESAMPLES, len(QUANTITIES), len(layers), len(CLASSES)), np.nan)
-    for column, mark_class in enumerate(CLASSES):
-        rows = pairs[pairs["class"] == mark_class]
-        if rows.empty:
-            continue
-        counts = token_counts(int(rows["j"].max()) + 1, [seed, column])
-        for layer, slab in rows.groupby("layer", observed=True):
-            i, j = slab["i"].to_numpy(dtype=np.intp), slab["j"].to_numpy(dtype=np.intp)
-            values = np.stack([slab[quantity].to_numpy() for quantity in QUANTITIES])
-            draws[:, :, layers.index(int(layer)), column] = resampled_pair_means(i, j, values, counts)
+    draws = np.full((RESAMPLES, *means.shape), np.nan)
+    counts: dict[tuple[int, int], np.ndarray] = {}
+    for layer, pairs in enumerate(pairs_by_layer):
+        for column, mark_class in enumerate(CLASSES):
+            rows = pairs[pairs["class"] == mark_class]
+            if rows.empty:
+                continue
+            key = (column, int(rows["j"].max()) + 1)
+            if key not in counts:
+                counts[key] = token_counts(key[1], [seed, column])
+            i, j = rows["i"].to_numpy(dtype=np.intp), rows["j"].to_numpy(dtype=np.intp)
+            values = np.stack([rows[quantity].to_numpy() for quantity in QUANTITIES])
+            shift = means[:, layer, column] - np.nanmean(values, axis=1, dtype=np.float64)
+            draws[:, :, layer, column] = resampled_pair_means(i, j, values, counts[key]) + shift
     return draws
 
 
 def layer_means(
-    means: np.ndarray, draws: np.ndarray | None, layers: Iterable[int], moments: pd.DataFrame
+    by_book: np.ndarray, draws: np.ndarray | None, layers: Iterable[int], moments: pd.DataFrame
 ) -> pd.DataFrame:
-    """Mean over books by quantity, layer and class, with percentile intervals of each mean by itself.
+    """Mean over books by quantity, layer and class, with 95 % intervals of each mean by itself.
 
-    `moments` has layer, class, mi_min, mi_max, cov_min, cov_max over all pairs. Rows: quantity, layer, class, books,
-    mean, low, high, varies (see `varying`); classes without pairs in a layer are left out.
+    `by_book` is from `observed_means`. Intervals are percentiles of `draws` over tokens, `[RESAMPLES, quantity, layer,
+    class]`; without draws they come from the books, if there are more than `TOKEN_BOOKS`. `moments` has layer, class,
+    mi_min, mi_max, cov_min, cov_max over all pairs. Rows: quantity, layer, class, books, mean, low, high, varies (see
+    `varying`); classes without pairs in a layer are left out.
     """
-    present = np.isfinite(means)
-    count = present.sum(axis=0)
-    mean = np.divide(np.nan_to_num(means).sum(axis=0), count, out=np.full(count.shape, np.nan), where=count > 0)
-    low, high = (np.full(mean.shape, np.nan),) * 2 if draws is None else percentile_interval(draws)
+    mean, deviations = _means_and_deviations(by_book)
+    low, high = (np.full(mean.shape, np.nan),) * 2
+    if draws is not None:
+        low, high = percentile_interval(draws)
+    elif len(by_book) > TOKEN_BOOKS:
+        half = half_widths_over_books(deviations.reshape(len(by_book), -1), together=False).reshape(mean.shape)
+        low, high = mean - half, mean + half
     index = pd.MultiIndex.from_product([QUANTITIES, list(layers), CLASSES], names=["quantity", "layer", "class"])
-    columns = {"books": count, "mean": mean, "low": low, "high": high}
+    columns = {"books": np.isfinite(by_book).sum(axis=0), "mean": mean, "low": low, "high": high}
     frame = pd.DataFrame({name: values.reshape(-1) for name, values in columns.items()}, index=index).reset_index()
     frame = frame[frame["books"] > 0].reset_index(drop=True)
     return frame.merge(varying(moments), on=["quantity", "layer", "class"], how="left")
@@ -91,11 +103,13 @@ def varying(moments: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def layer_differences(means: pd.DataFrame, draws: np.ndarray | None, moments: pd.DataFrame) -> pd.DataFrame:
-    """Terminal minus internal by quantity and layer, with intervals that hold for all layers at once.
+def layer_differences(
+    means: pd.DataFrame, by_book: np.ndarray, draws: np.ndarray | None, moments: pd.DataFrame
+) -> pd.DataFrame:
+    """Terminal minus internal by quantity and layer, with 95 % intervals that hold for all layers at once.
 
-    `standardised` divides the difference by the root mean square of the two classes' standard deviations over pairs,
-    which `moments` has.
+    `means` is from `layer_means`, with the same `by_book` and `draws`. `standardised` divides the difference by the
+    root mean square of the two classes' standard deviations over pairs, which `moments` has.
     Rows: quantity, layer, difference, low, high, standardised, varies; a layer where neither class varies has no
     interval, since nothing is estimated there.
     """
@@ -106,8 +120,9 @@ def layer_differences(means: pd.DataFrame, draws: np.ndarray | None, moments: pd
         difference = (wide["terminal"] - wide["internal"]).to_numpy()
         varies = rows.groupby("layer")["varies"].any().reindex(wide.index).to_numpy()
         half = np.full(len(wide), np.nan)
-        if draws is not None:
-            half[varies] = simultaneous_half_width((draws[:, number, :, 1] - draws[:, number, :, 0])[:, varies])
+        half[varies] = _half_widths_at_once(
+            by_book[:, number, varies], None if draws is None else draws[:, number, varies]
+        )
         spread = moments.pivot_table(index="layer", columns="class", values=f"{quantity}_std")
         spread = spread.reindex(index=wide.index, columns=list(CLASSES))
         pooled = np.sqrt((spread**2).mean(axis=1, skipna=False)).to_numpy()
@@ -132,3 +147,27 @@ def less_chance(differences: pd.DataFrame, chance: pd.DataFrame) -> pd.DataFrame
     level = chance.pivot_table(index="layer", columns="class", values="chance").reindex(columns=list(CLASSES))
     bias = differences["layer"].map(level["terminal"] - level["internal"])
     return differences.assign(by_chance=bias.where(differences["quantity"] == "mi", 0.0))
+
+
+def _means_and_deviations(by_book: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Means over the books that have a value, and each book's deviation from it, NaN where it has none."""
+    count = np.isfinite(by_book).sum(axis=0)
+    mean = np.divide(np.nansum(by_book, axis=0), count, out=np.full(count.shape, np.nan), where=count > 0)
+    return mean, by_book - mean
+
+
+def _half_widths_at_once(by_book: np.ndarray, draws: np.ndarray | None) -> np.ndarray:
+    """Of terminal - internal in each layer, from one quantity's means `[books, layer, class]` and draws of them.
+
+    A book without one of the classes still has its share in the mean of the other.
+    """
+    if draws is not None:
+        return simultaneous_half_width(draws[:, :, 1] - draws[:, :, 0])
+    if len(by_book) <= TOKEN_BOOKS:
+        return np.full(by_book.shape[1], np.nan)
+    _, deviations = _means_and_deviations(by_book)
+    count = np.isfinite(by_book).sum(axis=0)
+    present = np.isfinite(by_book).any(axis=2)
+    shares = np.nan_to_num(deviations) * present.sum(axis=0)[:, None] / np.maximum(count, 1)
+    estimated = present & (count > 1).all(axis=1)
+    return half_widths_over_books(np.where(estimated, shares[:, :, 1] - shares[:, :, 0], np.nan), together=True)

@@ -6,11 +6,12 @@ from typing import Any
 
 import pandas as pd
 
-from reports.chance import Chance
+from reports.chance import PAIRS, Chance
 from reports.exhibits import Exhibit, Section, Table
 from reports.figures.headline import headline
+from reports.intervals import CLAIM_BOOKS, TOKEN_BOOKS
 from reports.queries import Answer
-from reports.scope import Scope
+from reports.scope import TOKEN_MARKS, Scope
 
 
 def findings(differences: pd.DataFrame, scope: Scope) -> tuple[str, ...]:
@@ -23,26 +24,34 @@ def findings(differences: pd.DataFrame, scope: Scope) -> tuple[str, ...]:
         return ("Only one of the two classes has pairs, so there is nothing to compare yet.",)
     largest = rows.loc[rows["difference"].abs().idxmax()]
     more, less = ("terminal", "internal") if largest["difference"] > 0 else ("internal", "terminal")
-    lines = [
+    first = (
         f"The classes differ most in layer {int(largest['layer'])}: pairs of {more} marks share "
-        f"{abs(largest['difference']):.3g} bits more than pairs of {less} marks{_interval(largest)}."
-    ]
-    if rows["low"].notna().any():
-        above, below = _apart(rows, 0.0)
-        really_above, really_below = _apart(rows, rows["by_chance"])
-        lines.append(
-            f"Terminal marks share more in {above} of {len(rows)} layers and internal marks in {below}, with 95 % "
-            "intervals over all layers at once that leave out zero. With the level of chance taken out, it is "
-            f"{really_above} and {really_below}."
+        f"{abs(largest['difference']):.3g} bits more than pairs of {less} marks{_interval(largest, scope)}."
+    )
+    return (first,) if rows["low"].isna().all() else (first, _counted(rows, scope.books_with_pairs))
+
+
+def _counted(rows: pd.DataFrame, books: int) -> str:
+    """In how many layers the classes part, where there are books enough to say so, or one that is all there is."""
+    if 1 < books < CLAIM_BOOKS:
+        return (
+            f"{books} books are too few to say in how many layers the classes part in others: layers are counted from "
+            f"{CLAIM_BOOKS} books on."
         )
-    return tuple(lines)
+    above, below = _apart(rows, 0.0)
+    less_above, less_below = _apart(rows, rows["by_chance"])
+    where = "In this one book, terminal" if books == 1 else "Terminal"
+    return (
+        f"{where} marks share more in {above} of {len(rows)} layers and internal marks in {below}, with 95 % "
+        "intervals over all layers at once that leave out zero. Less what independent vectors of these margins would "
+        f"show, which is more than the bias of dependent ones, it is {less_above} and {less_below}."
+    )
 
 
 def numbers(study: dict[str, Any], scope: Scope) -> dict[str, str]:
     """The size of the study at a glance."""
     pairs = int(scope.book_means.frame["pairs"].sum())
-    rows = scope.book_rows.frame
-    used = rows.loc[rows["book"].isin(scope.book_means.frame["book"]), ["internal_used", "terminal_used"]].sum()
+    used = scope.marks_used.sum()
     return {
         "model": str(study.get("model", "unknown")),
         "layers": f"{len(scope.layers)}",
@@ -61,10 +70,10 @@ def headline_exhibit(
         "headline",
         "What the two classes share, layer by layer",
         "Left: mean mutual information of pairs within a class, averaged over books. Right: terminal minus internal; "
-        "above zero, marks that end resemble each other more than marks that go on. Layer 0 holds the embeddings, "
-        "which no context has touched: it is named, not drawn, and not counted. "
-        + interval_note(scope.books_with_pairs)
-        + chance_note(chance),
+        "above zero, marks that end resemble each other more than marks that go on. No internal mark is paired with a "
+        "terminal one: a class can resemble itself more by a mean vector that its marks share, and a difference is no "
+        "evidence that the model keeps the classes apart. Layer 0 holds the embeddings, which no context has touched: "
+        "it is named, not drawn, and not counted. " + interval_note(scope) + chance_note(chance),
         "Line chart of mean mutual information of both classes over the layers, and of their difference.",
         headline(means, differences, chance.frame),
         (scope.book_means.sql, moments.sql, chance.sql),
@@ -72,16 +81,22 @@ def headline_exhibit(
     )
 
 
-def interval_note(books: int) -> str:
+def interval_note(scope: Scope) -> str:
     """How the intervals were made, for captions."""
-    if books == 1:
-        return (
+    books = scope.books_with_pairs
+    if books <= TOKEN_BOOKS:
+        how = (
             "Bands are 95 % intervals from a bootstrap over the tokens of the one book: they say how sure the numbers "
             "are for this book, not for others."
+            if books == 1
+            else f"Bands come from a bootstrap over the {books} books and then over the tokens within each: they say "
+            "how sure the numbers are for these books; so few allow no claim about others."
         )
+        limited = scope.marks_used.to_numpy().max() > TOKEN_MARKS
+        return how + (f" Tokens are drawn from the first {TOKEN_MARKS:,} marks of each class." if limited else "")
     return (
-        f"Bands are 95 % intervals from a bootstrap over the {books:,} books, each resampled whole"
-        + ("" if books >= 20 else "; with so few books they are rough")
+        f"Bands are 95 % intervals from a wild bootstrap over the {books:,} books, each taken whole"
+        + ("" if books >= CLAIM_BOOKS else "; so few books allow no claim about others")
         + ". Pairs share marks and are not independent, so no test is made on pairs."
     )
 
@@ -89,14 +104,16 @@ def interval_note(books: int) -> str:
 def chance_note(chance: Chance) -> str:
     """How the chance level was found, for captions."""
     how = (
-        "measured on 8 pairs of one book whose dimensions were shuffled against each other"
+        f"from the histograms of {PAIRS} pairs of one book"
         if chance.measured
         else "computed from the stored entropies for heavy-tailed histograms; a study that keeps its hidden states "
         "measures it"
     )
     return (
-        " Dotted: what the plug-in estimator finds without any dependence, its upward bias, which depends on how the "
-        f"values are spread and so on the class ({how}). Dashed: the difference less that of the dotted lines."
+        " Dotted: what the plug-in estimator would find between independent vectors of these margins, which depends on "
+        f"how the values are spread and so on the class ({how}). The bias of dependent vectors is smaller, so the "
+        "dashed line, the difference less that of the dotted ones, takes too much off where mutual information is "
+        "high: it is no corrected difference."
     )
 
 
@@ -119,10 +136,14 @@ def _apart(rows: pd.DataFrame, level: pd.Series | float) -> tuple[int, int]:
     return int((rows["low"] > level).sum()), int((rows["high"] < level).sum())
 
 
-def _interval(row: pd.Series) -> str:
+def _interval(row: pd.Series, scope: Scope) -> str:
+    """The interval of the size of the difference, whichever class has more."""
     if pd.isna(row["low"]):
         return ""
-    return f" (95 % interval {row['low']:.3g} to {row['high']:.3g})"
+    low, high = (row["low"], row["high"]) if row["difference"] > 0 else (-row["high"], -row["low"])
+    whose = " for these books" if 1 < scope.books_with_pairs <= TOKEN_BOOKS else ""
+    zero = ", not distinguishable from zero" if low <= 0 <= high else ""
+    return f" (95 % interval{whose} {low:.3g} to {high:.3g}{zero})"
 
 
 def _plain(value: Any) -> str:

@@ -15,7 +15,7 @@ from reports.publish import FACTS, LATEST, latest_facts, publish, publishing
 from store.reader import open_store
 
 PAGE = "index.html"
-FORMAT = 1
+FORMAT = 2
 """Raised when the same snapshot makes another page, so that reports are made anew after an upgrade."""
 
 

@@ -19,6 +19,8 @@ MATRIX_MARKS = 500
 """Matrices and one layer's scatter show pairs among the first so many marks of a class in a book."""
 GRID_MARKS = 250
 """The grid over all layers samples pairs among the first so many marks."""
+TOKEN_MARKS = 2_000
+"""Intervals of a few books draw from the first so many marks: 2 million pairs of a layer and class in memory."""
 SCATTER_PAIRS = 20_000
 GRID_PAIRS = 1_200
 SCATTER_BOOKS = 8
@@ -51,6 +53,12 @@ class Scope:
     def books_with_pairs(self) -> int:
         """How many books the aggregates are over."""
         return int(self.book_means.frame["book"].nunique())
+
+    @property
+    def marks_used(self) -> pd.DataFrame:
+        """How many marks of each class (columns internal_used, terminal_used) the books with pairs gave."""
+        rows = self.book_rows.frame
+        return rows.loc[rows["book"].isin(self.book_means.frame["book"]), ["internal_used", "terminal_used"]]
 
     def per_million(self, books: tuple[str, ...], marks: int, wanted: int) -> int:
         """How many pairs in a million to keep so that about `wanted` of each class remain."""

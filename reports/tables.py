@@ -16,13 +16,18 @@ TABLE_ROWS = 500
 """A table in the page has at most so many rows; the CSV beside the page has all."""
 
 
-def layer_table(store: Store, scope: Scope, moments: Answer, differences: pd.DataFrame, chance: Chance) -> Table:
-    """One row a layer: means, correlations, the difference with its interval, and what is there by chance."""
+def layer_table(
+    store: Store, scope: Scope, moments: Answer, means: pd.DataFrame, differences: pd.DataFrame, chance: Chance
+) -> Table:
+    """One row a layer: means over books, their difference with its interval, pooled r, and what is there by chance.
+
+    `means` and `differences` are from `reports.intervals`: of the same means, so that the columns can be subtracted.
+    """
     values = ask(store, "mi_values", book=scope.example_book, marks=GRID_MARKS)
-    wide = moments.frame.pivot_table(
-        index="layer", columns="class", values=["mi_mean", "mi_std", "cov_mean", "r"], observed=True
-    )
-    wide.columns = [f"{quantity}_{mark_class}" for quantity, mark_class in wide.columns]
+    wide = means.pivot_table(index="layer", columns=["quantity", "class"], values="mean", observed=True)
+    wide.columns = [f"{quantity}_mean_{mark_class}" for quantity, mark_class in wide.columns]
+    r = moments.frame.pivot_table(index="layer", columns="class", values="r", observed=True)
+    wide = wide.join(r.add_prefix("r_"))
     chosen = differences[differences["quantity"] == "mi"].set_index("layer")
     wide = wide.join(chosen[["difference", "low", "high", "standardised"]])
     names = [f"{quantity}_{name}" for quantity in ("mi_mean", "cov_mean", "r") for name in ("internal", "terminal")]
@@ -33,26 +38,27 @@ def layer_table(store: Store, scope: Scope, moments: Answer, differences: pd.Dat
     return Table(
         "layers",
         "Layer by layer",
-        "Means over all pairs of a layer; difference is terminal minus internal mean mutual information in bits with "
-        "its 95 % interval; in SD is that difference in standard deviations of the pairs. Cliff's delta sets "
-        f"each terminal pair of {scope.example_book} (first {GRID_MARKS} marks) against each internal pair of it: how "
-        "often the terminal one shares more, less how often it shares less, from -1 to 1. It describes that one book, "
-        "has no interval, and has chance in it as the means do. r is Pearson's between mutual information and "
-        "covariance; by chance is what the estimator finds without dependence.",
+        "Means over books of each book's mean; difference is terminal minus internal mean mutual information in bits "
+        "with its 95 % interval; in pooled SD is that difference in standard deviations, over the pairs of all books. "
+        f"Cliff's delta sets each terminal pair of {scope.example_book} (first {GRID_MARKS} marks) against each "
+        "internal pair of it: how often the terminal one shares more, less how often it shares less, from -1 to 1. It "
+        "describes that one book, has no interval, and has chance in it as the means do. r is Pearson's between mutual "
+        "information and covariance, pooled over the pairs of all books; if independent is what the estimator would "
+        "find between independent vectors of these margins, more than the bias of dependent ones.",
         wide.reindex(columns=columns).reset_index(),
         {
             "mi_mean_internal": "MI internal",
             "mi_mean_terminal": "MI terminal",
             "cov_mean_internal": "cov internal",
             "cov_mean_terminal": "cov terminal",
-            "r_internal": "r internal",
-            "r_terminal": "r terminal",
-            "standardised": "in SD",
+            "r_internal": "pooled r internal",
+            "r_terminal": "pooled r terminal",
+            "standardised": "in pooled SD",
             "cliffs_delta": "Cliff's delta",
-            "chance_internal": "internal by chance",
-            "chance_terminal": "terminal by chance",
+            "chance_internal": "internal if independent",
+            "chance_terminal": "terminal if independent",
         },
-        (moments.sql, chance.sql, values.sql),
+        (scope.book_means.sql, moments.sql, chance.sql, values.sql),
     )
 
 

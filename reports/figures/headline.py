@@ -10,7 +10,7 @@ from reports.style import CLASS_COLOURS, CLASSES, INK, QUANTITY_LABELS, new_figu
 
 
 def headline(means: pd.DataFrame, differences: pd.DataFrame, chance: pd.DataFrame) -> Figure:
-    """Left: means by class and the level of chance. Right: terminal - internal, as it is and less chance.
+    """Left: means by class and the chance level. Right: terminal - internal, as it is and less that.
 
     `means` has quantity, layer, class, mean, low, high, varies; `differences` quantity, layer, difference, low, high,
     varies, by_chance; `chance` layer, class, chance. Bands are 95 % intervals, where there are any.
@@ -40,7 +40,7 @@ def _draw_means(axes: Axes, means: pd.DataFrame, chance: pd.DataFrame) -> None:
 
 
 def _draw_chance(axes: Axes, chance: pd.DataFrame) -> None:
-    label: str | None = "by chance"
+    label: str | None = "if independent"
     for mark_class in CLASSES:
         rows = chance[chance["class"] == mark_class].sort_values("layer")
         axes.plot(rows["layer"], rows["chance"], color=CLASS_COLOURS[mark_class], linestyle=":", label=label)
@@ -57,8 +57,14 @@ def _draw_difference(axes: Axes, differences: pd.DataFrame) -> None:
     axes.plot(
         rows["layer"], rows["difference"], color=INK, marker="o", markersize=3.5, linewidth=1.2, label="as estimated"
     )
-    corrected = rows["difference"] - rows["by_chance"]
-    axes.plot(rows["layer"], corrected, color=INK, linestyle="--", linewidth=1.2, label="less chance")
+    axes.plot(
+        rows["layer"],
+        rows["difference"] - rows["by_chance"],
+        color=INK,
+        linestyle="--",
+        linewidth=1.2,
+        label="less that of independent vectors",
+    )
     axes.legend(loc="best")
     axes.fill_between(rows["layer"], rows["low"], rows["high"], color=INK, alpha=0.15, linewidth=0)
     axes.grid(axis="y")

@@ -1,4 +1,4 @@
--- Every pair of one book in every layer, for the bootstrap over its tokens.
-SELECT layer, class, i, j, mi, cov
+-- Every pair of one book in one layer, for the bootstrap over its tokens.
+SELECT class, i, j, mi, cov
 FROM pairs
-WHERE book = $book AND i < $marks AND j < $marks
+WHERE layer = $layer AND book = $book AND i < $marks AND j < $marks

@@ -158,7 +158,7 @@ def test_the_headline_draws_means_and_differences():
     chance = pd.DataFrame({"layer": [0, 1, 2] * 2, "class": ["internal"] * 3 + ["terminal"] * 3, "chance": 0.1})
     left, right = headline(means, differences, chance).axes
     assert [list(line.get_ydata()) for line in left.lines if line.get_linestyle() == ":"] == [[0.1] * 3] * 2
-    assert list(line_of(right, "less chance").get_ydata()) == [0.75] * 3
+    assert list(line_of(right, "less that of independent vectors").get_ydata()) == [0.75] * 3
     assert list(line_of(left, "terminal").get_ydata()) == [1, 2, 3]
     assert list(right.lines[1].get_ydata()) == [1, 1, 1]
     band = right.collections[0].get_paths()[0].vertices[:, 1]

@@ -36,9 +36,9 @@ def test_the_gaussian_reference_leaves_constant_vectors_out_and_survives_perfect
 
 def test_cliffs_delta_of_each_layer_compares_every_pair_with_every_pair(store, scope):
     found = cliffs_delta_by_layer(ask(store, "mi_values", book=scope.example_book, marks=GRID_MARKS).frame)
-    pairs = ask(store, "book_pairs", book=scope.example_book, marks=GRID_MARKS).frame
-    assert list(found.index) == sorted(set(pairs["layer"]))
-    for layer, rows in pairs.groupby("layer"):
+    assert tuple(found.index) == scope.layers
+    for layer in scope.layers:
+        rows = ask(store, "book_pairs", layer=layer, book=scope.example_book, marks=GRID_MARKS).frame
         mi = {name: chosen["mi"].to_numpy() for name, chosen in rows.groupby("class")}
         assert found[layer] == pytest.approx(np.sign(mi["terminal"][:, None] - mi["internal"]).mean())
 
