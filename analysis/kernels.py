@@ -84,14 +84,15 @@ class CpuEngine:
 
     def joint_terms(self, tile: Tile, table: NDArray[np.int64]) -> NDArray[np.int64]:
         variants_a, variants_b = tile.variants_a, tile.variants_b
-        ranks = choose_ranks(variants_b)
+        rows = _filled_rows(variants_a.bits, variants_a.counts)
+        ranks = choose_ranks(variants_b, rows.start)
         words = variants_b.bits.shape[2]
         joint = np.empty((len(tile.set_a), len(tile.set_b)), np.int64)
         group = max(1, GROUP_BYTES // (ranks * words * LANES * 8))
         partners = _aligned(group * ranks * words * LANES, np.uint64)
         counts = _aligned(RANKS_AT_ONCE * LANES, np.int64)
         _fill(
-            _filled_rows(variants_a.bits, variants_a.counts), variants_a.codes, tile.chosen_a, tile.set_a,
+            rows, variants_a.codes, tile.chosen_a, tile.set_a,
             variants_b.bits, variants_b.by_population, _sparse(variants_b, ranks), tile.chosen_b, tile.set_b,
             tile.diagonal, ranks, partners, counts, table, joint,
         )  # fmt: skip
@@ -109,21 +110,23 @@ def _aligned(size: int, dtype: type) -> NDArray[Any]:
 
 
 @compiled
-def choose_ranks(variants: Variants) -> int:
-    """How many of a partner's bins, fullest first, are cheaper to count by bit rows than dimension by dimension."""
-    number, bins, words = variants.bits.shape
-    by_population, counts = variants.by_population, variants.counts
-    in_rank, rows, filled = np.zeros(bins), 0, 0
+def choose_ranks(partners: Variants, row_start: NDArray[np.int64]) -> int:
+    """How many of a partner's bins, fullest first, are cheaper to count by bit rows than dimension by dimension.
+
+    `row_start` is that of the `Rows` that the partners meet: how many words, and how many bins that have any.
+    """
+    number, bins = partners.counts.shape
+    in_rank, filled = np.zeros(bins), 0
     for v in range(number):
         for rank in range(bins):
-            count = counts[v, by_population[v, rank]]
-            if count > 1:
-                in_rank[rank] += count
-                rows += 1
-                filled += min(count, words)
-    worth = (COST_OF_WORD * filled + COST_OF_CELL * rows) / COST_OF_DIMENSION
+            count = partners.counts[v, partners.by_population[v, rank]]
+            in_rank[rank] += count if count > 1 else 0
+    for k in range(row_start.size - 1):
+        filled += row_start[k + 1] > row_start[k]
+    per_rank = COST_OF_WORD * row_start[-1] + COST_OF_CELL * filled
+    worth = per_rank / (row_start.size - 1) * bins / COST_OF_DIMENSION
     ranks = 1
-    while ranks < bins and in_rank[ranks] > worth:
+    while ranks < bins and in_rank[ranks] > worth * number:
         ranks += 1
     return ranks
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from analysis.compilation import announced
 from analysis.finish import Pairs, finish
 from analysis.kernels import CpuEngine, Engine, Tile
-from analysis.outliers import centre, find_outliers
+from analysis.outliers import centre, find_outliers, rearranged
 from analysis.scratch import Scratch
 from analysis.variants import Vectors, look
 
@@ -70,7 +70,7 @@ class PreparedVectors:
         """int64 [D]: how many vectors left this dimension out."""
         tokens = np.bincount(self.vectors.set_of, minlength=len(self.vectors.set_start) - 1)
         counts = np.zeros(self.x.shape[1], np.int64)
-        np.add.at(counts, self.vectors.set_dims, np.repeat(tokens, np.diff(self.vectors.set_start)))
+        np.add.at(counts, self.vectors.dimension[self.vectors.set_dims], np.repeat(tokens, np.diff(self.vectors.set_start)))
         return counts
 
 
@@ -145,6 +145,7 @@ def cross_statistics(a: PreparedVectors, b: PreparedVectors, *, device: str = "c
         for rows in _spans(0, len(a.x), engine.side)
         for columns in _spans(0, len(b.x), engine.side)
     )
+    b = replace(b, vectors=rearranged(b.vectors, a.vectors.dimension))
     return _compute(engine, a, b, tiles, np.arange(len(a.x)) * len(b.x), len(a.x) * len(b.x))
 
 

@@ -29,7 +29,8 @@ EXTREMES = 8
 class Vectors(NamedTuple):
     """Vectors with their outliers found; N vectors of D dimensions, S distinct outlier sets."""
 
-    x: NDArray[np.float32]  # float32 [N, D], padded with NaN to a multiple of 64 dimensions
+    x: NDArray[np.float32]  # float32 [N, D], dimensions rearranged, padded with NaN to a multiple of 64
+    dimension: NDArray[np.int64]  # int64 [D], which dimension stands at each place; below, dimensions are such places
     lowest: NDArray[np.float32]  # float32 [N], over the dimensions kept; +inf where none is
     highest: NDArray[np.float32]  # float32 [N]; -inf where none is kept
     kept: NDArray[np.int64]  # int64 [N], number of dimensions kept
@@ -42,8 +43,8 @@ class Vectors(NamedTuple):
     set_bits: NDArray[np.uint64]  # uint64 [S, words], the same as bits: dimension d is bit d % 64 of word d // 64
 
     def left_out(self, outlier_set: int) -> NDArray[np.int64]:
-        """The dimensions of an outlier set."""
-        return self.set_dims[self.set_start[outlier_set] : self.set_start[outlier_set + 1]]
+        """The dimensions of an outlier set, as numbered before they were rearranged."""
+        return self.dimension[self.set_dims[self.set_start[outlier_set] : self.set_start[outlier_set + 1]]]
 
 
 class Variants(NamedTuple):

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from analysis import pairwise, reference, variants
+from analysis.outliers import rearranged
 from tests.analysis.conftest import moving_states
 
 FIELDS = ("mi", "cov", "corr", "n", "hx", "hy")
@@ -195,6 +196,19 @@ def test_results_do_not_depend_on_how_pairs_are_cut(monkeypatch):
             np.testing.assert_allclose(cut, getattr(whole, field), rtol=1e-11, atol=1e-13)
         else:
             np.testing.assert_array_equal(cut, getattr(whole, field))
+
+
+def test_groups_meet_in_the_order_of_dimensions_of_the_first():
+    x = moving_states(40, 150, seed=21)
+    a, b = pairwise.prepare(x[:15], 15, 3.0), pairwise.prepare(np.ascontiguousarray(x[15:]), 15, 3.0)
+    assert not np.array_equal(a.vectors.dimension, b.vectors.dimension)
+    there = rearranged(b.vectors, a.vectors.dimension)
+    back = rearranged(there, b.vectors.dimension)
+    for field in b.vectors._fields:
+        np.testing.assert_array_equal(getattr(back, field), getattr(b.vectors, field), err_msg=field)
+    for outlier_set in range(len(there.set_start) - 1):
+        assert set(there.left_out(outlier_set)) == set(b.vectors.left_out(outlier_set))
+    np.testing.assert_array_equal(there.x[:, :150], x[15:, a.vectors.dimension])
 
 
 def test_rows_may_be_finished_by_many_threads(monkeypatch):
