@@ -22,8 +22,9 @@ def books_section(scope: Scope) -> Section:
     picture = Exhibit(
         "by-book",
         "Books around their mean",
-        f"Means of {count:,} book{'s' if count > 1 else ''} in every layer but the embeddings. {how} Where the two "
-        "classes part, the books agree that they differ.",
+        f"Means of {count:,} book{'s' if count > 1 else ''} in every layer but the embeddings. {how} The "
+        "two classes are set side by side, not book against book, and chance is in both: read from it how much books "
+        "vary, and the difference with its interval at the top.",
         "Line charts of the mean mutual information and covariance over the layers, with the spread over books.",
         means_by_book(means, spread),
         (scope.book_means.sql,),

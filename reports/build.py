@@ -155,10 +155,10 @@ def _comparison_section(store: StudyStore, other: StudyStore, scope: Scope, resu
     theirs = compute_numbers(other, other_scope)
     note = f"{scope.books_with_pairs:,} books here, {other_scope.books_with_pairs:,} there."
     return comparison_section(
-        (results.means, results.differences),
-        (theirs.means, theirs.differences),
+        (results.means, results.differences, results.chance.frame),
+        (theirs.means, theirs.differences, theirs.chance.frame),
         store.study.differences(other.study),
-        (scope.book_means.sql, results.moments.sql),
+        (scope.book_means.sql, results.moments.sql, results.chance.sql),
         note,
     )
 

@@ -12,29 +12,31 @@ STUDIES = ("this store", "the other")
 
 
 def comparison_section(
-    these: tuple[pd.DataFrame, pd.DataFrame],
-    others: tuple[pd.DataFrame, pd.DataFrame],
+    these: tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame],
+    others: tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame],
     settings: list[str],
     sql: tuple[str, ...],
     note: str,
 ) -> Section:
-    """Means and differences of both stores over relative depth, and the settings that differ.
+    """Means and differences of both stores over relative depth with their chance levels, and the settings that differ.
 
-    Each pair of frames is (means, differences) as `reports.intervals` makes them; `settings` has one line a setting
-    with its value here and there.
+    Each three frames are (means, differences) as `reports.intervals` and the level as `reports.chance` makes them;
+    `settings` has one line a setting with its value here and there.
     """
-    means = _side_by_side(these[0], others[0])
-    differences = _side_by_side(these[1], others[1])
+    means, differences, chance = (_side_by_side(here, there) for here, there in zip(these, others, strict=True))
     picture = Exhibit(
         "comparison",
         "Two stores side by side",
         "Depth runs from 0, the embeddings, to 1, the last layer, so that models with different numbers of layers "
         f"can be set beside each other. Solid: {STUDIES[0]}; dashed: {STUDIES[1]}. Left: mean mutual information "
-        f"within a class. Right: terminal minus internal. {note}",
+        "within a class; dotted, what the estimator would find in each store between independent vectors of the same "
+        f"margins (wide dots: {STUDIES[1]}). That level depends on the number of dimensions and bins: where it differs, "
+        "heights of two models do not compare, and heights above the dots only roughly. Right: terminal minus "
+        f"internal. {note}",
         "Line charts of mean mutual information and of the difference between the classes over relative depth.",
-        compare_depths(means, differences),
+        compare_depths(means, differences, chance),
         sql,
-        {"comparison-means": means, "comparison-differences": differences},
+        {"comparison-means": means, "comparison-differences": differences, "comparison-chance": chance},
     )
     table = Table(
         "comparison-settings",

@@ -95,7 +95,8 @@ def scatter_exhibit(store: Store, scope: Scope, moments: Answer) -> Exhibit:
         f"Left and middle: pairs of one class in layer {scope.layer}, stronger where there are more (logarithmic). "
         "Right: both classes, each point one pair, drawn in a mixed order. r is Pearson's, over all pairs of the "
         "layer. Dashed: the mutual information that Gaussian vectors of the same correlation would have, "
-        "-log2(1 - corr^2) / 2; the plug-in estimate lies above it by its bias. "
+        "-log2(1 - corr^2) / 2. The plug-in estimate is lifted above that by its bias and pulled below it, where the "
+        "correlation is high, by bins too coarse to follow it. "
         + _sample_note(keep, len(scope.scatter_books), MATRIX_MARKS, len(answer.frame)),
         "Density plots of mutual information against covariance for internal and terminal pairs, and a scatter "
         "plot of both.",

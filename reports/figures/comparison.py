@@ -9,17 +9,21 @@ from matplotlib.figure import Figure
 from reports.style import CLASS_COLOURS, CLASSES, INK, QUANTITY_LABELS, new_figure, report_style
 
 LINE_STYLES = ("-", "--")
+DOTS: tuple[str | tuple[int, tuple[int, int]], ...] = (":", (0, (1, 4)))
 
 
-def compare_depths(means: pd.DataFrame, differences: pd.DataFrame) -> Figure:
+def compare_depths(means: pd.DataFrame, differences: pd.DataFrame, chance: pd.DataFrame) -> Figure:
     """`means` has study, quantity, depth, class, mean, low, high, varies; `differences` has study, quantity, depth,
-    difference, low, high, varies. The studies come in the order of their rows: first solid, second dashed."""
+    difference, low, high, varies; `chance` has study, depth, class, chance. The studies come in the order of their
+    rows: first solid, second dashed."""
     with report_style():
         figure = new_figure(10, 3.8)
         left, right = figure.subplots(1, 2)
         mi_means, mi_differences = means[(means["quantity"] == "mi") & means["varies"]], _varying(differences)
-        for style, study in zip(LINE_STYLES, means["study"].unique(), strict=False):
-            _draw_means(left, mi_means[mi_means["study"] == study], study, style)
+        for study, style, dots in zip(means["study"].unique(), LINE_STYLES, DOTS, strict=False):
+            drawn = mi_means[mi_means["study"] == study]
+            _draw_means(left, drawn, study, style)
+            _draw_chance(left, chance[(chance["study"] == study) & chance["depth"].isin(drawn["depth"])], dots)
             rows = mi_differences[mi_differences["study"] == study].sort_values("depth")
             right.plot(rows["depth"], rows["difference"], color=INK, linestyle=style, label=study)
             right.fill_between(rows["depth"], rows["low"], rows["high"], color=INK, alpha=0.12, linewidth=0)
@@ -43,3 +47,9 @@ def _draw_means(axes: Axes, means: pd.DataFrame, study: str, style: str) -> None
         colour = CLASS_COLOURS[mark_class]
         axes.plot(rows["depth"], rows["mean"], color=colour, linestyle=style, label=f"{mark_class}, {study}")
         axes.fill_between(rows["depth"], rows["low"], rows["high"], color=colour, alpha=0.15, linewidth=0)
+
+
+def _draw_chance(axes: Axes, chance: pd.DataFrame, dots: str | tuple[int, tuple[int, int]]) -> None:
+    for mark_class in CLASSES:
+        rows = chance[chance["class"] == mark_class].sort_values("depth")
+        axes.plot(rows["depth"], rows["chance"], color=CLASS_COLOURS[mark_class], linestyle=dots, linewidth=1)

@@ -161,3 +161,35 @@ def test_mi_of_gaussian_vectors_approaches_the_reference():
     y = 0.8 * x + 0.6 * rng.normal(size=65_000)
     found = pairwise.pair_statistics(np.stack([x, y]).astype(np.float32), bins=40)
     np.testing.assert_allclose(found.mi, nulls.gaussian_mi(found.corr), rtol=0.05)
+
+
+@pytest.mark.parametrize("r", [0.7, 0.9])
+def test_the_bias_of_dependent_vectors_is_smaller_than_the_chance_level(r):
+    """Their bias in fixed bins, against a sample so large that it has none, and the level of the same margins."""
+    rng = np.random.default_rng(5)
+    x = rng.normal(size=(2000, 576))
+    y = r * x + np.sqrt(1 - r * r) * rng.normal(size=x.shape)
+
+    def joint(rows: slice) -> np.ndarray:
+        return np.histogram2d(x[rows].reshape(-1), y[rows].reshape(-1), BINS, [(-5, 5)] * 2)[0].astype(int)
+
+    def plug_in(counts: np.ndarray) -> float:
+        return reference.entropy(counts.sum(axis=0)) + reference.entropy(counts.sum(axis=1)) - reference.entropy(counts)
+
+    small = [joint(slice(k, k + 1)) for k in range(40)]
+    bias = np.mean([plug_in(counts) for counts in small]) - plug_in(joint(slice(None)))
+    level = np.mean([nulls.expected_mi(counts.sum(axis=0), counts.sum(axis=1)) for counts in small])
+    assert 0 < bias < 0.9 * level
+
+
+def test_the_plug_in_estimate_lies_above_the_gaussian_reference_at_low_correlation_and_below_it_at_high():
+    """Bias lifts it; bins too coarse to follow a narrow cloud lower it."""
+    rng = np.random.default_rng(6)
+    x, noise = rng.normal(size=(2, 40, 576))
+    above = []
+    for r in (0.3, 0.97):
+        y = r * x + np.sqrt(1 - r * r) * noise
+        pairs = [pairwise.pair_statistics(np.float32(pair), BINS, OUTLIER_Z) for pair in zip(x, y, strict=True)]
+        above.append(np.mean([found.mi[0] - nulls.gaussian_mi(found.corr)[0] for found in pairs]))
+    assert above[0] > 0.05
+    assert above[1] < -0.1

@@ -190,8 +190,12 @@ def test_two_studies_are_solid_and_dashed():
         columns=["study", "quantity", "depth", "class", "mean", "low", "high"],
     ).assign(varies=True)
     differences = means[means["class"] == "internal"].rename(columns={"mean": "difference"})
-    left, right = compare_depths(means, differences).axes
-    assert [line.get_linestyle() for line in left.lines] == ["-", "-", "--", "--"]
+    chance = means.drop(columns="quantity").assign(chance=np.where(means["study"] == "a", 0.1, 0.2))
+    left, right = compare_depths(means, differences, chance).axes
+    lines = [line for line in left.lines if not line.get_label().startswith("_")]
+    assert [line.get_linestyle() for line in lines] == ["-", "-", "--", "--"]
+    dotted = [line for line in left.lines if line.get_label().startswith("_")]
+    assert [list(line.get_ydata()) for line in dotted] == [[0.1, 0.1]] * 2 + [[0.2, 0.2]] * 2
     assert [line.get_label() for line in right.lines[:2]] == ["a", "b"]
 
 
