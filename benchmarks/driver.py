@@ -29,6 +29,7 @@ from benchmarks import machine
 from jobs.config import RunConfig, StudyConfig
 from jobs.corpus.references import BookRef, NamedBook
 from jobs.driver import run_on_ray
+from jobs.models import RecordedModel
 from jobs.plan import ShardWork, shard_of
 from jobs.prepare import PreparedOutline, PreparedShard, RunContext
 from jobs.progress import Lines
@@ -134,7 +135,7 @@ class Sleeping:
     def stages(self) -> Stages:
         return Stages(prepare=_prepare, load=self.load, extract=self.extract, compute=self.compute, finish=_finish)
 
-    def load(self, config: StudyConfig, device: str) -> Any:
+    def load(self, context: RunContext, device: str) -> Any:
         return None
 
     def extract(self, model: Any, prepared: PreparedShard, wanted: Sequence[Any] | None) -> Iterator[Block]:
@@ -215,7 +216,8 @@ class _MemoryWatch(Lines):
 def _run(
     shards: int, blocks: int, stages: Sleeping, listener: Lines | None = None, **settings: Any
 ) -> tuple[float, Tally]:
-    context = RunContext("/nowhere", StudyConfig(), RunConfig(**settings), FINGERPRINT, "benchmark")
+    model = RecordedModel("none", "none")
+    context = RunContext("/nowhere", StudyConfig(), RunConfig(**settings), FINGERPRINT, "benchmark", model)
     tally = Tally(layers=blocks // 2, shards=shards)
     works = (shard_of(FINGERPRINT, [_book(number)]) for number in range(shards))
     listener = listener or Lines(io.StringIO())

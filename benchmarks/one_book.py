@@ -89,7 +89,7 @@ def run_job(book: Path, config: StudyConfig, ray: bool) -> tuple[Numbers, float,
     if not ray:
         model = HiddenStates(config.model, batch_size=config.batch_size)
         load_tokenizer(config.model)
-        stages = Stages(load=lambda config, device: model)
+        stages = Stages(load=lambda context, device: model)
     with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()
         if run.execute([str(book)], config, RunConfig(serial=not ray), folder, stages) != 0:

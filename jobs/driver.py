@@ -106,9 +106,10 @@ class _Loop:
             attempts=context.run.attempts,
             hold_unusable=not results.is_open,
         )
-        self._extractors = Extractors(stages, context, self._placement)
+        job = Job(stages, context)
+        self._extractors = Extractors(job, self._placement)
         self._tally, self._listener = tally, listener
-        self._job = ray.put(Job(stages, context))
+        self._job = ray.put(job)
         self._metrics = Metrics()
         self._watchdog = Watchdog()
         self._outage = Outage(context.run.attempts)

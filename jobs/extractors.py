@@ -9,9 +9,8 @@ import ray
 
 from jobs.errors import JobError, UsageError
 from jobs.prepare import RunContext
-from jobs.ray_adapter import Cluster, Failure, start_extractor, understand
+from jobs.ray_adapter import Cluster, Failure, Job, start_extractor, understand
 from jobs.schedule import Fault
-from jobs.stages import Stages
 
 SHARDS_DEEP = 2
 """Shards handed to a model at once: the next one waits in its queue, so that it never waits for the driver."""
@@ -61,9 +60,9 @@ def place(context: RunContext, cluster: Cluster) -> Placement:
 class Extractors:
     """The pool. The driver's loop waits for `loading` references together with everything else."""
 
-    def __init__(self, stages: Stages, context: RunContext, placement: Placement) -> None:
-        self._stages = stages
-        self._context = context
+    def __init__(self, job: Job, placement: Placement) -> None:
+        self._job = job
+        self._attempts = job.context.run.attempts
         self._placement = placement
         self.slots = [self._fill(None) for _ in range(placement.count)]
 
@@ -87,7 +86,7 @@ class Extractors:
         except Exception as error:
             failure = understand(error)
             slot.failed_loads += failure.fault is not Fault.LOST
-            if slot.failed_loads < self._context.run.attempts:
+            if slot.failed_loads < self._attempts:
                 self.replace(slot)
             else:
                 self._drop(slot, failure, error)
@@ -133,7 +132,7 @@ class Extractors:
     def _fill(self, slot: Slot | None) -> Slot:
         placement = self._placement
         actor = start_extractor(placement.cpus, placement.gpus)
-        loading = actor.load.remote(self._stages, self._context.config, placement.device, placement.threads)
+        loading = actor.load.remote(self._job, placement.device, placement.threads)
         if slot is None:
             return Slot(actor, loading)
         slot.actor, slot.loading, slot.host, slot.shards = actor, loading, "", 0

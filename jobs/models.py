@@ -17,6 +17,7 @@ import io
 import json
 import os
 import re
+import socket
 import warnings
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -82,6 +83,27 @@ class ModelIdentity:
         return asdict(self)
 
 
+@dataclass(frozen=True)
+class RecordedModel:
+    """The study's model as it travels to workers: what to load, and what must be found there."""
+
+    name: str
+    """As the user wrote it, but a relative path made absolute: workers run in another folder."""
+    weights: str
+    """As `ModelIdentity.weights`."""
+
+    @classmethod
+    def of(cls, identity: ModelIdentity) -> RecordedModel:
+        """The model with this identity, named on the machine where the user named it."""
+        is_path = identity.name != SMOLLM2 and Path(identity.name).exists()
+        return cls(str(Path(identity.name).absolute()) if is_path else identity.name, identity.weights)
+
+    @property
+    def revision(self) -> str | None:
+        """The commit of a hub model, whose branches may move on while a run lasts; None for files."""
+        return self.weights.removeprefix("commit:") if self.weights.startswith("commit:") else None
+
+
 def resolve_model(name: str, revision: str | None = None) -> ModelFiles:
     """Find the model that `name` means.
 
@@ -138,6 +160,24 @@ def is_model(recorded: ModelIdentity, revision: str | None = None) -> bool:
     Raises UsageError where there is no model of this name any more.
     """
     return recorded.weights == _weights(resolve_model(recorded.name, revision))
+
+
+@lru_cache(maxsize=8)
+def check_model(recorded: RecordedModel) -> None:
+    """Check, once a process, that the recorded model is what its name means on this machine.
+
+    Raises UsageError naming the machine where it is another one, or none.
+    """
+    host = socket.gethostname()
+    try:
+        found = _weights(resolve_model(recorded.name, recorded.revision))
+    except UsageError as error:
+        raise UsageError(f"on host {host}: {error}") from error
+    if found != recorded.weights:
+        raise UsageError(
+            f"model {recorded.name!r} is {found} on host {host}, and {recorded.weights} in the study; "
+            "give all machines the same files"
+        )
 
 
 @lru_cache(maxsize=8)

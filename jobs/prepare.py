@@ -17,7 +17,7 @@ from jobs.corpus.decoding import Decoded, decode
 from jobs.corpus.references import NamedBook
 from jobs.corpus.survey import read_books
 from jobs.errors import BookError, SourceError
-from jobs.models import load_tokenizer
+from jobs.models import RecordedModel, check_model, load_tokenizer
 from jobs.plan import ShardWork, pairs_of
 from jobs.selection import select, windows
 from jobs.tables import book_row, books_table, tokens_table
@@ -34,6 +34,7 @@ class RunContext:
     run: RunConfig
     fingerprint: str
     run_id: str
+    model: RecordedModel
 
 
 @dataclass(frozen=True)
@@ -75,8 +76,10 @@ def prepare_shard(context: RunContext, work: ShardWork) -> PreparedShard:
     """Read, clean and tokenize a shard's books and select their marks. A bad book becomes a row with its reason.
 
     Raises SourceError where a source cannot be read any more: that is no fault of the book, and worth another try.
+    Raises UsageError where this machine has another model, hence perhaps another tokenizer, than the study.
     """
     started = time.perf_counter()
+    check_model(context.model)
     prepared = sorted(_prepare_books(context, work), key=lambda book: book.key)
     by_class = {
         name: tuple(ClassWindows(book.key, book.windows[name]) for book in prepared if name in book.windows)
@@ -110,17 +113,18 @@ def _prepare_books(context: RunContext, work: ShardWork) -> Iterator[_PreparedBo
         try:
             if isinstance(content, BookError):
                 raise content
-            yield _prepare_book(context.config, book, decode(content))
+            yield _prepare_book(context, book, decode(content))
         except SourceError:
             raise
         except BookError as error:
             yield _PreparedBook(book.key, book_row(book, "rejected", str(error)))
 
 
-def _prepare_book(config: StudyConfig, book: NamedBook, decoded: Decoded) -> _PreparedBook:
+def _prepare_book(context: RunContext, book: NamedBook, decoded: Decoded) -> _PreparedBook:
+    config, model = context.config, context.model
     cleaned = clean(decoded.text) if config.text == "clean" else None
     text = decoded.text if cleaned is None else cleaned.text
-    tokenization = tokenize(load_tokenizer(config.model, config.revision), text)
+    tokenization = tokenize(load_tokenizer(model.name, model.revision), text)
     selection = select(tokenization, config)
     problem = selection.problem(config)
     warnings = (*decoded.warnings, *(cleaned.warnings if cleaned else ()))

@@ -21,7 +21,7 @@ import ray.exceptions
 from ray._private import ray_constants
 from ray._raylet import Config  # type: ignore[attr-defined]
 
-from jobs.config import RunConfig, StudyConfig
+from jobs.config import RunConfig
 from jobs.corpus.references import BookRef, Source
 from jobs.errors import SourceError, UsageError
 from jobs.plan import ShardWork
@@ -203,14 +203,14 @@ class Extractor:
     start a new one is the same whether a function, a process or a machine has failed.
     """
 
-    def load(self, stages: Stages, config: StudyConfig, device: str, threads: int | None) -> str:
+    def load(self, job: Job, device: str, threads: int | None) -> str:
         """Load the model; returns the host's name."""
         if threads is not None:
             import torch
 
             torch.set_num_threads(threads)
-        self._stages = stages
-        self._model = stages.load(config, device)
+        self._stages = job.stages
+        self._model = job.stages.load(job.context, device)
         return socket.gethostname()
 
     def extract(self, prepared: PreparedShard, wanted: Sequence[BlockKey]) -> Iterator[BlockHeader | Block]:

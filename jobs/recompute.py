@@ -18,6 +18,7 @@ from rich.console import Console
 from jobs.config import RunConfig, StudyConfig
 from jobs.corpus.references import BookRef, NamedBook
 from jobs.errors import UsageError
+from jobs.models import RecordedModel
 from jobs.plan import ShardWork, block_keys, pairs_of, plan_shards
 from jobs.prepare import PreparedOutline, PreparedShard, RunContext
 from jobs.progress import listener_for, summary_table
@@ -47,7 +48,8 @@ def execute(from_store: str, store: str, settings: Mapping[str, Any]) -> int:
         location = object_store(store).location
         _check(source, location)
         study = Study(config.to_dict(), source.study.model)
-        context = RunContext(location, config, RunConfig(serial=True), study.fingerprint, new_run_id())
+        model = RecordedModel(study.model["name"], study.model["weights"])
+        context = RunContext(location, config, RunConfig(serial=True), study.fingerprint, new_run_id(), model)
         with Results(location, study) as results:
             _recompute(source, context, results)
     return 0

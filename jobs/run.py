@@ -23,7 +23,7 @@ from jobs.corpus.opening import is_local
 from jobs.corpus.references import BookRef, NamedBook, Source
 from jobs.corpus.sources import expand_sources
 from jobs.errors import UsageError
-from jobs.models import ModelIdentity, identify_model, is_model
+from jobs.models import ModelIdentity, RecordedModel, identify_model, is_model
 from jobs.plan import ShardWork, plan_shards
 from jobs.prepare import RunContext
 from jobs.progress import listener_for, summary_table
@@ -63,7 +63,8 @@ def execute(books: Sequence[str], config: StudyConfig, run: RunConfig, store: st
     _check_context(identity, config)
     config = settle_batch_size(config, identity, run, existing)
     study = Study(config.to_dict(), identity.to_dict())
-    context = RunContext(object_store(store).location, config, run, study.fingerprint, new_run_id())
+    location, model = object_store(store).location, RecordedModel.of(identity)
+    context = RunContext(location, config, run, study.fingerprint, new_run_id(), model)
     sources = list(expand_sources(map(bundled, books), run))
     console = Console(stderr=True)
     with Results(context.location, study) as results, _stoppable():
@@ -220,9 +221,15 @@ def _plan(named: Iterator[NamedBook], context: RunContext, committed: Committed)
 
 
 def _is_recorded(book: NamedBook, why: tuple[str, str], committed: Committed) -> bool:
-    """Whether the store says just this of the book."""
+    """Whether the store says this of the book.
+
+    What is settled is settled, whatever words are found for it today: the book that another one repeats may have
+    another name by now.
+    """
     known = committed.books.get(book.key)
-    return known is not None and (known.status, known.sha256, known.reason) == (why[0], book.ref.sha256, why[1])
+    if known is None or (known.status, known.sha256) != (why[0], book.ref.sha256):
+        return False
+    return why[0] in SETTLED or known.reason == why[1]
 
 
 def _is_settled(book: NamedBook, why: tuple[str, str], committed: Committed) -> bool:

@@ -28,7 +28,7 @@ def run_serially(
         receipts: list[BlockReceipt] = []
         if prepared.outline.used:
             results.open()
-            model = model or stages.load(context.config, context.run.device)
+            model = model or stages.load(context, context.run.device)
             receipts = _compute(context, prepared, model, results, tally, listener, stages)
         record = stages.finish(context, prepared, receipts)
         started = time.perf_counter()

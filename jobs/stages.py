@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from jobs.config import RunConfig, StudyConfig
+from jobs.config import RunConfig
 from jobs.corpus.references import BookRef, Source
 from jobs.plan import ShardWork
 from jobs.prepare import PreparedShard, RunContext, prepare_shard
@@ -29,7 +29,7 @@ class Stages:
 
     survey: Callable[[Sequence[Source], RunConfig], list[BookRef]] = survey_sources
     prepare: Callable[[RunContext, ShardWork], PreparedShard] = prepare_shard
-    load: Callable[[StudyConfig, str], StatesModel] = load_model
+    load: Callable[[RunContext, str], StatesModel] = load_model
     extract: Callable[[StatesModel, PreparedShard, Sequence[BlockKey] | None], Iterator[Block]] = extract_blocks
     compute: Callable[[RunContext, Block, Mapping[ChunkKey, FileReceipt]], BlockReceipt] = compute_block
     finish: Callable[[RunContext, PreparedShard, Sequence[BlockReceipt]], CommitRecord] = finish_shard

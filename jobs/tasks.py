@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 from analysis.moments import PairSummary, merge, summarise
 from analysis.pairwise import PairStatistics, PreparedVectors, prepare, row_range
 from jobs.batches import WITHOUT_GPU
-from jobs.config import RunConfig, StudyConfig
+from jobs.config import RunConfig
 from jobs.corpus.references import BookRef, NamedBook, Source
 from jobs.corpus.survey import survey
+from jobs.models import check_model
 from jobs.plan import PartSlice, block_keys, pairs_in_rows, pairs_of, plan_parts
 from jobs.prepare import ClassWindows, PreparedShard, RunContext
 from jobs.tables import (
@@ -114,12 +115,14 @@ def survey_sources(sources: Sequence[Source], run: RunConfig) -> list[BookRef]:
     return [ref for source in sources for ref in survey(source, run)]
 
 
-def load_model(config: StudyConfig, device: str) -> StatesModel:
-    """The study's model, ready to give hidden states."""
+def load_model(context: RunContext, device: str) -> StatesModel:
+    """The study's model, ready to give hidden states. Raises UsageError where this machine has another one."""
     from jobs.extract import HiddenStates
 
+    config, model = context.config, context.model
+    check_model(model)
     size = config.batch_size or WITHOUT_GPU
-    return HiddenStates(config.model, revision=config.revision, dtype=config.dtype, device=device, batch_size=size)
+    return HiddenStates(model.name, revision=model.revision, dtype=config.dtype, device=device, batch_size=size)
 
 
 def extract_blocks(

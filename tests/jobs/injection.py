@@ -121,7 +121,7 @@ class Load:
 
     calls: Calls
 
-    def __call__(self, config: StudyConfig, device: str) -> HashModel:
+    def __call__(self, context: RunContext, device: str) -> HashModel:
         import ray
 
         self.calls.note("load", ray.get_runtime_context().get_node_id() if ray.is_initialized() else "here")

@@ -299,5 +299,5 @@ def lost_object():
     return lost.remote()
 
 
-def never_loads(config, device):
+def never_loads(context, device):
     raise ValueError("the weights are damaged")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import socket
 import time
 from pathlib import Path
 
@@ -14,18 +15,19 @@ import torch
 from jobs import models
 from jobs.errors import UsageError
 from jobs.model_cache import file_checksum
-from jobs.models import identify_model, load_model, load_tokenizer, resolve_model
+from jobs.models import RecordedModel, check_model, identify_model, load_model, load_tokenizer, resolve_model
 
 
 @pytest.fixture
 def own_cache(tmp_path, monkeypatch):
     """An empty cache folder, and nothing remembered by the process."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    identify_model.cache_clear()
-    load_tokenizer.cache_clear()
+    remembering = (identify_model, load_tokenizer, check_model)
+    for function in remembering:
+        function.cache_clear()
     yield tmp_path / "cache" / "interpunct"
-    identify_model.cache_clear()
-    load_tokenizer.cache_clear()
+    for function in remembering:
+        function.cache_clear()
 
 
 def hub_snapshot(cache: Path, name: str, commit: str, source: Path, branch: str = "main") -> None:
@@ -155,6 +157,50 @@ def test_a_hub_that_cannot_be_reached_leaves_the_cached_commit(tiny_gpt2, tmp_pa
     assert resolve_model("tiny").commit == "f" * 40
     with pytest.raises(UsageError, match=r"'smalltalk'.*cannot be reached.*name right"):
         resolve_model("smalltalk")
+
+
+def test_workers_load_the_commit_that_the_study_recorded_when_the_branch_has_moved_on(
+    tiny_gpt2, tmp_path, own_cache, monkeypatch
+):
+    from huggingface_hub import constants
+
+    hub_snapshot(tmp_path / "hub", "someone/tiny", "a" * 40, tiny_gpt2)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    recorded = RecordedModel.of(identify_model("someone/tiny"))
+    assert (recorded.name, recorded.revision) == ("someone/tiny", "a" * 40)
+    repository = tmp_path / "hub" / "models--someone--tiny"
+    shutil.copytree(tiny_gpt2, repository / "snapshots" / ("b" * 40))
+    (repository / "refs" / "main").write_text("b" * 40)
+    check_model(recorded)
+    assert resolve_model(recorded.name, recorded.revision).commit == "a" * 40
+    shutil.rmtree(repository / "snapshots" / ("a" * 40))
+    check_model.cache_clear()
+    with pytest.raises(UsageError, match=rf"on host {socket.gethostname()}: model 'someone/tiny' at revision 'aaaa"):
+        check_model(recorded)
+
+
+def test_a_machine_with_other_files_is_named_with_both_identities(tiny_gpt2, tmp_path, own_cache):
+    copy = tmp_path / "copy"
+    shutil.copytree(tiny_gpt2, copy)
+    recorded = RecordedModel.of(identify_model(str(copy)))
+    (copy / "tokenizer_config.json").write_text("{}")
+    with pytest.raises(UsageError) as raised:
+        check_model(recorded)
+    message = str(raised.value)
+    assert "\n" not in message
+    found = models._weights(resolve_model(str(copy)))
+    assert f"is {found} on host {socket.gethostname()}, and {recorded.weights} in the study" in message
+
+
+def test_a_relative_path_means_the_same_folder_wherever_a_worker_runs(tiny_gpt2, tmp_path, own_cache, monkeypatch):
+    monkeypatch.chdir(tiny_gpt2.parent)
+    recorded = RecordedModel.of(identify_model(tiny_gpt2.name))
+    monkeypatch.chdir(tmp_path)
+    assert recorded.name == str(tiny_gpt2)
+    check_model(recorded)
+    Path("smollm2").mkdir()
+    assert RecordedModel.of(identify_model("smollm2")).name == "smollm2"
 
 
 @pytest.mark.parametrize(

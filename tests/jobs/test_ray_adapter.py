@@ -15,6 +15,7 @@ from jobs.corpus.references import BookRef, Source
 from jobs.errors import SourceError, UsageError
 from jobs.extractors import place
 from jobs.metrics import COUNTERS, Metrics
+from jobs.models import RecordedModel
 from jobs.prepare import RunContext
 from jobs.progress import Lines
 from jobs.ray_adapter import CLUSTER_ENVIRONMENT, LOCAL_ENVIRONMENT, Cluster, join, set_environment, understand
@@ -24,6 +25,8 @@ from jobs.stages import Stages
 from jobs.tally import Tally
 from store.errors import StoreFull, StoreUnavailable
 from tests.jobs.injection import crash
+
+MODEL = RecordedModel("smollm2", "sha256:of the file")
 
 
 def died_with(message: str) -> ray.exceptions.ActorDiedError:
@@ -64,16 +67,16 @@ def test_the_users_own_settings_of_ray_are_kept(monkeypatch):
 
 
 def test_models_go_to_gpus_where_there_are_some_and_share_the_cores_where_not():
-    context = RunContext("s", StudyConfig(), RunConfig(), "f", "r")
+    context = RunContext("s", StudyConfig(), RunConfig(), "f", "r", MODEL)
     with_gpus = place(context, Cluster(2, 32, 8, 1 << 30, 1 << 30))
     assert (with_gpus.count, with_gpus.gpus, with_gpus.device) == (8, 1, "cuda")
     without = place(context, Cluster(1, 2, 0, 1 << 30, 1 << 30))
     assert (without.count, without.cpus, without.gpus, without.threads, without.device) == (1, 0, 0, 2, "cpu")
     several = place(context, Cluster(3, 8, 0, 1 << 30, 1 << 30))
     assert (several.count, several.cpus) == (1, 1)
-    greedy = RunContext("s", StudyConfig(), RunConfig(extractors=9), "f", "r")
+    greedy = RunContext("s", StudyConfig(), RunConfig(extractors=9), "f", "r", MODEL)
     assert place(greedy, Cluster(3, 8, 0, 1 << 30, 1 << 30)).count == 7
-    ordered = RunContext("s", StudyConfig(), RunConfig(device="cuda", extractors=4), "f", "r")
+    ordered = RunContext("s", StudyConfig(), RunConfig(device="cuda", extractors=4), "f", "r", MODEL)
     assert place(ordered, Cluster(1, 8, 0, 1 << 30, 1 << 30)).count == 4
 
 

@@ -13,7 +13,8 @@ from jobs import tasks
 from jobs.config import RunConfig
 from jobs.corpus.names import name_books
 from jobs.corpus.references import Source
-from jobs.errors import SourceError
+from jobs.errors import SourceError, UsageError
+from jobs.models import RecordedModel, identify_model
 from jobs.plan import plan_parts, shard_of
 from jobs.prepare import RunContext, prepare_shard
 from jobs.tasks import Block, compute_block, extract_blocks, finish_shard, record_books
@@ -26,7 +27,8 @@ SHARD = ShardKey("00c0ffee00c0ffee")
 
 @pytest.fixture
 def context(tmp_path, tiny_gpt2) -> RunContext:
-    return RunContext(str(tmp_path / "store"), study(tiny_gpt2), RunConfig(), "f" * 64, "run")
+    model = RecordedModel.of(identify_model(str(tiny_gpt2)))
+    return RunContext(str(tmp_path / "store"), study(tiny_gpt2), RunConfig(), "f" * 64, "run", model)
 
 
 @pytest.fixture
@@ -245,3 +247,12 @@ def test_books_without_results_have_a_record_of_their_own_for_each_run(context, 
     assert first.shard != second.shard
     assert first.books[0].reason == "no answer"
     assert len(first.files) == 1
+
+
+def test_a_worker_refuses_to_work_with_another_model_than_the_study(context, work):
+    other = replace(context, model=replace(context.model, weights="sha256:0123"))
+    with pytest.raises(UsageError, match="sha256:0123 in the study"):
+        prepare_shard(other, work)
+    with pytest.raises(UsageError, match="sha256:0123 in the study"):
+        tasks.load_model(other, "cpu")
+    assert tasks.load_model(context, "cpu").layers == 3
