@@ -17,8 +17,9 @@ SMALL_RUN = 32
 ROWS_PER_PART = 1 << 22
 """Pairs in one file: about 200 MB of float64 while they are computed and 30 MB on disk."""
 
-FINAL_STATUSES = frozenset({"used", "rejected", "duplicate"})
-"""A book with one of these is done with; a failed or quarantined one is tried again."""
+FINAL_STATUSES = frozenset({"used", "rejected"})
+"""A book with one of these is done with; a failed or quarantined one is tried again, and so is one that was set aside
+as the duplicate of a book which turned out to be unusable."""
 
 _GIB = 1 << 30
 

@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from store import paths
 from store.errors import ObjectMissing, StoreError
@@ -155,22 +155,35 @@ def live_records(records: Iterable[CommitRecord]) -> list[CommitRecord]:
 def superseded_books(live: Iterable[CommitRecord]) -> dict[str, set[tuple[str, str]]]:
     """Rows of `books` that a better one for the same source replaces: record path -> {(key, source)}.
 
-    A book that was read (used, rejected, duplicate) stays. A failed or quarantined attempt goes as soon as its source
-    has been read, or has a newer attempt.
+    A failed or quarantined attempt goes as soon as its source has been read, or has a newer attempt. Of a book that was
+    read (used, rejected, duplicate) the newest word stays, and `used` before the others. A row of a used book is never
+    replaced: two of them mean pairs twice over, which has to show.
     """
-    attempts: dict[str, list[tuple[bool, str, str, CommittedBook]]] = {}
+    attempts: dict[str, list[_Attempt]] = {}
     for record in live:
         for book in record.books:
-            attempts.setdefault(book.source, []).append(
-                (book.status not in RETRIED, book.attempted or record.committed, record.path, book)
-            )
+            at = book.attempted or record.committed
+            attempt = _Attempt(book.status not in RETRIED, book.status == "used", at, record.path, book)
+            attempts.setdefault(book.source, []).append(attempt)
     superseded: dict[str, set[tuple[str, str]]] = {}
     for of_source in attempts.values():
-        newest = max(of_source, key=lambda attempt: attempt[:3])
-        for was_read, _, path, book in of_source:
-            if not was_read and book is not newest[3]:
-                superseded.setdefault(path, set()).add((book.key, book.source))
+        in_order = sorted(of_source, key=lambda attempt: attempt[:4])
+        newest_of_key = {attempt.book.key: attempt for attempt in in_order}
+        for attempt in in_order:
+            newest = newest_of_key[attempt.book.key] if attempt.read else in_order[-1]
+            if not attempt.used and attempt is not newest:
+                superseded.setdefault(attempt.path, set()).add((attempt.book.key, attempt.book.source))
     return superseded
+
+
+class _Attempt(NamedTuple):
+    """One word on one book; the better of two sorts last."""
+
+    read: bool
+    used: bool
+    at: str
+    path: str
+    book: CommittedBook
 
 
 def committed(live: Iterable[CommitRecord]) -> Committed:

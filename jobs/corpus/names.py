@@ -8,7 +8,9 @@ from typing import Protocol
 
 from jobs.corpus.references import BookRef, NamedBook
 
-_EBOOK_KEY = re.compile(r"pg(\d+)")
+_EBOOK_KEY = re.compile(r"pg(\d+)(?:-[1-9]\d*)?")
+"""A second edition has a number behind its key, and is the original where the first one was rejected."""
+
 _TRIED_AGAIN = ("failed", "quarantined")
 _ANALYSED = ("used", "rejected")
 

@@ -15,8 +15,12 @@ import interpunct
 import jobs.run
 from jobs import commands
 from jobs.config import RunConfig, StudyConfig
+from store.commits import load_records
+from store.compaction import compact
 from store.errors import StoreUnavailable
+from store.locations import object_store
 from store.reader import open_store
+from store.verify import verify
 from tests.jobs.injection import Calls, rows, run, stages, study, write_books
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -211,6 +215,45 @@ def test_a_rejected_book_makes_the_run_that_says_so_end_with_one_and_is_settled_
     assert run(given, config, store, stages(again), serial=True) == 0
     assert "nothing to do: 4 books are in the store" in capsys.readouterr().err
     assert again.count("prepare") == 0
+
+
+def test_of_three_editions_the_second_is_used_where_the_first_is_rejected(capsys, tmp_path, small):
+    books, config, store = small
+    editions = [tmp_path / f"edition{number}.txt" for number in range(3)]
+    for number, edition in enumerate(editions):
+        text = Path(books[0]).read_text() if number else "Too short, this."
+        edition.write_text(f"The Project Gutenberg EBook of A Story [EBook #219]\n\n{text}\n\nEdition {number}.\n")
+    given, calls = [*map(str, editions), books[1]], Calls(tmp_path / "calls")
+    expected = [("book1", "used"), ("pg219", "rejected"), ("pg219-2", "duplicate"), ("pg219-3", "duplicate")]
+    for code in (1, 0, 0):
+        assert run(given, config, store, stages(calls), serial=True) == code
+        with open_store(store) as opened:
+            assert opened.sql("SELECT book, status FROM books ORDER BY book").fetchall() == expected
+        expected[2] = ("pg219-2", "used")
+    expected[2] = ("pg219-2", "used")
+    assert "nothing to do: 4 books are in the store" in capsys.readouterr().err
+    assert calls.count("prepare", "pg219-2") == 1
+    compact(store, grace_s=0)
+    assert verify(store).damages == []
+    with open_store(store) as opened:
+        assert opened.sql("SELECT book, status FROM books ORDER BY book").fetchall() == expected
+
+
+def test_a_store_in_which_a_book_was_settled_twice_can_be_compacted(tmp_path, small, monkeypatch):
+    """A run used to say anew that a book repeats another, where the other had a new name."""
+    books, config, store = small
+    copy = tmp_path / "copy.txt"
+    copy.write_bytes(Path(books[0]).read_bytes())
+    monkeypatch.setattr(jobs.run, "_is_recorded", lambda *_: False)
+    for _ in range(2):
+        assert run([*books, str(copy)], config, store, stages(Calls(tmp_path / "calls")), serial=True) == 0
+    assert sum(book.key == "copy" for r in load_records(object_store(store)) for book in r.books) == 2
+    query = "SELECT count(*) FROM books WHERE book = 'copy'"
+    for _ in range(2):
+        with open_store(store) as opened:
+            assert opened.sql(query).fetchall() == [(1,)]
+        compact(store, grace_s=0)
+    assert verify(store).damages == []
 
 
 def test_the_record_of_a_run_says_what_it_did(tmp_path, small):

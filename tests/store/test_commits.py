@@ -69,6 +69,19 @@ def test_a_source_that_was_read_once_stays_read():
     assert superseded_books([used, gone]) == {gone.path: {("pg1", "/pg1")}}
 
 
+def test_of_two_words_on_one_text_the_newest_stays_and_used_before_all():
+    first, second = attempt(1, "pg1-2", "/a", "duplicate", "1"), attempt(2, "pg1-2", "/a", "duplicate", "2")
+    used = attempt(3, "pg1-2", "/a", "used", "1")
+    gone = {("pg1-2", "/a")}
+    assert superseded_books([second, first]) == {first.path: gone}
+    assert superseded_books([first, used, second]) == {first.path: gone, second.path: gone}
+    assert committed([used, first, second]).books["pg1-2"].status == "used"
+
+
+def test_a_book_that_is_used_twice_shows_twice():
+    assert superseded_books([attempt(1, "a", "/a", "used", "1"), attempt(2, "a", "/a", "used", "2")]) == {}
+
+
 def test_two_texts_of_one_source_both_stay():
     assert superseded_books([attempt(1, "a", "/a", "used", "1"), attempt(2, "a-2", "/a", "used", "2")]) == {}
 

@@ -91,6 +91,21 @@ def test_a_rejected_edition_does_not_stand_in_the_way_of_a_good_one():
     assert named([ref("/2", "b", "pg219", 219)], done) == [("pg219-2", None)]
 
 
+def test_the_next_edition_takes_the_place_of_a_rejected_one_once_and_for_all():
+    """Each run names all editions again, and knows what the last one found out about them."""
+    refs = [ref(f"/{n}", sha, "pg219", 219) for n, sha in enumerate(("utf8", "latin1", "ascii"))]
+    keys = ("pg219", "pg219-2", "pg219-3")
+    later = [("pg219", None), ("pg219-2", None), ("pg219-3", "pg219-2")]
+    for statuses in (("rejected", "duplicate", "duplicate"), ("rejected", "used", "duplicate")):
+        done = {k: Done(r.sha256, r.source, s) for k, r, s in zip(keys, refs, statuses, strict=True)}
+        assert named(refs, done) == later
+    assert named(refs[2:], done) == later[2:], "though the original is not named this time"
+
+
+def test_a_numbered_record_of_a_file_is_no_edition():
+    assert named([ref("/2", "b", "pg219", 219)], {"pg219-000003": Done("a", "/1", "used")}) == [("pg219", None)]
+
+
 def test_references_are_small_and_travel():
     one = ref("/a/long/path/to/a/book.txt", "f" * 64, ebook_id=5)
     assert pickle.loads(pickle.dumps(one)) == one
