@@ -108,7 +108,7 @@ class _Loop:
         )
         job = Job(stages, context)
         self._extractors = Extractors(job, self._placement)
-        self._tally, self._listener = tally, listener
+        self._tally, self._planned, self._listener = tally, tally.shards, listener
         self._job = ray.put(job)
         self._metrics = Metrics()
         self._watchdog = Watchdog()
@@ -284,7 +284,7 @@ class _Loop:
             self._fail(unit, failure)
             return
         stream.outstanding -= 1
-        self._tally.extracted(header.work)
+        self._tally.extracted(stream.shard, header.work)
         self._watchdog.started(unit, time.monotonic())
         launch = self._schedule.extracted(header.key)
         if launch is not None:
@@ -334,7 +334,7 @@ class _Loop:
             return
         self._end(unit)
         self._forget(unit.shard)
-        self._tally.committed(time.perf_counter() - started)
+        self._tally.committed(unit.shard, time.perf_counter() - started)
         self._listener.line("committed", shard=unit.shard, books=len(record.books), files=len(record.files))
 
     # What goes wrong
@@ -349,6 +349,7 @@ class _Loop:
         if unit.stage is Stage.COMPUTE and unit.block is not None and self._schedule.wants(unit.block):
             self._blocks.pop(unit.block, None)
         if not self._schedule.under_way(unit.shard):
+            self._tally.given_up(unit.shard)
             self._forget(unit.shard)
 
     def _blame(self, stream: _Stream, failure: Failure) -> Failure:
@@ -387,6 +388,7 @@ class _Loop:
         self._reported = time.monotonic()
         self._tally.queues = {**self._schedule.counts(), "loading": len(self._extractors.loading())}
         self._tally.retries = self._schedule.retries
+        self._tally.shards = self._planned + self._schedule.added
         self._listener.update(self._tally)
         self._metrics.update(self._tally)
         for unit, seconds in self._watchdog.overdue(time.monotonic()):

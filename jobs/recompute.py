@@ -101,7 +101,7 @@ def _redo(
             recorder.update(tally)
         started = time.perf_counter()
         results.commit(finish_shard(context, prepared, receipts))
-        tally.committed(time.perf_counter() - started)
+        tally.committed(work.key, time.perf_counter() - started)
 
 
 def _stored_shard(part: Store, work: ShardWork) -> PreparedShard:

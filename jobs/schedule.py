@@ -108,6 +108,8 @@ class Schedule:
         self.limits = limits
         self.given_up: list[GivenUp] = []
         self.retries = 0
+        self.added = 0
+        """Shards more than there were, made by splitting."""
         self._waiting: Iterator[ShardWork] = iter(shards)
         self._split: deque[ShardWork] = deque()
         self._again: deque[Launch] = deque()
@@ -241,6 +243,7 @@ class Schedule:
         self._failures = {u: f for u, f in self._failures.items() if u.shard != progress.work.key}
         if len(progress.work.books) > 1:
             self._split.extend(progress.work.split(self._fingerprint))
+            self.added += len(progress.work.books) - 1
         else:
             self.given_up.append(GivenUp(progress.work.books[0], status, f"{unit} failed again and again: {reason}"))
 

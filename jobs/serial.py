@@ -33,7 +33,7 @@ def run_serially(
         record = stages.finish(context, prepared, receipts)
         started = time.perf_counter()
         results.commit(record)
-        tally.committed(time.perf_counter() - started)
+        tally.committed(record.shard, time.perf_counter() - started)
         listener.line("committed", shard=record.shard, books=len(record.books), files=len(record.files))
 
 
@@ -72,7 +72,7 @@ def _compute(
     leftovers = results.leftovers(shard)
     receipts = []
     for block in stages.extract(model, prepared, None):
-        tally.extracted(block.work)
+        tally.extracted(shard, block.work)
         receipts.append(stages.compute(context, block, leftovers))
         tally.computed(receipts[-1])
         listener.update(tally)

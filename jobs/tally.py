@@ -9,6 +9,17 @@ from typing import Any
 
 from jobs.prepare import PreparedOutline
 from jobs.tasks import BlockReceipt, ModelWork
+from store.keys import ShardKey
+
+
+@dataclass
+class _ShardUnderWay:
+    """A shard that is prepared and neither committed nor given up: its outline, and what is done of it."""
+
+    outline: PreparedOutline
+    windows: int = 0
+    pairs: int = 0
+    blocks: int = 0
 
 
 @dataclass
@@ -16,7 +27,8 @@ class Tally:
     """Counts and seconds of one run; the loops report what happens, and listeners read.
 
     `seconds` are summed over processes, so that they may exceed the run's own time. `queues` holds how many units of
-    each stage are under way. `layers` counts the embedding.
+    each stage are under way. `layers` counts the embedding. Books used and marks are those of committed shards; what is
+    expected is what shards under way and committed ones hold, and what was done for shards that were given up.
     """
 
     layers: int = 0
@@ -44,6 +56,7 @@ class Tally:
     """Book -> (status, reason), for books that this run did not use."""
     queues: dict[str, int] = field(default_factory=dict)
     started: float = field(default_factory=time.time)
+    _under_way: dict[ShardKey, _ShardUnderWay] = field(default_factory=dict, repr=False)
 
     @property
     def elapsed(self) -> float:
@@ -64,15 +77,17 @@ class Tally:
         """A shard is prepared."""
         self.seconds["prepare"] += outline.seconds
         self.shards_prepared += 1
-        self.books_used += outline.used
-        self.marks += sum(outline.tokens.values())
         self.windows_expected += sum(outline.tokens.values())
         self.pairs_expected += outline.pairs * self.layers
         self.blocks_expected += len(outline.classes) * self.layers
         self.not_used |= {book: ("rejected", reason) for book, reason in outline.rejected.items()}
+        self._under_way[outline.shard] = _ShardUnderWay(outline)
 
-    def extracted(self, work: ModelWork) -> None:
-        """A model has done some work."""
+    def extracted(self, shard: ShardKey, work: ModelWork) -> None:
+        """A model has done some work. What it still does for a shard that was given up does not count."""
+        if shard not in self._under_way:
+            return
+        self._under_way[shard].windows += work.windows
         self.windows += work.windows
         self.seconds["forward"] += work.seconds
         if work.smallest_batch is not None:
@@ -80,6 +95,9 @@ class Tally:
 
     def computed(self, receipt: BlockReceipt) -> None:
         """The pairs of a block are published."""
+        shard = self._under_way[receipt.key.shard]
+        shard.blocks += 1
+        shard.pairs += receipt.pairs
         self.blocks += 1
         self.pairs += receipt.pairs
         self.pairs_reused += receipt.reused
@@ -87,10 +105,25 @@ class Tally:
         for stage, seconds in receipt.seconds.items():
             self.seconds[stage] += seconds
 
-    def committed(self, seconds: float) -> None:
+    def committed(self, shard: ShardKey, seconds: float) -> None:
         """A shard is committed."""
+        outline = self._under_way.pop(shard).outline
+        self.books_used += outline.used
+        self.marks += sum(outline.tokens.values())
         self.shards_committed += 1
         self.seconds["commit"] += seconds
+
+    def given_up(self, shard: ShardKey) -> None:
+        """A shard is split, or its book given up: the rest of it is not expected any more."""
+        left = self._under_way.pop(shard, None)
+        if left is None:
+            return
+        outline = left.outline
+        self.shards_prepared -= 1
+        self.windows_expected -= max(0, sum(outline.tokens.values()) - left.windows)
+        self.pairs_expected -= max(0, outline.pairs * self.layers - left.pairs)
+        self.blocks_expected -= max(0, len(outline.classes) * self.layers - left.blocks)
+        self.not_used = {book: why for book, why in self.not_used.items() if book not in outline.rejected}
 
     def to_dict(self) -> dict[str, Any]:
         """All of it as plain JSON values."""

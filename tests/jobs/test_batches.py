@@ -12,8 +12,10 @@ from jobs.batches import fitting_batch, free_gpu_bytes, settle_batch_size
 from jobs.config import RunConfig, StudyConfig, resolve
 from jobs.errors import UsageError
 from jobs.models import ModelIdentity
+from jobs.prepare import PreparedOutline
 from jobs.tally import Tally
 from jobs.tasks import ModelWork
+from store.keys import ShardKey
 from store.study import Study
 
 GPT2_MEDIUM = ModelIdentity("gpt2-medium", "commit:0", "gpt2", 24, 1024, 50_257, 1024)
@@ -92,7 +94,9 @@ def test_auto_is_a_word_for_it():
 def test_a_run_records_the_smallest_batch_it_had_to_run():
     tally = Tally()
     assert "smallest_batch" not in tally.to_dict()
+    shard = ShardKey("a" * 16)
+    tally.prepared(PreparedOutline(shard, {"internal": 40}, 780, 1, {}, 0.0))
     for size in (64, 16, None, 32):
-        tally.extracted(ModelWork(10, 0.5, size))
+        tally.extracted(shard, ModelWork(10, 0.5, size))
     assert tally.to_dict()["smallest_batch"] == 16
     assert tally.windows == 40

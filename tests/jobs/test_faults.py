@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -139,6 +140,11 @@ def test_a_book_that_kills_its_workers_is_quarantined_by_name_and_takes_no_other
         assert {book for (book,) in opened.sql("SELECT DISTINCT book FROM pairs").fetchall()} == {"book0", "book2"}
     assert statuses == {"book0": "used", "book1": "quarantined", "book2": "used"}
 
+    (record,) = (json.loads(path.read_text()) for path in (store / "_runs").glob("*.json"))
+    assert (record["books_used"], record["marks"]) == (2, 2 * 2 * 12)
+    assert (record["shards"], record["shards_committed"]) == (3, 2)
+    assert record["pairs"] == record["pairs_expected"]
+
     healed = Calls(tmp_path / "healed")
     run_and_compare(tmp_path, books, config, undisturbed, injection.stages(healed), books_per_shard=3)
     assert healed.count("prepare") == 1
@@ -147,6 +153,9 @@ def test_a_book_that_kills_its_workers_is_quarantined_by_name_and_takes_no_other
 def test_a_block_that_kills_its_workers_costs_its_book_only(tmp_path, books, config, calls):
     stages = injection.stages(calls, compute=Trouble(calls, injection.crash, times=99, where="book2 3 terminal"))
     assert injection.run(books, config, tmp_path / "store", stages) == 1
+    (record,) = (json.loads(path.read_text()) for path in (tmp_path / "store" / "_runs").glob("*.json"))
+    assert (record["books_used"], record["marks"], record["shards_prepared"]) == (2, 2 * 2 * 12, 2)
+    assert record["pairs"] == record["pairs_expected"]
     assert calls.count("compute", "book2 3 terminal") == 3
     with open_store(tmp_path / "store") as opened:
         found = opened.sql("SELECT book, status, reason FROM books ORDER BY book").fetchall()

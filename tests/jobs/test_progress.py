@@ -8,8 +8,11 @@ import re
 import pytest
 from rich.console import Console
 
+from jobs.prepare import PreparedOutline
 from jobs.progress import Bars, Lines, listener_for, seconds_left, summary_table
 from jobs.tally import Tally
+from jobs.tasks import BlockReceipt, ModelWork
+from store.keys import BlockKey, ShardKey
 
 
 def half_done() -> Tally:
@@ -91,3 +94,35 @@ def test_the_tally_is_plain_json():
     assert told["pairs"] == 500
     assert told["not_used"] == {"b": {"status": "failed", "reason": "gone"}}
     assert tally.undone == {"b": ("failed", "gone")}
+
+
+SHARD, BLOCK = ShardKey("a" * 16), BlockKey(ShardKey("a" * 16), 0, "internal")
+
+
+def prepared(tally: Tally, shard: ShardKey = SHARD) -> None:
+    """A shard of two books, with 5 marks of each class and 10 pairs of each book and layer."""
+    tally.prepared(PreparedOutline(shard, {"internal": 5, "terminal": 5}, 20, 2, {"short": "no comma"}, 0.5))
+
+
+def test_books_and_marks_count_when_they_are_committed_and_once():
+    tally = Tally(layers=3, shards=1)
+    prepared(tally)
+    assert (tally.books_used, tally.marks, tally.pairs_expected) == (0, 0, 60)
+    tally.committed(SHARD, 0.1)
+    assert (tally.books_used, tally.marks, tally.pairs_expected) == (2, 10, 60)
+
+
+def test_what_a_shard_that_was_given_up_had_left_is_not_expected_any_more():
+    tally = Tally(layers=3, shards=2)
+    prepared(tally, ShardKey("b" * 16))
+    prepared(tally)
+    tally.extracted(SHARD, ModelWork(5, 0.1, 5))
+    tally.computed(BlockReceipt(BLOCK, (), {}, {}, 7))
+    tally.given_up(SHARD)
+    tally.given_up(SHARD)
+    tally.extracted(SHARD, ModelWork(5, 0.1, 5))
+    assert (tally.windows, tally.windows_expected) == (5, 10 + 5)
+    assert (tally.pairs, tally.pairs_expected) == (7, 60 + 7)
+    assert (tally.blocks, tally.blocks_expected) == (1, 6 + 1)
+    assert (tally.shards_prepared, tally.books_used, tally.marks) == (1, 0, 0)
+    assert tally.not_used == {}
