@@ -30,8 +30,8 @@ def comparison_section(
         "Depth runs from 0, the embeddings, to 1, the last layer, so that models with different numbers of layers "
         f"can be set beside each other. Solid: {STUDIES[0]}; dashed: {STUDIES[1]}. Left: mean mutual information "
         "within a class; dotted, what the estimator would find in each store between independent vectors of the same "
-        f"margins (wide dots: {STUDIES[1]}). That level depends on the number of dimensions and bins: where it differs, "
-        "heights of two models do not compare, and heights above the dots only roughly. Right: terminal minus "
+        f"margins (wide dots: {STUDIES[1]}). That level depends on the number of dimensions and bins: where it "
+        "differs, heights of two models do not compare, and heights above the dots only roughly. Right: terminal minus "
         f"internal. {note}",
         "Line charts of mean mutual information and of the difference between the classes over relative depth.",
         compare_depths(means, differences, chance),

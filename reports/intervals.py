@@ -140,9 +140,10 @@ def layer_differences(
 
 
 def less_chance(differences: pd.DataFrame, chance: pd.DataFrame) -> pd.DataFrame:
-    """The differences with a column `by_chance`: how far apart the estimator's bias alone sets the classes, in bits.
+    """The differences with a column `by_chance`: how far apart independent vectors would set the classes, in bits.
 
-    `chance` has layer, class, chance. Covariance is unbiased: zero there. NaN where the level is not known.
+    `chance` has layer, class, chance. Covariance is unbiased: zero there. NaN where the level is not known. It is no
+    correction: the bias of dependent vectors is smaller.
     """
     level = chance.pivot_table(index="layer", columns="class", values="chance").reindex(columns=list(CLASSES))
     bias = differences["layer"].map(level["terminal"] - level["internal"])
