@@ -48,10 +48,14 @@ def bounded_text(text: str | bytes, run: RunConfig) -> Content:
         return too_large(run)
     if isinstance(text, bytes):
         return text
-    return text if text.isascii() else text.encode("utf-8", errors="replace").decode("utf-8")
+    return _encodable(text)
 
 
 def column_value(values: dict[str, Any], named: str | None, usual: str) -> str | None:
     """The value of the column that the user named, or of the usual one where it is there; as text."""
     value = values.get(named or usual)
-    return str(value) if isinstance(value, str | int) and str(value).strip() else None
+    return _encodable(str(value)) if isinstance(value, str | int) and str(value).strip() else None
+
+
+def _encodable(text: str) -> str:
+    return text if text.isascii() else text.encode("utf-8", errors="replace").decode("utf-8")

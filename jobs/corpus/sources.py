@@ -91,7 +91,7 @@ def _expand_local(argument: str) -> Iterator[Source | BookRef]:
     elif not os.path.lexists(path) and _WILDCARD.search(argument):
         yield from _matching(path)
     elif os.path.exists(path):
-        yield Source(path)
+        yield _source(path)
     elif os.path.lexists(path):
         raise UnreadableSourceError(f"{path} is a link that leads nowhere", Problem.MISSING)
     else:
@@ -103,7 +103,7 @@ def _matching(pattern: str) -> Iterator[Source | BookRef]:
     for path in sorted(glob.iglob(pattern, recursive=True)):
         if os.path.isfile(path) and ("**" not in pattern or format_of_name(path)):
             found = True
-            yield Source(path)
+            yield _source(path)
         elif os.path.isdir(path) and "**" not in pattern:
             found = True
             yield from _in_folder(path)
@@ -138,7 +138,16 @@ def _walk(folder: str, visited: set[tuple[int, int]]) -> Iterator[Source | BookR
         if os.path.isdir(entry.path):
             yield from _walk(entry.path, visited)
         elif format_of_name(entry.name):
-            yield Source(entry.path)
+            yield _source(entry.path)
+
+
+def _source(path: str) -> Source | BookRef:
+    """A file, or a refusal where its name cannot be written into a table, which holds UTF-8."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return refused(path, UnusableTextError("the name is not UTF-8; rename the file or its folder", Problem.FORMAT))
+    return Source(path)
 
 
 def _expand_remote(argument: str) -> Iterator[Source]:

@@ -16,6 +16,7 @@ from jobs.corpus.readers import format_of, list_records, read_records
 from jobs.corpus.records import Content, Record
 from jobs.corpus.references import BookRef, Problem, Source, UnreadableSourceError, UnusableTextError
 from jobs.errors import BookError
+from store.objects import printable
 
 _HEAD = 65_536
 _GUTENBERG = re.compile(r"gutenberg:\d+")
@@ -41,8 +42,8 @@ def survey(source: Source, run: RunConfig) -> Iterator[BookRef]:
 
 
 def refused(uri: str, error: UnreadableSourceError | UnusableTextError) -> BookRef:
-    """The reference that stands for a source from which nothing could be taken."""
-    return BookRef(_stem(uri), uri, problem=_located(uri, error), problem_kind=error.kind)
+    """The reference that stands for a source from which nothing could be taken. Its name may be any bytes."""
+    return BookRef(_stem(uri), printable(uri), problem=printable(_located(uri, error)), problem_kind=error.kind)
 
 
 def read_book(ref: BookRef, run: RunConfig) -> bytes | str:

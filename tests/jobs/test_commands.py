@@ -202,6 +202,20 @@ def test_a_missing_book_among_good_ones_is_listed_and_the_rest_is_done(capsys, t
     assert run([missing], config, store, stages(Calls(tmp_path / "later")), serial=True) == 0
 
 
+def test_a_name_that_is_not_utf8_costs_its_book_and_no_other(capsys, tmp_path, small):
+    books, config, store = small
+    bad = Path(books[0]).with_name(os.fsdecode(b"caf\xe9.txt"))
+    bad.write_text("Whatever.")
+    folder = str(bad.parent)
+    for _ in range(2):
+        assert run([folder], config, store, stages(Calls(tmp_path / "calls")), serial=True) == 1
+    assert "failed: caf: " in capsys.readouterr().err
+    with open_store(store) as opened:
+        found = opened.sql("SELECT book, status, source FROM books ORDER BY book").fetchall()
+    assert found[:2] == [("book0", "used", books[0]), ("book1", "used", books[1])]
+    assert found[2:] == [("caf", "failed", rf"{folder}/caf\xe9.txt")]
+
+
 def test_a_rejected_book_makes_the_run_that_says_so_end_with_one_and_is_settled_then(capsys, tmp_path, small, binary):
     books, config, store = small
     few = tmp_path / "few.txt"

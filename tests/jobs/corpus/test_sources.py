@@ -123,6 +123,25 @@ def test_a_folder_without_books_and_a_broken_link(tmp_path):
     assert "leads nowhere" in (gone.problem or "")
 
 
+def test_a_name_that_is_not_utf8_is_refused_under_a_name_that_can_be_written(tmp_path):
+    latin1 = [os.fsdecode(name) for name in (b"caf\xe9.txt", b"caf\xe8.txt", b"caf\xe9/one.txt")]
+    for name in latin1[1:]:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "good.txt").touch()
+    expected = [r"caf\xe8.txt", r"caf\xe9/one.txt", "good.txt"]
+    for argument in (str(tmp_path), str(tmp_path / "**")):
+        found = list(expand_sources([argument], RUN))
+        assert [os.path.relpath(one.uri, tmp_path) for one in found] == expected
+        assert found[2] == Source(str(tmp_path / "good.txt"))
+        for ref in found[:2]:
+            assert (ref.sha256, ref.wrong_use) == (None, True)
+            assert ref.problem == f"{ref.uri}: the name is not UTF-8; rename the file or its folder"
+        assert [ref.stem for ref in found[:2]] == ["caf", "one"]
+    (missing,) = expand_sources([str(tmp_path / latin1[0])], RUN)
+    assert missing.problem == rf"{tmp_path}/caf\xe9.txt does not exist; check the spelling"
+
+
 def test_one_bad_argument_does_not_stop_the_others(library):
     found = list(expand_sources(["nope", str(library / "b.txt")], RUN))
     assert [isinstance(source, Source) for source in found] == [False, True]
