@@ -18,7 +18,7 @@ import ray.exceptions
 from jobs.errors import JobError
 from jobs.extractors import Extractors, Slot, place
 from jobs.metrics import Metrics
-from jobs.nodes import check_nodes
+from jobs.nodes import Newcomers
 from jobs.outage import Outage
 from jobs.plan import Limits, ShardWork, compute_memory, plan_limits
 from jobs.prepare import PreparedOutline, RunContext
@@ -44,7 +44,6 @@ from jobs.tasks import BlockReceipt
 from jobs.watchdog import Watchdog
 from store.errors import StoreUnavailable
 from store.keys import BlockKey, ShardKey
-from store.locations import is_remote
 
 TICK_SECONDS = 1.0
 """The loop looks up at least this often, for the display, the watchdog and a stop."""
@@ -111,6 +110,7 @@ class _Loop:
         self._tally, self._planned, self._listener = tally, tally.shards, listener
         self._job = ray.put(job)
         self._metrics = Metrics()
+        self._newcomers = Newcomers(context.location)
         self._watchdog = Watchdog()
         self._outage = Outage(context.run.attempts)
         self._tasks: dict[Any, Unit] = {}
@@ -132,6 +132,7 @@ class _Loop:
 
     def close(self) -> None:
         self._extractors.close()
+        self._newcomers.close()
 
     # What the cluster offers
 
@@ -140,20 +141,17 @@ class _Loop:
         return plan_limits(self._placement.count, cluster.cpus, cluster.object_store_bytes, fraction)
 
     def _look_at_cluster(self) -> None:
-        """Let the caps follow a cluster that grows and shrinks: tasks that wait for CPUs are what makes it grow.
-
-        A machine that joins must see the store as those did that were there at the start.
-        """
+        """Let the caps follow a cluster that grows and shrinks: tasks that wait for CPUs are what makes it grow."""
         if time.monotonic() - self._looked < LOOK_SECONDS:
             return
         self._looked = time.monotonic()
+        for problem in self._newcomers.look():
+            self._listener.line("a machine that joined differs", reason=problem)
         cluster = describe_cluster()
         if cluster == self._cluster:
             return
         if cluster.nodes == 0:
             raise JobError("Ray has lost its last machine; what is committed is safe, run the same command again")
-        if cluster.nodes > self._cluster.nodes and not is_remote(self._context.location):
-            check_nodes(self._context.location)
         self._cluster = cluster
         self._schedule.limits = self._limits()
         self._extractors.refill()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import time
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ import ray.exceptions
 from jobs import nodes
 from jobs.config import RunConfig, StudyConfig
 from jobs.corpus.references import BookRef, Source
-from jobs.errors import SourceError, UsageError
+from jobs.errors import JobError, SourceError, UsageError
 from jobs.extractors import place
 from jobs.metrics import COUNTERS, Metrics
 from jobs.models import RecordedModel
@@ -96,6 +98,58 @@ def test_the_probe_leaves_nothing_behind_and_is_not_made_on_s3(tmp_path):
     assert list(tmp_path.iterdir()) == []
     with nodes._probe("s3://bucket/store") as probe:
         assert probe is None
+
+
+def look_until(newcomers: nodes.Newcomers, enough, seconds: float = 30.0) -> list[str]:
+    found, end = newcomers.look(), time.monotonic() + seconds
+    while not enough(found) and time.monotonic() < end:
+        time.sleep(0.05)
+        found += newcomers.look()
+    return found
+
+
+@pytest.fixture
+def newcomers(ray_cluster, tmp_path, monkeypatch) -> nodes.Newcomers:
+    """Of a cluster whose only node is yet to join."""
+    with monkeypatch.context() as patch:
+        patch.setattr(nodes, "_alive", dict)
+        return nodes.Newcomers(str(tmp_path / "store"))
+
+
+def test_a_node_that_joins_and_fits_is_asked_once_and_leaves_no_trace(newcomers, tmp_path):
+    assert newcomers.look() == []
+    assert list(tmp_path.glob(".interpunct-probe-*"))
+    assert look_until(newcomers, lambda found: not newcomers._asked) == []
+    assert list(tmp_path.iterdir()) == []
+    newcomers.look()
+    assert not newcomers._asked
+
+
+def test_a_node_that_joins_with_another_version_is_told_and_ends_nothing(newcomers, monkeypatch):
+    monkeypatch.setattr(nodes, "versions", lambda: {"torch": "1.0"})
+    (problem,) = look_until(newcomers, bool)
+    assert re.fullmatch(r"node \S+ has torch \S+ and the driver 1\.0; give all nodes the same image", problem)
+
+
+def test_a_node_that_joins_and_never_answers_holds_nothing_up(newcomers, tmp_path, monkeypatch):
+    monkeypatch.setattr(nodes, "_ask", lambda node, probe: ray.ObjectRef.nil())
+    monkeypatch.setattr(nodes.ray, "wait", lambda answers, **options: ([], answers))
+    started = time.monotonic()
+    assert newcomers.look() == []
+    assert time.monotonic() - started < 5.0
+    monkeypatch.setattr(nodes, "ANSWER_SECONDS", 0.0)
+    (problem,) = newcomers.look()
+    assert "did not answer" in problem
+    assert newcomers.look() == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_node_that_goes_away_while_it_is_asked_is_named(newcomers, tmp_path, monkeypatch):
+    monkeypatch.setattr(nodes, "_alive", lambda: {"ab" * 28: "worker7", "cd" * 28: "worker8"})
+    problems = look_until(newcomers, lambda found: len(found) == 2)
+    assert all(re.match(r"node worker[78] could not be checked: ", problem) for problem in problems)
+    with pytest.raises(JobError, match=r"node worker[78] could not be checked: "):
+        nodes.check_nodes(str(tmp_path / "store"))
 
 
 def test_no_cluster_at_an_address_is_wrong_use():
