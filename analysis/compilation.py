@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import numba
 
-KERNELS = ("compilation", "finish", "kernels", "outliers", "variants", "vector_code")
+KERNELS = ("compilation", "finish", "kernels", "outliers", "products", "variants", "vector_code")
 """The modules that hold compiled code."""
 
 _njit: Any = numba.njit
@@ -30,6 +30,11 @@ def compiled(function: _Function) -> _Function:
 def compiled_sums(function: _Function) -> _Function:
     """The same for sums and extremes of finite numbers, which may be taken in the order that suits vector registers."""
     return _njit(nogil=True, cache=True, error_model="numpy", fastmath={"reassoc", "nnan", "nsz"})(function)
+
+
+def compiled_products(function: _Function) -> _Function:
+    """The same for sums of products, each of which may be added in one step without being rounded before."""
+    return _njit(nogil=True, cache=True, error_model="numpy", fastmath={"reassoc", "nnan", "nsz", "contract"})(function)
 
 
 def inlined(function: _Function) -> _Function:

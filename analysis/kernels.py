@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.compilation import compiled, inlined
+from analysis.products import products_within
 from analysis.variants import Variants
 from analysis.vector_code import LANES, RANKS_AT_ONCE, add_joint_terms, lowest_bit
 
@@ -73,7 +74,10 @@ class Engine(Protocol):
         """
 
     def products(self, a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
-        """float64 [R, C]: the sums of products of two sets of centred vectors, [R, D] and [C, D]."""
+        """float64 [R, C]: the sums of products of two sets of centred vectors, [R, D] and [C, D].
+
+        Of a set with itself (`a is b`), entries below the diagonal need not be filled.
+        """
 
 
 class CpuEngine:
@@ -99,7 +103,7 @@ class CpuEngine:
         return joint
 
     def products(self, a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
-        return a @ b.T
+        return products_within(a) if a is b else a @ b.T
 
 
 def _aligned(size: int, dtype: type) -> NDArray[Any]:
