@@ -43,8 +43,8 @@ def _counted(rows: pd.DataFrame, books: int) -> str:
     where = "In this one book, terminal" if books == 1 else "Terminal"
     return (
         f"{where} marks share more in {above} of {len(rows)} layers and internal marks in {below}, with 95 % "
-        "intervals over all layers at once that leave out zero. Less what independent vectors of these margins would "
-        f"show, which is more than the bias of dependent ones, it is {less_above} and {less_below}."
+        "intervals over all layers at once that leave out zero. Taking off what independent vectors of these margins "
+        f"would show, which is more than the bias of dependent ones, leaves {less_above} and {less_below}."
     )
 
 

@@ -55,9 +55,7 @@ def test_layers_are_counted_with_and_without_what_independent_vectors_would_show
     rows = [(0.3, 0.2, 0.4), (0.15, 0.1, 0.2), (-0.3, -0.4, -0.2), (0.0, -0.1, 0.1)]
     _, counted = findings(differences(rows, by_chance=0.15), with_books(scope, 8))
     assert counted.startswith("Terminal marks share more in 2 of 4 layers and internal marks in 1,")
-    assert counted.endswith(
-        "independent vectors of these margins would show, which is more than the bias of dependent ones, it is 1 and 2."
-    )
+    assert counted.endswith("which is more than the bias of dependent ones, leaves 1 and 2.")
 
 
 @pytest.mark.parametrize("books", [2, 4, 5, 7])
