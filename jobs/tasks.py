@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -35,8 +36,9 @@ from jobs.tables import (
     summaries_table,
 )
 from store.commits import CommitRecord, CommittedBook, FileReceipt
+from store.completeness import by_book
 from store.keys import BlockKey, ChunkKey, ShardKey
-from store.writer import publish_chunk, read_chunk, settle_chunk
+from store.writer import publish_chunk, read_settled_chunk, settle_chunk
 
 IN_MEMORY_BYTES = 2 << 30
 """States of one class of one shard beyond this are kept in a temporary file while the model works on them."""
@@ -157,7 +159,8 @@ def compute_block(
 ) -> BlockReceipt:
     """Compute all pairs within each book of a block, publish them, and summarise what was published.
 
-    `leftovers`: sound files of a stopped attempt; those parts are read and summarised, not computed again.
+    `leftovers`: sound files of a stopped attempt; those parts are read and summarised, not computed again, unless they
+    hold other pairs.
     Raises ValueError where a hidden state is not finite, naming layer, class and book.
     """
     clock = _Clock()
@@ -170,13 +173,11 @@ def compute_block(
     files, reused = [], 0
     for part, slices in enumerate(plan_parts(block.tokens)):
         key = ChunkKey.of_block("pairs", block.key, part)
-        receipt = (leftovers or {}).get(key)
-        table = _pairs_part(block, slices, vectors) if receipt is None else read_chunk(context.location, key)
+        found = _leftover(context, key, block, slices) if key in (leftovers or {}) else None
+        table = _pairs_part(block, slices, vectors) if found is None else found[1]
         clock.lap("pairs")
-        if receipt is None:
-            receipt, table = settle_chunk(context.location, key, table)
-        else:
-            reused += table.num_rows
+        receipt, table = settle_chunk(context.location, key, table) if found is None else found
+        reused += 0 if found is None else table.num_rows
         clock.lap("write")
         files.append(receipt)
         _add_summaries(summaries, block, slices, table)
@@ -266,6 +267,22 @@ def _one_ahead(model: StatesModel, parts: Iterable[NDArray[np.int32]]) -> Iterat
 
 def _states_of(block: Block, index: int) -> NDArray[np.float32]:
     return block.states[block.offsets[index] : block.offsets[index + 1]]
+
+
+def _leftover(
+    context: RunContext, key: ChunkKey, block: Block, slices: Sequence[PartSlice]
+) -> tuple[FileReceipt, pa.Table] | None:
+    """A stopped attempt's file of this part as it stands now; None where it holds other pairs.
+
+    Its attempt may have been another version's, which took other marks: the study binds the settings, not the code.
+    """
+    receipt, table = read_settled_chunk(context.location, key)
+    expected, held = Counter[str](), Counter[str]()
+    for piece in slices:
+        expected[block.books[piece.book]] += pairs_in_rows(block.tokens[piece.book], piece.start, piece.stop)
+    for book, rows in by_book(table):
+        held[book] += rows.num_rows
+    return (receipt, table) if held == expected else None
 
 
 def _pairs_part(block: Block, slices: Sequence[PartSlice], vectors: Mapping[str, PreparedVectors]) -> pa.Table:

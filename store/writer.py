@@ -16,10 +16,10 @@ from typing import Any
 import pyarrow as pa
 
 from store import lock, paths
-from store.columns import TABLES
+from store.columns import TABLES, Table
 from store.commits import CommitRecord, Committed, FileReceipt, committed, live_records, load_records
 from store.encoding import decode, encode
-from store.errors import ChunkDamaged, StoreError
+from store.errors import ChunkDamaged, ObjectMissing, StoreError
 from store.keys import ChunkKey, ShardKey
 from store.locations import object_store
 from store.objects import ObjectStore
@@ -29,7 +29,7 @@ from store.study import Study, create_or_match
 def publish_chunk(location: str | Path, key: ChunkKey, table: pa.Table) -> FileReceipt:
     """Validate, encode and publish one file, once; safe to repeat from any number of workers.
 
-    Where a sound file stands already, its receipt is returned. A damaged file in its place is replaced.
+    Where a sound file of these rows stands already, its receipt is returned. Any other file in its place is replaced.
     Raises ChunkInvalid where the table does not satisfy its spec, StoreUnavailable where the storage fails.
     """
     return settle_chunk(location, key, table)[0]
@@ -39,7 +39,8 @@ def settle_chunk(location: str | Path, key: ChunkKey, table: pa.Table) -> tuple[
     """`publish_chunk`, with the rows that stand in the store afterwards: another attempt's where it was first.
 
     Two processors may differ in the last bit of a float, so what is derived from the rows has to be derived from the
-    rows that won.
+    rows that won. Rows of other marks are another version's, left behind by a run that was stopped before an upgrade:
+    its file gives way, as long as no record names it.
     """
     objects = object_store(location)
     path = paths.chunk_path(key)
@@ -48,17 +49,25 @@ def settle_chunk(location: str | Path, key: ChunkKey, table: pa.Table) -> tuple[
         standing = objects.read(path)
         if standing != data:
             try:
-                return _decoded(key, standing, objects.address(path))
+                receipt, rows = _decoded(key, standing, objects.address(path))
+                if _same_rows(TABLES[key.table], rows, table) or _is_committed(objects, key.shard):
+                    return receipt, rows
             except ChunkDamaged:
-                objects.put(path, data)
+                pass
+            objects.put(path, data)
     return FileReceipt(path, table.num_rows, len(data), hashlib.sha256(data).hexdigest()), table
 
 
 def read_chunk(location: str | Path, key: ChunkKey) -> pa.Table:
     """The table that was published, committed or not. Raises ObjectMissing, ChunkDamaged."""
+    return read_settled_chunk(location, key)[1]
+
+
+def read_settled_chunk(location: str | Path, key: ChunkKey) -> tuple[FileReceipt, pa.Table]:
+    """`read_chunk`, with the receipt of the file as it stands now. Raises ObjectMissing, ChunkDamaged."""
     objects = object_store(location)
     path = paths.chunk_path(key)
-    return decode(TABLES[key.table], objects.read(path), objects.address(path))
+    return _decoded(key, objects.read(path), objects.address(path))
 
 
 class StudyWriter:
@@ -129,6 +138,29 @@ class StudyWriter:
                 if key is not None and listed.path not in done:
                     leftovers.setdefault(key.shard.name, []).append(key)
         return {shard: sorted(keys, key=paths.chunk_path) for shard, keys in leftovers.items()}
+
+
+def _same_rows(spec: Table, standing: pa.Table, table: pa.Table) -> bool:
+    """Whether two tables say something of the same marks, whatever they have measured there.
+
+    In the large tables the rows' keys tell. In the others every text and whole number does: counts stand there.
+    """
+    names = [name for name in spec.sorted_by if name in standing.column_names]
+    if not spec.partitioned_by:
+        names = [c.name for c in spec.file_columns if not (pa.types.is_floating(c.type) or pa.types.is_nested(c.type))]
+    return all(_plain(standing.column(name)).equals(_plain(table.column(name))) for name in names)
+
+
+def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    return column.cast(pa.string()) if pa.types.is_dictionary(column.type) else column
+
+
+def _is_committed(objects: ObjectStore, shard: ShardKey) -> bool:
+    try:
+        objects.read(paths.commit_path(shard))
+    except ObjectMissing:
+        return False
+    return True
 
 
 def _decoded(key: ChunkKey, data: bytes, where: str) -> tuple[FileReceipt, pa.Table]:

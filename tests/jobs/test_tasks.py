@@ -98,6 +98,22 @@ def test_files_of_a_stopped_attempt_are_read_and_not_computed_again(context, mon
     assert repr(again.activations) == repr(first.activations)
 
 
+def test_files_of_another_version_that_took_other_marks_give_way(context):
+    """As many rows in all, in other places: only counting by book tells them apart."""
+    theirs, ours = block((3, 4, 3)), block((3, 3, 4))
+    left = compute_block(context, theirs)
+    key = ChunkKey.of_block("pairs", theirs.key)
+    receipt = compute_block(context, ours, {key: left.files[0]})
+    assert receipt.reused == 0
+    clean = replace(context, location=f"{context.location}-clean")
+    expected = compute_block(clean, ours)
+    assert receipt.files == expected.files != left.files
+    assert repr(receipt.summaries) == repr(expected.summaries)
+    assert read_chunk(context.location, key).equals(read_chunk(clean.location, key))
+    # The unit is repeated with what was known of the leftovers before the first try.
+    assert compute_block(context, ours, {key: left.files[0]}).files == expected.files
+
+
 def test_states_that_are_not_finite_name_layer_class_and_book(context):
     some = block((5, 5))
     some.states[7, 3] = np.nan

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 
 import pyarrow.compute as pc
 import pytest
@@ -11,7 +12,7 @@ from store.commits import FileReceipt
 from store.errors import ChunkInvalid, ObjectMissing
 from store.keys import ChunkKey
 from store.locations import object_store
-from store.writer import StudyWriter, publish_chunk, read_chunk, settle_chunk
+from store.writer import StudyWriter, publish_chunk, read_chunk, read_settled_chunk, settle_chunk
 from tests.builders import book_chunks, publish_book, record_of, shard_of, synthetic_study
 
 STUDY = synthetic_study(layers=2, tokens=6)
@@ -53,6 +54,22 @@ def test_a_damaged_leftover_is_replaced(location, chunk, damage):
     objects.put(receipt.path, damage(objects.read(receipt.path)))
     assert publish_chunk(location, key, table) == receipt
     assert hashlib.sha256(objects.read(receipt.path)).hexdigest() == receipt.sha256
+
+
+@pytest.mark.parametrize("number", range(len(book_chunks(STUDY, 0))))
+def test_a_leftover_of_other_marks_is_replaced_until_it_is_committed(location, number):
+    key, ours = book_chunks(STUDY, 0)[number]
+    of_another_version = book_chunks(synthetic_study(layers=2, tokens=5), 0)
+    (theirs,) = [table for other, table in of_another_version if replace(other, shard=key.shard) == key]
+    publish_chunk(location, key, theirs)
+    receipt, standing = settle_chunk(location, key, ours)
+    assert read_settled_chunk(location, key) == (receipt, read_chunk(location, key))
+    assert standing.to_pylist() == read_chunk(location, key).to_pylist() == ours.to_pylist()
+    writer = StudyWriter.open(location, STUDY)
+    with writer.lock():
+        writer.commit(record_of(STUDY, 0, [receipt]))
+    assert publish_chunk(location, key, theirs) == receipt, "what is committed stays"
+    assert read_chunk(location, key).to_pylist() == ours.to_pylist()
 
 
 def test_an_invalid_table_publishes_nothing(location, chunk):
