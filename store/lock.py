@@ -117,14 +117,15 @@ class StoreLock:
                 _log.warning("the %s lock of %s could not be released", self._purpose, self._objects.location)
 
     def check(self) -> None:
-        """Raise StoreLocked where the lock was lost, asking the store where the last heartbeat is long ago.
+        """Raise StoreLocked where the lock was lost, as the store says now: no clock of a machine that slept is asked.
 
         Raises StoreError where it is not held at all.
         """
         if self._thread is None or self._leaving.is_set():
             raise StoreError(f"{self._objects.location}: the {self._purpose} lock is not held; do this inside it")
-        if self._superseded_by is None and time.monotonic() - self._beaten > STALE_S / 2:
-            self._beat()
+        if self._superseded_by is None:
+            # Signed anew where the last sign is old, so that whoever watches for one sees it.
+            self._beat() if _awake_or_asleep() - self._beaten > STALE_S / 2 else self._look()
         if self._superseded_by is not None:
             raise StoreLocked(
                 f"{self._objects.location}: {self._superseded_by} took over while this process was unresponsive;"
@@ -164,7 +165,7 @@ class StoreLock:
                 self._objects.delete(path)
             other = "another process" if current is None else str(current.owner)
             raise StoreLocked(f"{self._objects.location} was just taken by {other}; wait until it has finished")
-        self._term, self._beaten = number, time.monotonic()
+        self._term, self._beaten = number, _awake_or_asleep()
         for term in _terms(self._objects, self._purpose):
             if term < number:
                 self._objects.delete(paths.lock_path(self._purpose, term))
@@ -179,12 +180,15 @@ class StoreLock:
                 return
 
     def _beat(self) -> None:
+        self._look()
+        if self._superseded_by is None:
+            self._sign(replace(self._owner, heartbeat=time.time()))
+            self._beaten = _awake_or_asleep()
+
+    def _look(self) -> None:
         current = current_term(self._objects, self._purpose)
         if current is None or current.number != self._term or current.owner.nonce != self._owner.nonce:
             self._superseded_by = self._owner if current is None else current.owner
-            return
-        self._sign(replace(self._owner, heartbeat=time.time()))
-        self._beaten = time.monotonic()
 
     def _sign(self, owner: Owner) -> None:
         self._objects.put(paths.lock_path(self._purpose, self._term), _to_json(owner))
@@ -203,6 +207,11 @@ def current_term(objects: ObjectStore, purpose: str = RUN) -> Term | None:
             continue
         except (ValueError, TypeError) as error:
             raise StoreError(f"{objects.address(path)} is damaged ({error}); remove that file") from error
+
+
+def _awake_or_asleep() -> float:
+    """Seconds on a clock that goes on while the machine sleeps, as Linux's monotonic one does not."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
 
 
 def _terms(objects: ObjectStore, purpose: str) -> list[int]:

@@ -181,6 +181,30 @@ def test_a_driver_that_slept_too_long_finds_its_lock_gone_and_commits_nothing(tm
     assert not current_term(objects).owner.released, "the new owner's term is left alone"
 
 
+def test_a_driver_whose_clock_stood_still_while_its_lock_was_taken_commits_nothing(location):
+    """A machine that was suspended: to this process no time has passed since its last sign."""
+    study = synthetic_study(layers=1)
+    writer = StudyWriter.open(location, study)
+    record = publish_book(location, study, 0)
+    with writer.lock():
+        sign(object_store(location), elsewhere(), term=2)
+        with pytest.raises(StoreLocked, match=r"process .* on elsewhere took over"):
+            writer.commit(record)
+    assert writer.committed().shards == frozenset()
+
+
+def test_a_driver_that_slept_and_kept_its_lock_gives_a_sign_before_it_commits(tmp_path, monkeypatch):
+    objects = object_store(tmp_path)
+    with StoreLock(objects) as held:
+        sign(objects, replace(current_term(objects).owner, heartbeat=0.0))
+        held.check()
+        assert current_term(objects).owner.heartbeat == 0.0, "the last sign is young by the holder's clock"
+        asleep = lock._awake_or_asleep() + lock.STALE_S
+        monkeypatch.setattr(lock, "_awake_or_asleep", lambda: asleep)
+        held.check()
+        assert current_term(objects).owner.heartbeat > 0.0
+
+
 def test_a_commit_outside_the_lock_is_refused(tmp_path):
     study = synthetic_study(layers=1)
     writer = StudyWriter.open(tmp_path, study)
