@@ -5,7 +5,8 @@ Hugging Face hub, a local folder as `save_pretrained` writes it, or a GGUF file.
 which costs a configuration and a checksum; workers load the weights.
 
 A GGUF file holds quantised weights. Turning them into float32 takes many times longer than reading float32 from
-disk, so the first load leaves them as safetensors in the user's cache folder, and later loads map that file.
+disk, so the first load leaves them as safetensors in the user's cache folder, and later loads map that file. Where
+there is no such folder, each load makes a temporary one.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jobs.errors import UsageError
-from jobs.model_cache import cache_folder, file_checksum, publish_folder, remembered
+from jobs.model_cache import file_checksum, kept_folder, remembered
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
@@ -192,13 +193,13 @@ def load_tokenizer(name: str, revision: str | None = None) -> PreTrainedTokenize
     with _readable(files, "tokenizer"):
         if files.gguf is None:
             return AutoTokenizer.from_pretrained(files.location, revision=files.commit, trust_remote_code=False)
-        folder = _cached_folder(files, "tokenizer")
-        if not folder.exists():
-            tokenizer = AutoTokenizer.from_pretrained(files.gguf.parent, gguf_file=files.gguf.name)
-            with publish_folder(folder) as new:
-                tokenizer.save_pretrained(new)
-            return tokenizer
-        return AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        gguf = files.gguf
+
+        def convert(folder: Path) -> None:
+            AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name).save_pretrained(folder)
+
+        with kept_folder(_kept_name(files, "tokenizer"), convert) as folder:
+            return AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
 
 
 def load_config(files: ModelFiles) -> PretrainedConfig:
@@ -208,13 +209,13 @@ def load_config(files: ModelFiles) -> PretrainedConfig:
     with _readable(files, "configuration"):
         if files.gguf is None:
             return AutoConfig.from_pretrained(files.location, revision=files.commit, trust_remote_code=False)
-        folder = _cached_folder(files, "config")
-        if not folder.exists():
-            config = AutoConfig.from_pretrained(files.gguf.parent, gguf_file=files.gguf.name)
-            with publish_folder(folder) as new:
-                config.save_pretrained(new)
-            return config
-        return AutoConfig.from_pretrained(folder, trust_remote_code=False)
+        gguf = files.gguf
+
+        def convert(folder: Path) -> None:
+            AutoConfig.from_pretrained(gguf.parent, gguf_file=gguf.name).save_pretrained(folder)
+
+        with kept_folder(_kept_name(files, "config"), convert) as folder:
+            return AutoConfig.from_pretrained(folder, trust_remote_code=False)
 
 
 def load_model(name: str, revision: str | None = None, dtype: str = "float32") -> PreTrainedModel:
@@ -224,8 +225,10 @@ def load_model(name: str, revision: str | None = None, dtype: str = "float32") -
     """
     files = resolve_model(name, revision)
     with _readable(files, "weights"):
-        location, commit = (_dequantised(files), None) if files.gguf else (files.location, files.commit)
-        return _from_pretrained(location, revision=commit, dtype=dtype).eval()
+        if files.gguf is None:
+            return _from_pretrained(files.location, revision=files.commit, dtype=dtype).eval()
+        with kept_folder(_kept_name(files, "weights"), lambda folder: _dequantise(files, folder)) as folder:
+            return _from_pretrained(folder, dtype=dtype).eval()
 
 
 def _smollm2_file() -> Path:
@@ -313,24 +316,20 @@ def _from_pretrained(location: str | Path, **options: Any) -> PreTrainedModel:
             logging.enable_progress_bar()
 
 
-def _dequantised(files: ModelFiles) -> Path:
-    """The folder with a GGUF file's weights as float32 safetensors, made where it does not stand yet."""
+def _dequantise(files: ModelFiles, folder: Path) -> None:
+    """Write a GGUF file's weights into a folder, as float32 safetensors."""
     from safetensors.torch import save_file
 
     assert files.gguf is not None
-    folder = _cached_folder(files, "weights")
-    if not folder.exists():
-        model = _from_pretrained(files.gguf.parent, gguf_file=files.gguf.name, dtype="float32")
-        with publish_folder(folder) as new:
-            load_config(files).save_pretrained(new)
-            weights = {key: value.contiguous() for key, value in model.state_dict().items()}
-            save_file(weights, new / "model.safetensors", metadata={"format": "pt"})
-    return folder
+    model = _from_pretrained(files.gguf.parent, gguf_file=files.gguf.name, dtype="float32")
+    load_config(files).save_pretrained(folder)
+    weights = {key: value.contiguous() for key, value in model.state_dict().items()}
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
 
 
-def _cached_folder(files: ModelFiles, part: str) -> Path:
+def _kept_name(files: ModelFiles, part: str) -> str:
     """The version of transformers is in the name, since it is what turns a GGUF file into a model."""
-    return cache_folder() / "models" / f"{_checksum(files)[:32]}-transformers-{version('transformers')}" / part
+    return f"models/{_checksum(files)[:32]}-transformers-{version('transformers')}/{part}"
 
 
 def _weights(files: ModelFiles) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import shutil
 import socket
+import tempfile
 import time
 from pathlib import Path
 
@@ -14,7 +16,7 @@ import torch
 
 from jobs import models
 from jobs.errors import UsageError
-from jobs.model_cache import file_checksum
+from jobs.model_cache import file_checksum, kept_folder
 from jobs.models import RecordedModel, check_model, identify_model, load_model, load_tokenizer, resolve_model
 
 
@@ -111,6 +113,60 @@ def test_gguf_is_dequantised_once_to_the_same_weights(own_cache):
     assert one["layers.0.mlp.up_proj.weight"].dtype == torch.float32
     assert 3 * (end - middle) < middle - start
     assert not list(own_cache.rglob(".new-*"))
+
+
+def unwritable(tmp_path: Path, monkeypatch) -> None:
+    """The cache folder is a file: as good as a disk that cannot be written, for root too."""
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+
+
+def homeless(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr("pwd.getpwuid", {}.__getitem__)
+
+
+@pytest.fixture
+def temporary(tmp_path, monkeypatch) -> Path:
+    """The folder for temporary files, empty."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder
+
+
+@pytest.mark.parametrize("trouble", [unwritable, homeless])
+def test_a_cache_that_cannot_be_written_costs_time_and_nothing_else(
+    own_cache, tmp_path, temporary, monkeypatch, trouble
+):
+    trouble(tmp_path, monkeypatch)
+    assert identify_model("smollm2").layers == 30
+    assert load_tokenizer("smollm2").encode("a, b.")
+    assert list(temporary.glob("interpunct-*")) == []
+
+
+def test_a_cache_that_is_full_is_left_as_it_was(own_cache, temporary):
+    def fill(folder: Path) -> None:
+        (folder / "part").write_text("half")
+        if folder.is_relative_to(own_cache):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with kept_folder("models/it", fill) as folder:
+        assert (folder / "part").read_text() == "half"
+        assert folder.is_relative_to(temporary)
+    assert [path for path in (*own_cache.rglob("*"), *temporary.iterdir()) if path.name != "models"] == []
+
+
+def test_what_fails_is_not_kept_and_is_told(own_cache, temporary):
+    def fill(folder: Path) -> None:
+        raise ValueError("not a model")
+
+    with pytest.raises(ValueError, match="not a model"), kept_folder("models/it", fill):
+        pass
+    with pytest.raises(OSError, match="while it was used"), kept_folder("models/it", Path.exists):
+        raise OSError("while it was used")
+    assert not list(temporary.iterdir())
 
 
 def test_the_cached_tokenizer_is_the_files_own(own_cache, sample_text):
