@@ -33,7 +33,7 @@ from jobs.tokens import Tokenization, tokenize_all
 from store.commits import Committed, committed, live_records, load_records
 from store.keys import MARK_CLASSES
 from store.locations import object_store
-from store.study import Study, create_or_match, study_of
+from store.study import Study, match, study_of
 
 _BATCH_CHARACTERS = 8_000_000
 _SHOWN_ON_A_TERMINAL = 60
@@ -103,11 +103,16 @@ def plan_books(
 
 
 def done_in(store: str | None, config: StudyConfig) -> Committed:
-    """What the store holds; nothing where there is none yet. Raises StudyMismatch where it holds another study."""
-    if store is None or study_of(store) is None:
+    """What the store holds; nothing where there is none yet. Raises StudyMismatch where it holds another study.
+
+    Only reads: planning needs no right to write.
+    """
+    recorded = None if store is None else study_of(store)
+    if store is None or recorded is None:
         return Committed(frozenset(), {})
     objects = object_store(store)
-    create_or_match(objects, Study(config.to_dict(), identify_model(config.model, config.revision).to_dict()))
+    study = Study(config.to_dict(), identify_model(config.model, config.revision).to_dict())
+    match(recorded, study, objects.location)
     return committed(live_records(load_records(objects)))
 
 

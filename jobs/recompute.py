@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -76,12 +77,26 @@ def _recompute(source: Store, context: RunContext, results: Results) -> None:
     tally.books_done_before = len(with_text) - sum(len(work.books) for work in shards)
     console = Console(stderr=True)
     recorder = Recorder(results, context.run_id, context.run, listener_for(console))
-    for work in shards:
-        _redo(source, context, work, results, tally, recorder)
-    _record_others(rows, context, results)
-    recorder.write(tally, "done")
-    recorder.close()
+    with _accounted(recorder, tally):
+        for work in shards:
+            _redo(source, context, work, results, tally, recorder)
+        _record_others(rows, context, results)
     console.print(summary_table(tally) if shards else f"nothing to do: {len(with_text):,} books are in the store")
+
+
+@contextmanager
+def _accounted(recorder: Recorder, tally: Tally) -> Iterator[None]:
+    """Write down how the work ended, whichever way it did, and leave the terminal as it was."""
+    state = "failed"
+    try:
+        yield
+        state = "done"
+    except KeyboardInterrupt:
+        state = "stopped"
+        raise
+    finally:
+        recorder.close()
+        recorder.write(tally, state)
 
 
 def _redo(

@@ -11,10 +11,9 @@ from types import TracebackType
 from typing import Any
 
 from store.commits import CommitRecord, Committed, FileReceipt
-from store.errors import StudyMismatch
 from store.keys import ChunkKey, ShardKey
 from store.locations import object_store
-from store.study import Study, study_of
+from store.study import Study, match, study_of
 from store.writer import StudyWriter
 
 
@@ -34,11 +33,7 @@ class Results:
     def __enter__(self) -> Results:
         existing = study_of(self.location)
         if existing is not None:
-            differences = existing.differences(self.study)
-            if differences:
-                # Opening it raises the store's own message, which names the fields.
-                StudyWriter.open(self.location, self.study)
-                raise StudyMismatch(f"store {self.location} holds another study: {'; '.join(differences)}")
+            match(existing, self.study, self.location)
             self.open()
         else:
             object_store(self.location).check_place()

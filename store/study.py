@@ -106,11 +106,15 @@ def create_or_match(objects: ObjectStore, study: Study) -> None:
     """Record the study, or check that the one recorded is the same. Raises StudyMismatch naming the fields."""
     if objects.put_new(paths.STUDY, study.to_json().encode()):
         return
-    recorded = Study.from_json(objects.read(paths.STUDY), objects.address(paths.STUDY))
+    match(Study.from_json(objects.read(paths.STUDY), objects.address(paths.STUDY)), study, objects.location)
+
+
+def match(recorded: Study, study: Study, location: str) -> None:
+    """Check that a recorded study is the wanted one; nothing is written. Raises StudyMismatch naming the fields."""
     differences = recorded.differences(study)
     if differences:
         raise StudyMismatch(
-            f"store {objects.location} holds another study (its value, then yours): {'; '.join(differences)}."
+            f"store {location} holds another study (its value, then yours): {'; '.join(differences)}."
             " Use the same settings, or another store"
         )
 

@@ -13,11 +13,12 @@ from interpunct import main
 from jobs.config import RunConfig, StudyConfig
 from jobs.errors import UsageError
 from jobs.estimate import Rates
+from jobs.models import identify_model
 from jobs.plan_report import PlanReport, done_in, measure_rates, plan_books, show
 from jobs.selection import select
 from jobs.tokens import tokenize
 from store.commits import Committed, CommittedBook
-from store.errors import StoreError
+from store.errors import StoreError, StudyMismatch
 from store.locations import object_store
 from store.study import Study, create_or_match
 
@@ -128,6 +129,21 @@ def test_the_command_writes_nothing(shelf, tiny_gpt2, tmp_path, capsys):
     output = capsys.readouterr().out
     assert "refused: image" in output
     assert "pairs" in output
+
+
+def test_planning_beside_a_store_writes_nothing_there(tmp_path, tiny_gpt2, monkeypatch):
+    config = StudyConfig(model=str(tiny_gpt2))
+    objects = object_store(str(tmp_path))
+    create_or_match(objects, Study(config.to_dict(), identify_model(config.model).to_dict()))
+
+    def denied(*_: object) -> None:
+        raise StoreError("access denied")
+
+    for write in ("put", "put_new", "delete"):
+        monkeypatch.setattr(type(objects), write, denied)
+    assert done_in(str(tmp_path), config) == NOTHING
+    with pytest.raises(StudyMismatch, match="bins: 15 and 20"):
+        done_in(str(tmp_path), StudyConfig(model=str(tiny_gpt2), bins=20))
 
 
 def test_a_store_of_another_study_is_refused(tmp_path, tiny_gpt2):

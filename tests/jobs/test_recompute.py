@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from jobs import recompute, run
 from jobs.config import RunConfig, StudyConfig
 from jobs.errors import UsageError
+from jobs.progress import Lines
 from store.errors import NoStore, StudyMismatch
 from store.paths import parse_chunk_path
 from store.reader import open_store
@@ -94,6 +96,21 @@ def test_relaunching_does_only_what_is_left(kept, tmp_path, monkeypatch):
     assert len(computed) == 12 + 8
     assert recompute.execute(kept, str(tmp_path / "undisturbed"), SETTINGS) == 0
     assert rows(location, "pairs") == rows(str(tmp_path / "undisturbed"), "pairs")
+
+
+@pytest.mark.parametrize(("error", "state"), [(KeyboardInterrupt, "stopped"), (OSError, "failed")])
+def test_however_it_ends_the_record_says_so_and_the_display_is_closed(kept, tmp_path, monkeypatch, error, state):
+    def end(*_):
+        raise error
+
+    closed = []
+    monkeypatch.setattr(recompute, "compute_block", end)
+    monkeypatch.setattr(Lines, "close", lambda self: closed.append(self))
+    with pytest.raises(error):
+        recompute.execute(kept, str(tmp_path / "again"), SETTINGS)
+    (record,) = (tmp_path / "again" / "_runs").glob("*.json")
+    assert json.loads(record.read_text())["state"] == state
+    assert len(closed) == 1
 
 
 def test_the_same_settings_give_the_same_pairs(kept, tmp_path):
