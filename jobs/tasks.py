@@ -6,6 +6,8 @@ time has published and gives the same result; so any of them may be repeated aft
 
 from __future__ import annotations
 
+import math
+import os
 import tempfile
 import time
 from collections import Counter
@@ -239,10 +241,21 @@ def _wanted_by_class(
 
 
 def _states_buffer(shape: tuple[int, int, int]) -> NDArray[np.float32]:
-    """Room for the states of one class: in memory, or in a temporary file that vanishes with the process."""
-    if int(np.prod(shape)) * 4 <= IN_MEMORY_BYTES:
+    """Room for the states of one class: in memory, or in a temporary file that vanishes with the process.
+
+    The file's blocks are taken at once: a disk that fills up later would kill the process where it writes to the map.
+    """
+    size = 4 * math.prod(shape)
+    if size <= IN_MEMORY_BYTES:
         return np.empty(shape, dtype=np.float32)
     with tempfile.TemporaryFile(prefix="interpunct-states-") as file:
+        try:
+            os.posix_fallocate(file.fileno(), 0, size)
+        except OSError as error:
+            raise OSError(
+                f"the temporary folder {tempfile.gettempdir()} does not hold {size:,} bytes of hidden states "
+                f"({error.strerror}); set TMPDIR to a folder with more room, or choose fewer --books-per-shard"
+            ) from error
         return np.memmap(file, dtype=np.float32, mode="w+", shape=shape)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -272,3 +274,28 @@ def test_a_worker_refuses_to_work_with_another_model_than_the_study(context, wor
     with pytest.raises(UsageError, match="sha256:0123 in the study"):
         tasks.load_model(other, "cpu")
     assert tasks.load_model(context, "cpu").layers == 3
+
+
+def test_states_in_a_file_have_their_blocks_before_they_are_written(monkeypatch):
+    monkeypatch.setattr(tasks, "IN_MEMORY_BYTES", 0)
+    files = []
+    original = tasks.tempfile.TemporaryFile
+
+    def temporary(**options):
+        files.append(original(**options))
+        return os.fdopen(os.dup(files[-1].fileno()), "r+b")
+
+    monkeypatch.setattr(tasks.tempfile, "TemporaryFile", temporary)
+    assert tasks._states_buffer((3, 100, 1000)).shape == (3, 100, 1000)
+    assert os.fstat(files[0].fileno()).st_blocks * 512 >= 4 * 3 * 100 * 1000
+    files[0].close()
+
+
+def test_a_temporary_folder_without_room_is_named_with_the_bytes_that_it_lacks(monkeypatch):
+    def full(file, start, size):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(tasks, "IN_MEMORY_BYTES", 0)
+    monkeypatch.setattr(tasks.os, "posix_fallocate", full)
+    with pytest.raises(OSError, match=r"does not hold 1,200,000 bytes .*\(No space left on device\); set TMPDIR"):
+        tasks._states_buffer((3, 100, 1000))
