@@ -276,8 +276,8 @@ class _Loop:
             self._end_stream(generator, stream)
             self._failed_on[stream.shard] = stream.slot
             stream.slot.failures += failure.fault is Fault.UNIT
-            if failure.fault is not Fault.RUN:
-                self._replace(stream)
+            if failure.fault is not Fault.RUN and stream.slot.actor is stream.actor:
+                self._extractors.replace(stream.slot)
             self._watchdog.ended(unit)
             self._fail(unit, failure)
             return
@@ -357,10 +357,6 @@ class _Loop:
             return failure
         return replace(failure, fault=Fault.LOST, reason=f"lost with its process: {failure.reason}")
 
-    def _replace(self, stream: _Stream) -> None:
-        if stream.slot.actor is stream.actor:
-            self._extractors.replace(stream.slot)
-
     def _end_stream(self, generator: Any, stream: _Stream) -> None:
         del self._streams[generator]
         if stream.slot.actor is stream.actor:
@@ -389,6 +385,7 @@ class _Loop:
         self._tally.shards = self._planned + self._schedule.added
         self._listener.update(self._tally)
         self._metrics.update(self._tally)
+        self._watchdog.loading(self._extractors.loading().values(), time.monotonic())
         for unit, seconds in self._watchdog.overdue(time.monotonic()):
             self._listener.line("no progress", unit=unit, seconds=round(seconds))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +32,7 @@ class Placement:
 class Slot:
     """One place in the pool, and the process that fills it now."""
 
+    number: int
     actor: Any
     loading: Any
     """The reference that is ready when the model is loaded; None after that."""
@@ -40,6 +42,9 @@ class Slot:
     failures: int = 0
     """Shards that failed here since one went well. A new process may meet the same GPU, so they outlive the old one."""
 
+    def __str__(self) -> str:
+        return f"loading of model {self.number}"
+
 
 def place(context: RunContext, cluster: Cluster) -> Placement:
     """One process a GPU; without GPUs, one that shares its machine's cores with the pair tasks.
@@ -47,8 +52,12 @@ def place(context: RunContext, cluster: Cluster) -> Placement:
     On a single machine such a process reserves no CPU. The model and the tasks take turns on the same cores: reserved
     for one of them, cores would idle while the other waits. On several, it reserves one CPU, which keeps it off a head
     that offers none, and all of them together leave one for the tasks.
+
+    Raises UsageError where a GPU is asked for on this machine, and it has none: only a cluster may get one later.
     """
     run = context.run
+    if run.device == "cuda" and run.address is None and not cluster.gpus:
+        raise UsageError("device is 'cuda', but Ray finds no GPU on this machine; use --device cpu, or --address")
     if (cluster.gpus and run.device != "cpu") or run.device == "cuda":
         return Placement(run.extractors or max(1, cluster.gpus), cpus=0, gpus=1, threads=None, device="cuda")
     threads = max(1, cluster.cpus // max(1, cluster.nodes))
@@ -64,6 +73,7 @@ class Extractors:
         self._job = job
         self._attempts = job.context.run.attempts
         self._placement = placement
+        self._numbers = itertools.count(1)
         self.slots = [self._fill(None) for _ in range(placement.count)]
 
     @property
@@ -134,6 +144,6 @@ class Extractors:
         actor = start_extractor(placement.cpus, placement.gpus)
         loading = actor.load.remote(self._job, placement.device, placement.threads)
         if slot is None:
-            return Slot(actor, loading)
+            return Slot(next(self._numbers), actor, loading)
         slot.actor, slot.loading, slot.host, slot.shards = actor, loading, "", 0
         return slot

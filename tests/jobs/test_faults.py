@@ -287,7 +287,7 @@ def test_a_gpu_that_loads_and_fails_takes_no_book_with_it(tmp_path, books, confi
 
 def test_a_shard_goes_where_there_is_room_then_where_nothing_failed_and_never_back_where_it_failed():
     pool = Extractors.__new__(Extractors)
-    sound, suspect, loading = Slot(None, None), Slot(None, None, failures=2), Slot(None, "loading")
+    sound, suspect, loading = Slot(1, None, None), Slot(2, None, None, failures=2), Slot(3, None, "loading")
     pool.slots = [suspect, sound, loading]
     assert [pool.take() for _ in range(5)] == [sound, sound, suspect, suspect, sound]
     assert pool.take(avoid=sound) is suspect

@@ -78,8 +78,15 @@ def test_models_go_to_gpus_where_there_are_some_and_share_the_cores_where_not():
     assert (several.count, several.cpus) == (1, 1)
     greedy = RunContext("s", StudyConfig(), RunConfig(extractors=9), "f", "r", MODEL)
     assert place(greedy, Cluster(3, 8, 0, 1 << 30, 1 << 30)).count == 7
-    ordered = RunContext("s", StudyConfig(), RunConfig(device="cuda", extractors=4), "f", "r", MODEL)
+    ordered = RunContext("s", StudyConfig(), RunConfig(device="cuda", extractors=4, address="auto"), "f", "r", MODEL)
     assert place(ordered, Cluster(1, 8, 0, 1 << 30, 1 << 30)).count == 4
+
+
+def test_a_gpu_asked_for_on_a_machine_without_one_is_refused_and_not_waited_for():
+    context = RunContext("s", StudyConfig(), RunConfig(device="cuda"), "f", "r", MODEL)
+    with pytest.raises(UsageError, match="Ray finds no GPU on this machine; use --device cpu"):
+        place(context, Cluster(1, 8, 0, 1 << 30, 1 << 30))
+    assert place(context, Cluster(1, 8, 2, 1 << 30, 1 << 30)).count == 2
 
 
 def test_a_node_with_another_version_or_without_the_store_is_named():

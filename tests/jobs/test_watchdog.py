@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from jobs.extractors import Slot
 from jobs.schedule import Stage, Unit
 from jobs.watchdog import Watchdog
 from store.keys import ShardKey
@@ -31,3 +32,14 @@ def test_progress_and_the_end_are_noted():
 
 def test_a_unit_is_named_as_logs_and_errors_name_it():
     assert str(SLOW) == "extract of shard aaaaaaaaaaaaaaaa"
+
+
+def test_a_model_that_stays_loading_is_named():
+    watchdog = Watchdog(patience=10.0)
+    first, second = Slot(1, None, "loading"), Slot(2, None, "loading")
+    watchdog.loading([first, second], 0.0)
+    watchdog.loading([second], 5.0)
+    assert watchdog.overdue(11.0) == [(second, 11.0)]
+    assert str(second) == "loading of model 2"
+    watchdog.loading([], 12.0)
+    assert watchdog.overdue(100.0) == []
