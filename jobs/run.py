@@ -248,9 +248,11 @@ def _refuse_useless(plan: _Plan) -> None:
 
 
 def _none_usable(tally: Tally) -> str:
-    (book, (_, reason)), *more = sorted(tally.not_used.items())
+    (book, (_, reason)), *more = sorted(tally.failures.items())
     others = f" ({len(more)} more books neither)" if more else ""
-    return f"book {book} cannot be used: {reason}{others}"
+    repeats = len(tally.not_used) - len(tally.failures)
+    untried = f". Not tried: {repeats} that the headers call the same book; name them without it" if repeats else ""
+    return f"book {book} cannot be used: {reason}{others}{untried}"
 
 
 def _identify(existing: Study | None, config: StudyConfig) -> ModelIdentity:

@@ -118,6 +118,17 @@ def test_a_text_with_too_few_marks_says_so_and_creates_no_store(capsys, tmp_path
     assert not store.exists()
 
 
+def test_editions_that_were_not_tried_because_the_first_is_useless_are_told(capsys, tmp_path, tiny_gpt2):
+    for number in range(3):
+        text = f"The Project Gutenberg EBook of A Story [EBook #219]\n\nOne, two. {'And so on ' * (100 + number)}"
+        (tmp_path / f"edition{number}.txt").write_text(text)
+    options = ["--model", str(tiny_gpt2), "--serial", "--text", "raw", "--store", str(tmp_path / "store")]
+    code, said = interpunct_says(capsys, "run", str(tmp_path / "*.txt"), *options)
+    assert code == 2
+    assert said.startswith("interpunct: book pg219 cannot be used: too few marks: ")
+    assert said.endswith("Not tried: 2 that the headers call the same book; name them without it")
+
+
 @pytest.fixture
 def small(tmp_path, sample_text, tiny_gpt2):
     books = write_books(tmp_path / "books", sample_text, 2)
