@@ -87,7 +87,7 @@ def run_job(book: Path, config: StudyConfig, ray: bool) -> tuple[Numbers, float,
     stages = Stages()
     pair_statistics(np.random.default_rng(0).normal(size=(9, 64)).astype(np.float32))
     if not ray:
-        model = HiddenStates(config.model, batch_size=config.batch_size)
+        model = HiddenStates(config.model)
         load_tokenizer(config.model)
         stages = Stages(load=lambda context, device: model)
     with tempfile.TemporaryDirectory() as folder:
