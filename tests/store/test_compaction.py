@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from unittest.mock import Mock
 
 import pytest
 
@@ -127,6 +128,20 @@ def test_a_large_table_is_cut_into_parts(tmp_path, monkeypatch):
     compact(tmp_path, target_bytes=5_000, grace_s=0)
     parts = {paths.parse_chunk_path(entry.path).part for entry in object_store(tmp_path).walk("pairs/")}
     assert len(parts) > 1
+    assert digest(tmp_path) == before
+    assert verify(tmp_path).damages == []
+
+
+def test_files_of_a_killed_compaction_of_another_size_do_not_get_among_the_next_ones(tmp_path, monkeypatch):
+    build_store(tmp_path, 3, LAYERS, 40)
+    before = digest(tmp_path)
+    monkeypatch.setattr(compaction, "plan_groups", lambda live, target: [live])
+    with monkeypatch.context() as patch:
+        patch.setattr(StoreLock, "check", Mock(side_effect=KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            compact(tmp_path, target_bytes=5_000)
+    assert verify(tmp_path).uncommitted
+    compact(tmp_path, grace_s=0)
     assert digest(tmp_path) == before
     assert verify(tmp_path).damages == []
 
