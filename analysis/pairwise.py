@@ -70,7 +70,8 @@ class PreparedVectors:
         """int64 [D]: how many vectors left this dimension out."""
         tokens = np.bincount(self.vectors.set_of, minlength=len(self.vectors.set_start) - 1)
         counts = np.zeros(self.x.shape[1], np.int64)
-        np.add.at(counts, self.vectors.dimension[self.vectors.set_dims], np.repeat(tokens, np.diff(self.vectors.set_start)))
+        left_out = self.vectors.dimension[self.vectors.set_dims]
+        np.add.at(counts, left_out, np.repeat(tokens, np.diff(self.vectors.set_start)))
         return counts
 
 
