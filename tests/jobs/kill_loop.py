@@ -8,13 +8,9 @@ job (`jobs.run.execute`, the plain loop, a real model) on the same command. Prin
 
 from __future__ import annotations
 
-import os
 import random
-import signal
 import sys
 import time
-import traceback
-from collections.abc import Callable
 
 import transformers.models.gpt2.modeling_gpt2  # noqa: F401  imported before the first fork
 
@@ -23,6 +19,7 @@ from jobs.config import RunConfig
 from jobs.run import execute
 from store.reader import open_store
 from store.study import study_of
+from tests.forking import in_child, kill_after
 from tests.jobs import injection
 
 
@@ -50,17 +47,6 @@ def main(location: str, model: str, kills: int, seed: int, books: list[str]) -> 
     return killed
 
 
-def kill_after(seconds: float, work: Callable[[], None]) -> bool:
-    """Start the work, kill it, and say whether it was cut short."""
-    child = fork(work)
-    time.sleep(seconds)
-    os.kill(child, signal.SIGKILL)
-    _, status = os.waitpid(child, 0)
-    if os.WIFEXITED(status):
-        assert os.WEXITSTATUS(status) == 0
-    return os.WIFSIGNALED(status)
-
-
 def check_visible(place: str) -> None:
     """Readers see whole books only, each with all of its pairs."""
     if study_of(place) is None:
@@ -73,23 +59,6 @@ def check_visible(place: str) -> None:
 
 def compare(place: str, undisturbed: str) -> None:
     assert injection.rows(place) == injection.rows(undisturbed), place
-
-
-def in_child(work: Callable[[], None]) -> None:
-    _, status = os.waitpid(fork(work), 0)
-    assert status == 0, status
-
-
-def fork(work: Callable[[], None]) -> int:
-    child = os.fork()
-    if child:
-        return child
-    try:
-        work()
-    except BaseException:
-        traceback.print_exc()
-        os._exit(1)
-    os._exit(0)
 
 
 if __name__ == "__main__":

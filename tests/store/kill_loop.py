@@ -8,14 +8,12 @@ runs it took to kill so many before their end.
 
 from __future__ import annotations
 
-import os
 import random
-import signal
 import sys
 import time
-import traceback
 
 from store import s3
+from tests.forking import in_child, kill_after
 from tests.store.test_faults import CHUNKS, check_whole, run
 from tests.store.test_verify import digest
 
@@ -32,24 +30,12 @@ def main(location: str, kills: int, seed: int) -> int:
     while killed < kills:
         place = f"{location}/store-{runs}"
         runs += 1
-        if kill_after(generator.uniform(0, longest), place):
+        if kill_after(generator.uniform(0, longest), lambda place=place: run(place)):
             killed += 1
         else:
             longest *= 0.8  # it had finished: the machine is faster now than when the time was taken
         in_child(lambda place=place: finish(location, place))
     return runs
-
-
-def kill_after(seconds: float, place: str) -> bool:
-    """Start a run, kill it, and say whether it was cut short."""
-    child = os.fork()
-    if child == 0:
-        run(place)
-        os._exit(0)
-    time.sleep(seconds)
-    os.kill(child, signal.SIGKILL)
-    _, status = os.waitpid(child, 0)
-    return os.WIFSIGNALED(status)
 
 
 def finish(location: str, place: str) -> None:
@@ -58,21 +44,6 @@ def finish(location: str, place: str) -> None:
     run(place)
     check_whole(place)
     assert digest(place) == digest(f"{location}/reference"), place
-
-
-def in_child(work) -> None:
-    """Work that starts threads or connections happens in a child, so that the next fork finds none."""
-    child = os.fork()
-    if child == 0:
-        try:
-            work()
-        except BaseException:
-            traceback.print_exc()
-            os._exit(1)
-        os._exit(0)
-    _, status = os.waitpid(child, 0)
-    if status:
-        raise SystemExit(f"a relaunch failed with status {status}")
 
 
 if __name__ == "__main__":
