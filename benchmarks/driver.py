@@ -47,10 +47,10 @@ FINGERPRINT = "f" * 64
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["serial", "scaling", "loop", "memory"])
+    parser.add_argument("what", choices=["serial", "scaling", "loop"])
     parser.add_argument("--books", type=int, default=8, help="serial: books, cut from the bundled story")
     parser.add_argument("--rounds", type=int, default=3, help="serial: how often the two take turns")
-    parser.add_argument("--shards", type=int, default=200, help="loop, memory: shards of --blocks blocks each")
+    parser.add_argument("--shards", type=int, default=200, help="loop: shards of --blocks blocks each")
     parser.add_argument("--blocks", type=int, default=50)
     options = parser.parse_args()
     # Ray runs its workers at a low priority; the plain loop has the usual one, and other work would favour it.
