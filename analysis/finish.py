@@ -6,10 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.compilation import compiled
-from analysis.variants import ABSENT, Variants, Vectors, Views
-
-CANCELLATION = 1e-5
-"""Where a partner takes away all but this share of a vector's sum of squares, the pair is summed afresh."""
+from analysis.terms import Terms
+from analysis.variants import ABSENT, Variants, Vectors
+from analysis.views import Views
 
 
 class Pairs(NamedTuple):
@@ -39,8 +38,7 @@ def finish(
     joint: NDArray[np.int64],
     products: NDArray[np.float64],
     diagonal: bool,
-    table: NDArray[np.int64],
-    unit: float,
+    terms: Terms,
     first: int,
     last: int,
     pairs: Pairs,
@@ -50,35 +48,42 @@ def finish(
     On the diagonal each unordered pair is written once, the smaller index as x.
     `joint` and `products` are [R, C]: sums of n log2 n and of centred products over the dimensions that both keep.
     """
-    left, margins_a, margins_b = views_a.left, views_a.margin, views_b.margin
-    totals_a, totals_b, squares_a, squares_b = views_a.total, views_b.total, views_a.squares, views_b.squares
-    chosen_a, chosen_b, codes_a, codes_b = views_a.variant, views_b.variant, variants_a.codes, variants_b.codes
-    constant_a, constant_b, own_a, own_b = variants_a.constant, variants_b.constant, a.squares, b.squares
-    x_a, x_b, origin = a.x, b.x, pairs.origin
+    margins_b, entropies_b, shifts_b = views_b.margin, views_b.entropy, views_b.shift
+    scales_b, cancelled_b, origin = views_b.scale, views_b.cancelled, pairs.origin
+    table, per_dimension, per_degree = terms.table, terms.per_dimension, terms.per_degree
     out_mi, out_cov, out_corr, out_n, out_hx, out_hy = pairs.mi, pairs.cov, pairs.corr, pairs.n, pairs.hx, pairs.hy
     for r in range(first, last):
-        for c in range(r + 1 if diagonal else 0, columns.size):
-            i, j, s, t = rows[r], columns[c], set_b[c], set_a[r]
-            n = left[r, s]
-            scale = unit / n if n > 0 else np.nan
-            hx, hy = (table[n] - margins_a[r, s]) * scale, (table[n] - margins_b[c, t]) * scale
-            mi = max(np.int64(0), table[n] + joint[r, c] - margins_a[r, s] - margins_b[c, t]) * scale
-            cov, corr = np.nan, np.nan
-            if n >= 2:
-                total_a, total_b = totals_a[r, s], totals_b[c, t]
-                product = products[r, c] - total_a * total_b / n
-                square_a = squares_a[r, s] - total_a * total_a / n
-                square_b = squares_b[c, t] - total_b * total_b / n
-                va, vb = chosen_a[r, s], chosen_b[c, t]
-                if square_a < CANCELLATION * own_a[i] or square_b < CANCELLATION * own_b[j]:
-                    product, square_a, square_b = _two_pass(x_a[i], codes_a[va], x_b[j], codes_b[vb])
-                cov = product / (n - 1)
-                if not (constant_a[va] or constant_b[vb]):
-                    corr = min(1.0, max(-1.0, product / np.sqrt(square_a * square_b)))
+        left, margins, entropies = views_a.left[r], views_a.margin[r], views_a.entropy[r]
+        totals, scales, cancelled = views_a.total[r], views_a.scale[r], views_a.cancelled[r]
+        joint_terms, sums, t = joint[r], products[r], np.uintp(set_a[r])
+        # Unsigned numbers: for signed ones the compiler adds a case for indices from the end to each look-up.
+        for c in range(np.uintp(r + 1 if diagonal else 0), np.uintp(columns.size)):
+            i, j, s = np.uintp(rows[r]), np.uintp(columns[c]), np.uintp(set_b[c])
+            n = np.uintp(left[s])
+            hx, hy = entropies[s], entropies_b[c, t]
+            mi = max(np.int64(0), table[n] + joint_terms[c] - margins[s] - margins_b[c, t]) * per_dimension[n]
+            product, scale = sums[c] - totals[s] * shifts_b[c, t], scales[s] * scales_b[c, t]
+            if cancelled[s] or cancelled_b[c, t]:
+                product, scale = _summed_afresh(a, b, i, j, variants_a, variants_b, views_a.variant[r, s],
+                                                views_b.variant[c, t])  # fmt: skip
+            corr = product * scale
+            corr = 1.0 if corr > 1.0 else -1.0 if corr < -1.0 else corr
             if diagonal and i > j:
                 i, j, hx, hy = j, i, hy, hx
-            k = origin[i] + j
-            out_n[k], out_mi[k], out_hx[k], out_hy[k], out_cov[k], out_corr[k] = n, mi, hx, hy, cov, corr
+            k = np.uintp(origin[i]) + j
+            out_n[k], out_mi[k], out_hx[k], out_hy[k] = n, mi, hx, hy
+            out_cov[k], out_corr[k] = product * per_degree[n], corr
+
+
+@compiled
+def _summed_afresh(
+    a: Vectors, b: Vectors, i: np.uintp, j: np.uintp, variants_a: Variants, variants_b: Variants, va: int, vb: int
+) -> tuple[float, float]:
+    """Centred product, and what turns it into the correlation; NaN and NaN where fewer than two dimensions are left."""
+    product, square_a, square_b = _two_pass(a.x[i], variants_a.codes[va], b.x[j], variants_b.codes[vb])
+    if variants_a.constant[va] or variants_b.constant[vb]:
+        return product, np.nan
+    return product, 1 / np.sqrt(square_a * square_b)
 
 
 @compiled

@@ -50,7 +50,7 @@ class GpuEngine:
     def joint_terms(self, tile: Tile, table: NDArray[np.int64]) -> NDArray[np.int64]:
         on_device = self.upload(tile)
         joint = torch.empty(len(tile.set_a), len(tile.set_b), dtype=torch.int64, device=self.device)
-        self.fill(on_device, self.plan(on_device), torch.from_numpy(table).to(self.device), joint)
+        self.fill(on_device, self.plan(on_device), torch.tensor(table, device=self.device), joint)
         return self._download(joint)
 
     def upload(self, tile: Tile) -> DeviceTile:

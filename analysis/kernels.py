@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from analysis.compilation import compiled, inlined
 from analysis.products import products_within
+from analysis.scratch import Scratch
 from analysis.variants import Variants
 from analysis.vector_code import LANES, RANKS_AT_ONCE, add_joint_terms, lowest_bit
 
@@ -26,6 +27,9 @@ COST_OF_WORD, COST_OF_CELL, COST_OF_DIMENSION = 0.024, 0.15, 2.0
 
 GROUP_BYTES = 32_768
 """Bit rows of the partners that a row of the tile meets in one go: most of a first-level cache."""
+
+
+_memory = Scratch()
 
 
 class Rows(NamedTuple):
@@ -70,7 +74,7 @@ class Engine(Protocol):
     def joint_terms(self, tile: Tile, table: NDArray[np.int64]) -> NDArray[np.int64]:
         """Sum of n log2 n over the joint histogram of each pair: int64 [R, C] in units of `table` (int64 [D + 1]).
 
-        On the diagonal, entries with r >= c are not filled.
+        On the diagonal, entries with r >= c are not filled. Valid until the thread's next call, as the products are.
         """
 
     def products(self, a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -88,10 +92,10 @@ class CpuEngine:
 
     def joint_terms(self, tile: Tile, table: NDArray[np.int64]) -> NDArray[np.int64]:
         variants_a, variants_b = tile.variants_a, tile.variants_b
-        rows = _filled_rows(variants_a.bits, variants_a.counts)
+        rows = _filled_rows(variants_a)
         ranks = choose_ranks(variants_b, rows.start)
         words = variants_b.bits.shape[2]
-        joint = np.empty((len(tile.set_a), len(tile.set_b)), np.int64)
+        joint = _memory.array("joint terms", (len(tile.set_a), len(tile.set_b)), np.int64)
         group = max(1, GROUP_BYTES // (ranks * words * LANES * 8))
         partners = _aligned(group * ranks * words * LANES, np.uint64)
         counts = _aligned(RANKS_AT_ONCE * LANES, np.int64)
@@ -103,7 +107,8 @@ class CpuEngine:
         return joint
 
     def products(self, a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
-        return products_within(a) if a is b else a @ b.T
+        out = _memory.array("products", (len(a), len(b)), np.float64)
+        return products_within(a, out) if a is b else np.matmul(a, b.T, out=out)
 
 
 def _aligned(size: int, dtype: type) -> NDArray[Any]:
@@ -135,15 +140,24 @@ def choose_ranks(partners: Variants, row_start: NDArray[np.int64]) -> int:
     return ranks
 
 
+def _filled_rows(variants: Variants) -> Rows:
+    number, bins, words = variants.bits.shape
+    most = 1 + int(np.minimum(variants.counts, words).sum())
+    filled, places = _memory.array("words", (most,), np.uint64), _memory.array("places", (most,), np.uint16)
+    start = np.empty(number * bins + 1, np.int64)
+    _list_words(variants.bits, variants.counts, start, filled, places)
+    return Rows(start, filled, places)
+
+
 @compiled
-def _filled_rows(bits: NDArray[np.uint64], counts: NDArray[np.int64]) -> Rows:
+def _list_words(
+    bits: NDArray[np.uint64],
+    counts: NDArray[np.int64],
+    start: NDArray[np.int64],
+    filled: NDArray[np.uint64],
+    places: NDArray[np.uint16],
+) -> None:
     variants, bins, words = bits.shape
-    start = np.empty(variants * bins + 1, np.int64)
-    most = 1
-    for v in range(variants):
-        for b in range(bins):
-            most += min(counts[v, b], words)
-    filled, places = np.empty(most, np.uint64), np.empty(most, np.uint16)
     end = 0
     for v in range(variants):
         for b in range(bins):
@@ -153,7 +167,6 @@ def _filled_rows(bits: NDArray[np.uint64], counts: NDArray[np.int64]) -> Rows:
                     filled[end], places[end] = bits[v, b, w], w
                     end += bits[v, b, w] != 0
     start[variants * bins] = end
-    return Rows(start, filled, places)
 
 
 @compiled

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from analysis.compilation import compiled, compiled_sums, inlined
 from analysis.variants import Vectors
 
-ROWS_AT_ONCE = 32
+ROWS_AT_ONCE = 128
 """Vectors whose deviations are taken together: NumPy's copies of them stay in the cache."""
 
 AVERAGED = 64
@@ -16,6 +16,9 @@ AVERAGED = 64
 
 SORTED_BY = 24
 """Dimensions by which outlier sets are sorted."""
+
+_INFINITY, _NEGATIVE_INFINITY = np.array([np.inf, -np.inf], np.float32).view(np.int32)
+"""As bits."""
 
 
 def find_outliers(x: NDArray[np.float32], outlier_z: float) -> Vectors:
@@ -31,21 +34,20 @@ def find_outliers(x: NDArray[np.float32], outlier_z: float) -> Vectors:
             part_mean = x[part].mean(axis=1, keepdims=True)
             mean[part], deviation[part] = part_mean[:, 0], x[part].std(axis=1, ddof=1, mean=part_mean)
     dimension = _similar_first(x)
-    x = np.take(x, dimension, axis=1)
-    survey = _survey(x, mean, deviation, np.float32(outlier_z))
-    masks, lowest, highest, kept, middle, total, squares = survey
+    survey = _survey(x, dimension, mean, deviation, np.float32(outlier_z))
+    arranged, masks, lowest, highest, kept, middle, total, squares = survey
     rows = [mask.tobytes() for mask in masks]
     distinct = sorted(set(rows))
     number = {mask: k for k, mask in enumerate(distinct)}
     set_of = np.array([number[mask] for mask in rows], np.int64)
     set_bits = np.frombuffer(b"".join(distinct), np.uint64).reshape(len(distinct), masks.shape[1])
     left_out = np.unpackbits(set_bits.view(np.uint8), axis=1, bitorder="little", count=x.shape[1])
-    order = _neighbours_first(x, left_out, lowest, highest)
-    owner, dims = np.nonzero(left_out[order])
+    order = _neighbours_first(arranged, left_out, lowest, highest)
+    owner, dims = np.divmod(np.flatnonzero(left_out[order].view(np.bool_)), x.shape[1])
     set_start = np.searchsorted(owner, np.arange(len(distinct) + 1)).astype(np.int64)
     set_of = np.argsort(order)[set_of]
     return Vectors(
-        x=_padded(x),
+        x=arranged,
         dimension=dimension,
         lowest=lowest,
         highest=highest,
@@ -55,7 +57,7 @@ def find_outliers(x: NDArray[np.float32], outlier_z: float) -> Vectors:
         squares=squares,
         set_of=set_of,
         set_start=set_start,
-        set_dims=dims.astype(np.int64),
+        set_dims=dims,
         set_bits=set_bits[order],
     )
 
@@ -108,51 +110,89 @@ def _padded(x: NDArray[np.float32]) -> NDArray[np.float32]:
 
 @compiled_sums
 def _survey(
-    x: NDArray[np.float32], mean: NDArray[np.float32], deviation: NDArray[np.float32], outlier_z: np.float32
+    x: NDArray[np.float32],
+    dimension: NDArray[np.int64],
+    mean: NDArray[np.float32],
+    deviation: NDArray[np.float32],
+    outlier_z: np.float32,
 ) -> tuple[NDArray[Any], ...]:
-    """Left-out dimensions as bits (d % 64 of word d // 64); extremes, number, mean and centred sums of the rest."""
+    """The vectors with their dimensions in this order, padded with NaN to a multiple of 64, and what there is to know.
+
+    Left-out dimensions as bits (d % 64 of word d // 64); extremes, number, mean and centred sums of the rest.
+    """
     number, dims = x.shape
     masks = np.zeros((number, (dims + 63) // 64), np.uint64)
-    lowest, highest = np.empty(number, np.float32), np.empty(number, np.float32)
+    arranged = np.empty((number, 64 * masks.shape[1]), np.float32)
+    lowest, highest = np.empty(number, np.int32), np.empty(number, np.int32)
     kept, middle = np.zeros(number, np.int64), np.zeros(number)
     total, squares = np.zeros(number), np.zeros(number)
-    keep = np.empty(dims, np.bool_)
+    as_bits = arranged.view(np.int32)
     for i in range(number):
-        row, row_mean, row_deviation = x[i], mean[i], deviation[i]
-        count, low, high, first = 0, np.float32(np.inf), np.float32(-np.inf), 0.0
-        _mark(row, row_mean, row_deviation, outlier_z, keep)
+        row, bits, row_mean, limit = arranged[i, :dims], as_bits[i], mean[i], _limit(deviation[i], outlier_z)
         for d in range(dims):
-            value, kept_here = row[d], keep[d]
+            row[d] = x[i, np.uintp(dimension[d])]
+        arranged[i, dims:] = np.nan
+        count, low, high, first = 0, _in_order(_INFINITY), _in_order(_NEGATIVE_INFINITY), 0.0
+        for d in range(dims):
+            kept_here, place = _keeps(row[d], row_mean, limit), _in_order(bits[d])
             count += kept_here
-            low = min(low, value if kept_here else np.float32(np.inf))
-            high = max(high, value if kept_here else np.float32(-np.inf))
-            first += np.float64(value) * kept_here
+            low = min(low, place if kept_here else _in_order(_INFINITY))
+            high = max(high, place if kept_here else _in_order(_NEGATIVE_INFINITY))
+            first += np.float64(row[d] if kept_here else np.float32(0))
         centre_of_kept = first / max(count, 1)
         rest, square = 0.0, 0.0
         for d in range(dims):
-            centred = (row[d] - centre_of_kept) * keep[d]
+            centred = row[d] - centre_of_kept if _keeps(row[d], row_mean, limit) else 0.0
             rest += centred
             square += centred * centred
-        kept[i], lowest[i], highest[i] = count, low, high
+        kept[i], lowest[i], highest[i] = count, _in_order(low), _in_order(high)
         middle[i], total[i], squares[i] = centre_of_kept, rest, square
-        if count < dims:
-            for d in range(dims):
-                if not keep[d]:
-                    masks[i, d >> 6] |= np.uint64(1) << np.uint64(d & 63)
-    return masks, lowest, highest, kept, middle, total, squares
+        for w in range(masks.shape[1]):
+            masks[i, w] = _left_out(row[64 * w : 64 * w + 64], row_mean, limit)
+    return arranged, masks, lowest.view(np.float32), highest.view(np.float32), kept, middle, total, squares
 
 
 @inlined
-def _mark(
-    row: NDArray[np.float32],
-    mean: np.float32,
-    deviation: np.float32,
-    outlier_z: np.float32,
-    keep: NDArray[np.bool_],
-) -> None:
-    """A function of its own, since z may be NaN (0 / 0 keeps a dimension) and must be rounded as NumPy rounds it."""
-    for d in range(row.size):
-        keep[d] = not abs((row[d] - mean) / deviation) > outlier_z
+def _left_out(values: NDArray[np.float32], mean: np.float32, limit: np.float32) -> np.uint64:
+    """Up to 64 values as bits, set for those left out. Most words have none, which is seen first."""
+    word, left_out = np.uint64(0), 0
+    for value in values:
+        left_out += not _keeps(value, mean, limit)
+    if left_out:
+        for d in range(values.size):
+            word |= np.uint64(not _keeps(values[d], mean, limit)) << np.uint64(d)
+    return word
+
+
+@inlined
+def _in_order(bits: np.int32) -> np.int32:
+    """Turns a float32's bits into an integer that stands in the same order, and back: extremes of integers vectorise.
+
+    Floats are a sign and a magnitude; of negative ones the magnitude is turned round.
+    """
+    return np.int32(bits ^ ((bits >> np.int32(31)) & np.int32(0x7FFFFFFF)))
+
+
+@inlined
+def _limit(deviation: np.float32, outlier_z: np.float32) -> np.float32:
+    """The largest deviation from the mean whose z, rounded as NumPy rounds it, is not above `outlier_z`.
+
+    One comparison then stands for a division: quotients of the same divisor, once rounded, are still in order.
+    """
+    limit = np.float32(outlier_z * deviation)
+    if np.isnan(limit) or deviation == 0:
+        return np.float32(0) if deviation == 0 else np.float32(np.inf)
+    while limit / deviation > outlier_z:
+        limit = np.nextafter(limit, np.float32(-np.inf))
+    while limit < np.inf and np.nextafter(limit, np.float32(np.inf)) / deviation <= outlier_z:
+        limit = np.nextafter(limit, np.float32(np.inf))
+    return limit
+
+
+@inlined
+def _keeps(value: np.float32, mean: np.float32, limit: np.float32) -> bool:
+    """A function of its own: differences must be rounded as NumPy rounds them, and may be NaN, which keeps."""
+    return not abs(np.float32(value - mean)) > limit
 
 
 @compiled

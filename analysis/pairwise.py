@@ -20,7 +20,9 @@ from analysis.finish import Pairs, finish
 from analysis.kernels import CpuEngine, Engine, Tile
 from analysis.outliers import centre, find_outliers, rearranged
 from analysis.scratch import Scratch
-from analysis.variants import Vectors, look
+from analysis.terms import Terms, terms
+from analysis.variants import Variants, Vectors, find_variants, outlier_sets
+from analysis.views import Views, tabulate
 
 BINS_ALLOWED = (2, 64)
 DIMENSIONS_ALLOWED = (2, 65_535)
@@ -217,11 +219,11 @@ _Tiles = Iterable[tuple[NDArray[np.int64], NDArray[np.int64], bool]]
 def _compute(
     engine: Engine, a: PreparedVectors, b: PreparedVectors, tiles: _Tiles, origin: NDArray[np.int64], pairs: int
 ) -> PairStatistics:
-    table, unit = _entropy_table(a.x.shape[1])
+    by_number = terms(a.x.shape[1])
     floats = {name: np.empty(pairs) for name in ("mi", "cov", "corr", "hx", "hy")}
     out = Pairs(origin=origin, n=np.empty(pairs, np.int32), **floats)
     for rows, columns, diagonal in tiles:
-        _tile(engine, a.vectors, rows, b.vectors, columns, a.bins, diagonal, table, unit, out)
+        _tile(engine, a.vectors, rows, b.vectors, columns, a.bins, diagonal, by_number, out)
     return PairStatistics(n=out.n, **floats)
 
 
@@ -233,17 +235,16 @@ def _tile(
     columns: NDArray[np.int64],
     bins: int,
     diagonal: bool,
-    table: NDArray[np.int64],
-    unit: float,
+    terms: Terms,
     out: Pairs,
 ) -> None:
     rows, row_sets, set_a = _by_set(a, rows)
     columns, column_sets, set_b = (rows, row_sets, set_a) if diagonal else _by_set(b, columns)
-    variants_a, views_a = variants_b, views_b = look(a, rows, b, column_sets, bins, table, _memory, "row")
+    variants_a, views_a = variants_b, views_b = _look(a, rows, b, column_sets, bins, terms, "row")
     if not diagonal:
-        variants_b, views_b = look(b, columns, a, row_sets, bins, table, _memory, "column")
+        variants_b, views_b = _look(b, columns, a, row_sets, bins, terms, "column")
     tile = Tile(variants_a, variants_b, views_a.variant, views_b.variant, set_a, set_b, diagonal)
-    joint = engine.joint_terms(tile, table)
+    joint = engine.joint_terms(tile, terms.table)
     centred_a = centred_b = centre(a, rows, _memory.array("centred rows", (len(rows), a.x.shape[1]), np.float64))
     if not diagonal:
         centred_b = centre(b, columns, _memory.array("centred columns", (len(columns), b.x.shape[1]), np.float64))
@@ -252,7 +253,7 @@ def _tile(
     def finish_rows(first: int, last: int) -> None:
         finish(
             a, b, rows, columns, variants_a, variants_b, views_a, views_b, set_a, set_b, joint, products,
-            diagonal, table, unit, first, last, out,
+            diagonal, terms, first, last, out,
         )  # fmt: skip
 
     if engine.threads == 1:
@@ -261,6 +262,21 @@ def _tile(
     firsts = range(0, len(rows), FINISHED_AT_ONCE)
     with ThreadPoolExecutor(engine.threads) as pool:
         list(pool.map(finish_rows, firsts, (min(first + FINISHED_AT_ONCE, len(rows)) for first in firsts)))
+
+
+def _look(
+    vectors: Vectors,
+    rows: NDArray[np.int64],
+    partners: Vectors,
+    sets: NDArray[np.int64],
+    bins: int,
+    terms: Terms,
+    side: str,
+) -> tuple[Variants, Views]:
+    """The vectors `rows` as partners of the outlier sets `sets` see them."""
+    met = outlier_sets(partners, sets)
+    variants, variant = find_variants(vectors, rows, met, bins, _memory, side)
+    return variants, tabulate(vectors, rows, met, variant, variants, terms)
 
 
 def _by_set(
@@ -273,15 +289,3 @@ def _by_set(
     index = index[np.argsort(vectors.set_of[index], kind="stable")]
     sets, set_of = np.unique(vectors.set_of[index], return_inverse=True)
     return index, sets, set_of
-
-
-def _entropy_table(dimensions: int) -> tuple[NDArray[np.int64], float]:
-    """n log2 n for n = 0 .. D as int64 [D + 1] in fixed point, and the value of one unit in bits.
-
-    Counts are integers up to D, so entropies need no logarithm per pair. In fixed point sums of such terms are exact
-    and do not depend on their order: MI is exactly 0 where it must be, however the pairs are cut.
-    """
-    counts = np.arange(dimensions + 1, dtype=np.float64)
-    terms = counts * np.log2(np.maximum(counts, 1.0))
-    shift = 61 - int(np.ceil(np.log2(terms[-1])))
-    return np.rint(np.ldexp(terms, shift)).astype(np.int64), float(2.0**-shift)

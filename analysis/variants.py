@@ -4,10 +4,6 @@ The histogram of a pair spans the dimensions left by *both* vectors, so a vector
 partner. They move only when the partner leaves out this vector's smallest or largest value; otherwise the edges are
 the vector's own. A vector therefore has a handful of *variants*, one for each (lowest, highest) that occurs. Each is
 binned once, by NumPy's own rules, and a pair then only picks two of them.
-
-Whatever depends on a vector and on its partner's left-out dimensions alone (variant, dimensions left, marginal
-entropy, sums for the covariance) is a function of the partner's outlier *set*. Tokens of a layer share few sets, so
-these `Views` are tabulated per (vector, set) instead of per pair.
 """
 
 from typing import NamedTuple
@@ -24,6 +20,9 @@ ABSENT = 255
 
 EXTREMES = 8
 """How many of its lowest and highest dimensions a vector lists; where a partner leaves out all, it is scanned."""
+
+ALWAYS_GONE = -2
+"""In the place of an extreme that a vector of few dimensions does not have."""
 
 
 class Vectors(NamedTuple):
@@ -57,61 +56,74 @@ class Variants(NamedTuple):
     constant: NDArray[np.bool_]  # bool [V]: all values equal
 
 
-class Views(NamedTuple):
-    """What a vector looks like to partners of an outlier set: [vectors, sets] each."""
+class OutlierSets(NamedTuple):
+    """The outlier sets that vectors meet, over the U dimensions that any of them leaves out."""
 
-    variant: NDArray[np.int64]  # int64, into Variants
-    left: NDArray[np.int64]  # int64, dimensions left in the pair
-    margin: NDArray[np.int64]  # int64, sum of n log2 n over the marginal counts, in units of the table
-    total: NDArray[np.float64]  # float64, sum of x - mean over the dimensions left
-    squares: NDArray[np.float64]  # float64, sum of (x - mean)^2 over the dimensions left
+    dims: NDArray[np.int64]  # int64 [U], ascending
+    masks: NDArray[np.uint64]  # uint64 [sets, words]: bit u % 64 of word u // 64: the set leaves out dims[u]
 
 
-def look(
-    vectors: Vectors,
-    rows: NDArray[np.int64],
-    partners: Vectors,
-    sets: NDArray[np.int64],
-    bins: int,
-    table: NDArray[np.int64],
-    memory: Scratch | None = None,
-    side: str = "",
-) -> tuple[Variants, Views]:
-    """Variants and views of the vectors `rows` against the outlier sets `sets` of `partners`.
+def outlier_sets(partners: Vectors, sets: NDArray[np.int64]) -> OutlierSets:
+    """The outlier sets `sets` (int64, indices) of `partners`."""
+    owner = np.repeat(np.arange(len(sets)), partners.set_start[sets + 1] - partners.set_start[sets])
+    parts = [partners.set_dims[partners.set_start[s] : partners.set_start[s + 1]] for s in sets]
+    dims, place = np.unique(np.concatenate([np.empty(0, np.int64), *parts]), return_inverse=True)
+    masks = np.zeros((len(sets), -(-dims.size // 64)), np.uint64)
+    np.bitwise_or.at(masks, (owner, place >> 6), np.uint64(1) << (place & 63).astype(np.uint64))
+    return OutlierSets(dims, masks)
 
-    `rows` and `sets` are int64 index arrays; `table` is int64 [D + 1], n log2 n in fixed point. The variants lie in
-    `memory`, where it is given, under names that begin with `side`.
+
+def find_variants(
+    vectors: Vectors, rows: NDArray[np.int64], sets: OutlierSets, bins: int, memory: Scratch, name: str
+) -> tuple[Variants, NDArray[np.int64]]:
+    """Every binning of the vectors `rows` (int64, indices) that a partner of one of the `sets` needs.
+
+    Returns the variants and which of them each vector has against each set, int64 [vectors, sets]. The variants lie in
+    `memory`, under names that begin with `name`.
     """
-    memory = memory or Scratch()
     own = _binned(vectors.x, rows, vectors.lowest[rows], vectors.highest[rows], bins, memory, "own")
-    variant, owner, lowest, highest = _find_variants(vectors, rows, own, partners.set_bits, sets)
-    variants = _binned(vectors.x, owner, lowest, highest, bins, memory, side)
-    return variants, _tabulate(vectors, rows, partners.set_start, partners.set_dims, sets, variant, variants, table)
+    variant, owner, lowest, highest = _find_ranges(vectors, rows, own, sets)
+    return _binned(vectors.x, owner, lowest, highest, bins, memory, name), variant
 
 
 @compiled
-def _find_variants(
-    vectors: Vectors, rows: NDArray[np.int64], own: Variants, set_bits: NDArray[np.uint64], sets: NDArray[np.int64]
+def dimensions_kept(vectors: Vectors, i: int, sets: OutlierSets, kept: NDArray[np.uint64]) -> None:
+    """Which of the dimensions that a set leaves out vector `i` keeps: fills uint64 [words], as in the sets' masks."""
+    kept[:] = 0
+    low, high = vectors.lowest[i], vectors.highest[i]
+    for u in range(sets.dims.size):
+        kept[u >> 6] |= np.uint64(low <= vectors.x[i, sets.dims[u]] <= high) << np.uint64(u & 63)
+
+
+@compiled
+def _find_ranges(
+    vectors: Vectors, rows: NDArray[np.int64], own: Variants, sets: OutlierSets
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32], NDArray[np.float32]]:
     """The (lowest, highest) of each vector without each set, numbered as they occur."""
-    variant = np.empty((rows.size, sets.size), np.int64)
+    shape = (rows.size, sets.masks.shape[0])
+    variant = np.empty(shape, np.int64)
     lowest, highest = np.empty(variant.size, np.float32), np.empty(variant.size, np.float32)
     owner = np.empty(variant.size, np.int64)
-    extremes = np.empty((2, EXTREMES), np.int64)
+    extremes, places = np.empty((2, EXTREMES), np.int64), np.empty((2, EXTREMES), np.int64)
     known = np.empty((EXTREMES + 1, EXTREMES + 1), np.int64)
-    x, bits, codes = vectors.x, own.bits, own.codes
+    place_of = np.full(vectors.x.shape[1], -1)
+    for u in range(sets.dims.size):
+        place_of[sets.dims[u]] = u
     used = 0
-    for r in range(rows.size):
+    for r in range(shape[0]):
         i, first = rows[r], used
-        _list_extremes(x[i], bits[r], extremes)
+        _list_extremes(vectors.x[i], own.bits[r], extremes)
+        for side in range(2):
+            for k in range(EXTREMES):
+                d = extremes[side, k]
+                places[side, k] = ALWAYS_GONE if d < 0 else place_of[d]
         known[:] = -1
-        for s in range(sets.size):
-            # How many of the extremes go on either side settles the variant: no branch to miss.
-            low_gone = _leading_gone(extremes, 0, set_bits, sets[s])
-            high_gone = _leading_gone(extremes, 1, set_bits, sets[s])
+        for s in range(shape[1]):
+            # How many of the extremes go on either side settles the variant.
+            low_gone, high_gone = _leading_gone(places, 0, sets.masks, s), _leading_gone(places, 1, sets.masks, s)
             v = known[low_gone, high_gone]
             if v < 0:
-                low, high = _range_without(x, i, codes, r, extremes, low_gone, high_gone, set_bits, sets[s])
+                low, high = _range_without(vectors, i, own.codes[r], extremes, low_gone, high_gone, place_of, sets, s)
                 v = first
                 while v < used and not (lowest[v] == low and highest[v] == high):
                     v += 1
@@ -152,41 +164,42 @@ def _list_extremes(values: NDArray[np.float32], bits: NDArray[np.uint64], extrem
 
 
 @inlined
-def _leading_gone(extremes: NDArray[np.int64], side: int, set_bits: NDArray[np.uint64], outlier_set: int) -> int:
+def _leading_gone(places: NDArray[np.int64], side: int, masks: NDArray[np.uint64], s: int) -> int:
     """How many extremes of a side go before the first that stays; EXTREMES where all go."""
-    stay = np.uint64(1) << np.uint64(EXTREMES)
-    for place in range(EXTREMES):
-        d = extremes[side, place]
-        stays = d >= 0 and not _contains(set_bits, outlier_set, max(d, 0))
-        stay |= np.uint64(stays) << np.uint64(place)
-    return int(lowest_bit(stay))
+    gone = 0
+    while gone < EXTREMES and _is_gone(places[side, gone], masks, s):
+        gone += 1
+    return gone
+
+
+@inlined
+def _is_gone(place: int, masks: NDArray[np.uint64], s: int) -> bool:
+    if place < 0:
+        return place == ALWAYS_GONE
+    return (masks[s, place >> 6] >> np.uint64(place & 63)) & np.uint64(1) != 0
 
 
 @inlined
 def _range_without(
-    x: NDArray[np.float32],
+    vectors: Vectors,
     i: int,
     own_codes: NDArray[np.uint8],
-    r: int,
     extremes: NDArray[np.int64],
     low_gone: int,
     high_gone: int,
-    set_bits: NDArray[np.uint64],
-    outlier_set: int,
+    place_of: NDArray[np.int64],
+    sets: OutlierSets,
+    s: int,
 ) -> tuple[np.float32, np.float32]:
     """Smallest and largest value left when the dimensions of a set go, of which so many are the vector's extremes."""
+    x = vectors.x[i]
     if max(low_gone, high_gone) < EXTREMES:
-        return x[i, extremes[0, low_gone]], x[i, extremes[1, high_gone]]
+        return x[extremes[0, low_gone]], x[extremes[1, high_gone]]
     low, high = np.float32(np.inf), np.float32(-np.inf)
-    for d in range(x.shape[1]):
-        if own_codes[r, d] != ABSENT and not _contains(set_bits, outlier_set, d):
-            low, high = min(low, x[i, d]), max(high, x[i, d])
+    for d in range(x.size):
+        if own_codes[d] != ABSENT and not _is_gone(place_of[d], sets.masks, s):
+            low, high = min(low, x[d]), max(high, x[d])
     return low, high
-
-
-@inlined
-def _contains(set_bits: NDArray[np.uint64], outlier_set: int, d: int) -> bool:
-    return (set_bits[outlier_set, d >> 6] >> np.uint64(d & 63)) & np.uint64(1) != 0
 
 
 def _binned(
@@ -257,49 +270,3 @@ def _order(counts: NDArray[np.int64], by_population: NDArray[np.int64]) -> None:
             by_population[place] = by_population[place - 1]
             place -= 1
         by_population[place] = b
-
-
-@compiled
-def _tabulate(
-    vectors: Vectors,
-    rows: NDArray[np.int64],
-    set_start: NDArray[np.int64],
-    set_dims: NDArray[np.int64],
-    sets: NDArray[np.int64],
-    variant: NDArray[np.int64],
-    variants: Variants,
-    table: NDArray[np.int64],
-) -> Views:
-    shape = (rows.size, sets.size)
-    left, margin = np.empty(shape, np.int64), np.empty(shape, np.int64)
-    total, squares = np.empty(shape), np.empty(shape)
-    x, codes, counts = vectors.x, variants.codes, variants.counts
-    own_kept, own_total, own_squares = vectors.kept, vectors.total, vectors.squares
-    own_lowest, own_highest, own_mean = vectors.lowest, vectors.highest, vectors.mean
-    full = np.zeros(counts.shape[0], np.int64)
-    for v in range(full.size):
-        for b in range(counts.shape[1]):
-            full[v] += table[counts[v, b]]
-    remaining = np.empty(counts.shape[1], np.int64)
-    for r in range(rows.size):
-        i = rows[r]
-        low, high, mean = own_lowest[i], own_highest[i], own_mean[i]
-        for s in range(sets.size):
-            v, n, terms, sum_left, squares_left = variant[r, s], own_kept[i], np.int64(0), own_total[i], own_squares[i]
-            for k in range(set_start[sets[s]], set_start[sets[s] + 1]):
-                d = set_dims[k]
-                value = x[i, d]
-                if not low <= value <= high:
-                    continue
-                if n == own_kept[i]:
-                    remaining[:] = counts[v]
-                n -= 1
-                sum_left -= value - mean
-                squares_left -= (value - mean) ** 2
-                b = codes[v, d]
-                if b != ABSENT:
-                    terms += table[remaining[b]] - table[remaining[b] - 1]
-                    remaining[b] -= 1
-            left[r, s], margin[r, s] = n, full[v] - terms
-            total[r, s], squares[r, s] = sum_left, squares_left
-    return Views(variant, left, margin, total, squares)

@@ -113,7 +113,7 @@ def measure_cpu(states: NDArray[np.float32], rounds: int) -> float:
 
 def measure_gpu(engine: GpuEngine, states: NDArray[np.float32], rounds: int, notebook: float) -> None:
     tile, table = tile_of(states)
-    on_device, on_device_table = engine.upload(tile), torch.from_numpy(table).to(engine.device)
+    on_device, on_device_table = engine.upload(tile), torch.tensor(table, device=engine.device)
     products = engine.plan(on_device)
     joint = torch.empty(len(tile.set_a), len(tile.set_b), dtype=torch.int64, device=engine.device)
     ways: dict[str, Callable[[], object]] = {

@@ -104,7 +104,7 @@ def test_what_no_pair_asks_for_is_not_written(device, monkeypatch):
     engine = gpu.GpuEngine(device)
     on_device = engine.upload(tile)
     joint = torch.full((26, 26), -7, device=engine.device)
-    engine.fill(on_device, engine.plan(on_device), torch.from_numpy(table).to(engine.device), joint)
+    engine.fill(on_device, engine.plan(on_device), torch.tensor(table, device=engine.device), joint)
     upper = np.triu(np.ones((26, 26), bool), 1)
     np.testing.assert_array_equal(joint.cpu().numpy()[upper], joint_terms(CpuEngine(), tile, table)[upper])
     assert (joint.cpu().numpy()[~upper] == -7).all()

@@ -10,6 +10,8 @@ from hypothesis.extra.numpy import arrays
 
 from analysis import pairwise, reference, variants
 from analysis.outliers import rearranged
+from analysis.scratch import Scratch
+from analysis.terms import terms
 from tests.analysis.conftest import moving_states
 
 FIELDS = ("mi", "cov", "corr", "n", "hx", "hy")
@@ -31,10 +33,13 @@ def expected(x, y, bins, outlier_z):
 
 def joint_counts(prepared, i, j):
     """The joint histogram of vectors `i` and `j`, int64 [bins, bins], from the bit rows that the kernels count."""
-    vectors, sets = prepared.vectors, prepared.vectors.set_of
-    terms = np.zeros(prepared.x.shape[1] + 1, np.int64)
-    first = variants.look(vectors, np.array([i]), vectors, sets[[j]], prepared.bins, terms)[0].bits[0]
-    second = variants.look(vectors, np.array([j]), vectors, sets[[i]], prepared.bins, terms)[0].bits[0]
+    vectors, memory = prepared.vectors, Scratch()
+
+    def bits(own, partner):
+        met = variants.outlier_sets(vectors, vectors.set_of[[partner]])
+        return variants.find_variants(vectors, np.array([own]), met, prepared.bins, memory, "")[0].bits[0].copy()
+
+    first, second = bits(i, j), bits(j, i)
     return np.bitwise_count(first[:, None, :] & second[None, :, :]).sum(axis=2, dtype=np.int64)
 
 
@@ -93,12 +98,12 @@ def test_edges_of_float32_are_numpys():
 
 def test_the_kernel_adds_up_numpys_counts_exactly(states):
     """In fixed point the engine's sum of n log2 n must equal that over NumPy's counts to the last bit."""
-    table, unit = pairwise._entropy_table(states.shape[1])
+    table, per_dimension, _ = terms(states.shape[1])
     found = pairwise.pair_statistics(states)
     for k, (i, j) in enumerate(zip(*np.triu_indices(len(states), 1), strict=True)):
         joint, n, *_ = expected(states[i], states[j], 15, 5.0)
         sums = [table[counts].sum() for counts in (joint, joint.sum(axis=0), joint.sum(axis=1))]
-        assert found.mi[k] == max(0, table[n] + sums[0] - sums[1] - sums[2]) * (unit / n)
+        assert found.mi[k] == max(0, table[n] + sums[0] - sums[1] - sums[2]) * per_dimension[n]
 
 
 def test_every_pair_of_real_states(smollm2_states):
@@ -109,16 +114,16 @@ def test_every_pair_of_real_states(smollm2_states):
             continue
         prepared = pairwise.prepare(x)
         found = pairwise.row_range(prepared, 0, len(x))
-        table, unit = pairwise._entropy_table(x.shape[1])
+        table, per_dimension, _ = terms(x.shape[1])
         keep = prepared.keep
         np.testing.assert_array_equal(keep, [reference.kept_dimensions(row) for row in x])
         for k, (i, j) in enumerate(zip(*np.triu_indices(len(x), 1), strict=True)):
             both = keep[i] & keep[j]
             joint = reference.joint_histogram(x[i][both], x[j][both])
-            terms = table[joint].sum() - table[joint.sum(axis=0)].sum() - table[joint.sum(axis=1)].sum()
+            sums = table[joint].sum() - table[joint.sum(axis=0)].sum() - table[joint.sum(axis=1)].sum()
             n = int(both.sum())
             assert found.n[k] == n
-            assert found.mi[k] == max(0, table[n] + terms) * (unit / n), f"layer {layer}, pair {i}, {j}"
+            assert found.mi[k] == max(0, table[n] + sums) * per_dimension[n], f"layer {layer}, pair {i}, {j}"
             moved += x[i][both].min() != x[i][keep[i]].min() or x[i][both].max() != x[i][keep[i]].max()
             if k % 16 == 0:
                 np.testing.assert_array_equal(joint_counts(prepared, i, j), joint)
