@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import numba
 
-KERNELS = ("compilation", "finish", "kernels", "outliers", "products", "variants", "vector_code", "views")
+KERNELS = ("compilation", "finish", "kernels", "outliers", "products", "sparse", "variants", "vector_code", "views")
 """The modules that hold compiled code."""
 
 _njit: Any = numba.njit

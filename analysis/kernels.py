@@ -5,8 +5,8 @@ of the AND of two bit rows, and a left-out dimension is simply in no row. Three 
 
 - One word of x meets the same word of LANES partners in one instruction (`add_joint_terms`). Words of x that are 0 are
   skipped: an emptier bin of x costs as much as it has dimensions.
-- Of the partner only the fullest bins are counted so. The rest hold a few dimensions, which are counted one by one.
-  Where to cut is decided per tile (`choose_ranks`) and changes the pace, never a count.
+- Only the fullest bins of both sides are counted so. The rest hold a few dimensions, whose codes are compared
+  (`analysis.sparse`). Where to cut is decided per tile (`choose_ranks`) and changes the pace, never a count.
 - Counts are integers up to D, so n log2 n comes from a table, in fixed point: sums are exact and order-free.
 """
 
@@ -18,12 +18,15 @@ from numpy.typing import NDArray
 from analysis.compilation import compiled, inlined
 from analysis.products import products_within
 from analysis.scratch import Scratch
+from analysis.sparse import fullest, list_dimensions, sparse_terms
 from analysis.variants import Variants
-from analysis.vector_code import LANES, RANKS_AT_ONCE, add_joint_terms, lowest_bit
+from analysis.vector_code import LANES, RANKS_AT_ONCE, add_joint_terms
 
-COST_OF_WORD, COST_OF_CELL, COST_OF_DIMENSION = 0.024, 0.15, 2.0
-"""Nanoseconds per pair: one word of one bin row, one look-up, one dimension counted by itself."""
+COST_OF_WORD, COST_OF_CELL, COST_OF_DIMENSION, COST_OF_COMPARISON = 0.04, 0.2, 0.45, 0.05
+"""Nanoseconds per pair: words of two bin rows counted, a look-up, a dimension compared, and each of its comparisons."""
 
+SAMPLED = 64
+"""Variants, at most, on which the choice of ranks rests."""
 
 GROUP_BYTES = 32_768
 """Bit rows of the partners that a row of the tile meets in one go: most of a first-level cache."""
@@ -33,19 +36,11 @@ _memory = Scratch()
 
 
 class Rows(NamedTuple):
-    """The words that are not 0 of V variants' bit rows; bins of fewer than two dimensions have none."""
+    """The words that are not 0 of the bit rows of V variants' fullest bins, by rank."""
 
-    start: NDArray[np.int64]  # int64 [V * bins + 1], where a bin's words start in the next two
+    start: NDArray[np.int64]  # int64 [V * ranks + 1], where a bin's words start in the next two
     words: NDArray[np.uint64]  # uint64
     places: NDArray[np.uint16]  # uint16, which word of the row each is
-
-
-class Sparse(NamedTuple):
-    """The dimensions of V variants that lie in their emptier bins; bins of fewer than two dimensions have none."""
-
-    start: NDArray[np.int64]  # int64 [V + 1], where a variant's dimensions start in the next two
-    dims: NDArray[np.uint16]  # uint16
-    cells: NDArray[np.uint16]  # uint16, (bins + 1) * (rank of the bin - ranks counted by bit rows)
 
 
 class Tile(NamedTuple):
@@ -92,23 +87,39 @@ class CpuEngine:
 
     def joint_terms(self, tile: Tile, table: NDArray[np.int64]) -> NDArray[np.int64]:
         variants_a, variants_b = tile.variants_a, tile.variants_b
-        rows = _filled_rows(variants_a)
-        ranks = choose_ranks(variants_b, rows.start)
+        ranks = max(choose_ranks(variants_a), choose_ranks(variants_b))
+        rows = _filled_rows(variants_a, ranks)
         words = variants_b.bits.shape[2]
-        joint = _memory.array("joint terms", (len(tile.set_a), len(tile.set_b)), np.int64)
+        shape = len(tile.set_a), len(tile.set_b)
+        joint = _memory.array("joint terms", shape, np.int64)
+        other_way = _memory.array("joint terms, the other way", shape[::-1], np.int64)
+        same = variants_a is variants_b
+        by_set_b = _transposed(tile.chosen_b, "columns' variants by set")
+        by_set_a = by_set_b if same else _transposed(tile.chosen_a, "rows' variants by set")
+        lists_a = list_dimensions(variants_a, ranks)
+        lists_b = lists_a if same else list_dimensions(variants_b, ranks)
+        all_b, fullest_a = fullest(variants_b, variants_b.counts.shape[1]), fullest(variants_a, ranks)
+        a, b, way = (tile.chosen_a, tile.set_a), (tile.chosen_b, tile.set_b), int(tile.diagonal)
+        sparse_terms(lists_a, *a, variants_b.codes, all_b, by_set_b, tile.set_b, way, table, joint)
+        sparse_terms(lists_b, *b, variants_a.codes, fullest_a, by_set_a, tile.set_a, -way, table, other_way)
         group = max(1, GROUP_BYTES // (ranks * words * LANES * 8))
         partners = _aligned(group * ranks * words * LANES, np.uint64)
         counts = _aligned(RANKS_AT_ONCE * LANES, np.int64)
         _fill(
-            rows, variants_a.codes, tile.chosen_a, tile.set_a,
-            variants_b.bits, variants_b.by_population, _sparse(variants_b, ranks), tile.chosen_b, tile.set_b,
-            tile.diagonal, ranks, partners, counts, table, joint,
+            rows, tile.chosen_a, tile.set_a, variants_b.bits, variants_b.by_population,
+            by_set_b, tile.set_b, tile.diagonal, ranks, partners, counts, table, other_way, joint,
         )  # fmt: skip
         return joint
 
     def products(self, a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
         out = _memory.array("products", (len(a), len(b)), np.float64)
         return products_within(a, out) if a is b else np.matmul(a, b.T, out=out)
+
+
+def _transposed(chosen: NDArray[np.int64], name: str) -> NDArray[np.int64]:
+    by_set = _memory.array(name, chosen.shape[::-1], np.int64)
+    by_set[:] = chosen.T
+    return by_set
 
 
 def _aligned(size: int, dtype: type) -> NDArray[Any]:
@@ -119,88 +130,65 @@ def _aligned(size: int, dtype: type) -> NDArray[Any]:
 
 
 @compiled
-def choose_ranks(partners: Variants, row_start: NDArray[np.int64]) -> int:
-    """How many of a partner's bins, fullest first, are cheaper to count by bit rows than dimension by dimension.
-
-    `row_start` is that of the `Rows` that the partners meet: how many words, and how many bins that have any.
-    """
-    number, bins = partners.counts.shape
-    in_rank, filled = np.zeros(bins), 0
-    for v in range(number):
-        for rank in range(bins):
-            count = partners.counts[v, partners.by_population[v, rank]]
-            in_rank[rank] += count if count > 1 else 0
-    for k in range(row_start.size - 1):
-        filled += row_start[k + 1] > row_start[k]
-    per_rank = COST_OF_WORD * row_start[-1] + COST_OF_CELL * filled
-    worth = per_rank / (row_start.size - 1) * bins / COST_OF_DIMENSION
-    ranks = 1
-    while ranks < bins and in_rank[ranks] > worth * number:
-        ranks += 1
-    return ranks
-
-
-def _filled_rows(variants: Variants) -> Rows:
+def choose_ranks(variants: Variants) -> int:
+    """How many of a variant's bins, fullest first, are cheaper to count by bit rows than to compare."""
     number, bins, words = variants.bits.shape
+    filled, comparing = np.zeros(bins + 1), np.zeros(bins + 1)
+    step = max(1, number // SAMPLED)
+    for v in range(0, number, step):
+        for rank in range(bins):
+            b = variants.by_population[v, rank]
+            count = variants.counts[v, b]
+            for w in range(words):
+                filled[rank + 1] += variants.bits[v, b, w] != 0
+            if count > 1:
+                comparing[rank] += count * (COST_OF_DIMENSION + COST_OF_COMPARISON * (count - 1) / 2)
+    best, lowest, seen = bins, np.inf, (number + step - 1) // step
+    for ranks in range(1, bins + 1):
+        cost = COST_OF_WORD * ranks * filled[: ranks + 1].sum() + COST_OF_CELL * ranks**2 * seen
+        cost += 2 * comparing[ranks:].sum()
+        if cost < lowest:
+            best, lowest = ranks, cost
+    return best
+
+
+def _filled_rows(variants: Variants, ranks: int) -> Rows:
+    number, _, words = variants.bits.shape
     most = 1 + int(np.minimum(variants.counts, words).sum())
     filled, places = _memory.array("words", (most,), np.uint64), _memory.array("places", (most,), np.uint16)
-    start = np.empty(number * bins + 1, np.int64)
-    _list_words(variants.bits, variants.counts, start, filled, places)
+    start = np.empty(number * ranks + 1, np.int64)
+    _list_words(variants.bits, variants.by_population, ranks, start, filled, places)
     return Rows(start, filled, places)
 
 
 @compiled
 def _list_words(
     bits: NDArray[np.uint64],
-    counts: NDArray[np.int64],
+    by_population: NDArray[np.int64],
+    ranks: int,
     start: NDArray[np.int64],
     filled: NDArray[np.uint64],
     places: NDArray[np.uint16],
 ) -> None:
-    variants, bins, words = bits.shape
-    end = 0
-    for v in range(variants):
-        for b in range(bins):
-            start[v * bins + b] = end
-            if counts[v, b] > 1:
-                for w in range(words):
-                    filled[end], places[end] = bits[v, b, w], w
-                    end += bits[v, b, w] != 0
-    start[variants * bins] = end
-
-
-@compiled
-def _sparse(variants: Variants, ranks: int) -> Sparse:
-    number, bins, words = variants.bits.shape
-    start = np.zeros(number + 1, np.int64)
+    number, _, words = bits.shape
+    end = np.uintp(0)
     for v in range(number):
-        start[v + 1] = start[v]
-        for b in variants.by_population[v, ranks:]:
-            start[v + 1] += variants.counts[v, b] if variants.counts[v, b] > 1 else 0
-    dims, cells = np.empty(start[number], np.uint16), np.empty(start[number], np.uint16)
-    end = 0
-    for v in range(number):
-        for rank in range(ranks, bins):
-            b = variants.by_population[v, rank]
-            if variants.counts[v, b] > 1:
-                for w in range(words):
-                    word = variants.bits[v, b, w]
-                    while word:
-                        dims[end], cells[end] = 64 * w + lowest_bit(word), (bins + 1) * (rank - ranks)
-                        word &= word - np.uint64(1)
-                        end += 1
-    return Sparse(start, dims, cells)
+        for rank in range(ranks):
+            start[v * ranks + rank] = end
+            row = bits[v, by_population[v, rank]]
+            for w in range(np.uintp(words)):
+                filled[end], places[end] = row[w], w
+                end += np.uintp(row[w] != 0)
+    start[number * ranks] = end
 
 
 @compiled
 def _fill(
     rows: Rows,
-    codes: NDArray[np.uint8],
     chosen_a: NDArray[np.int64],
     set_a: NDArray[np.int64],
     bits: NDArray[np.uint64],
     by_population: NDArray[np.int64],
-    sparse: Sparse,
     chosen_b: NDArray[np.int64],
     set_b: NDArray[np.int64],
     diagonal: bool,
@@ -208,48 +196,74 @@ def _fill(
     partners: NDArray[np.uint64],
     counts: NDArray[np.int64],
     table: NDArray[np.int64],
+    other_way: NDArray[np.int64],
     joint: NDArray[np.int64],
 ) -> None:
-    """Columns in groups that fit the first-level cache, packed afresh only where a column's variant changes.
+    """Adds the cells of the fullest bins of both sides, and `other_way` [C, R], to what `joint` [R, C] holds.
 
-    Within a group, a row of the tile meets all columns before the next row comes: its loop lengths repeat and are
-    predicted.
+    Columns come in groups that fit the first-level cache, packed afresh only where a column's variant changes. Within
+    a group, a row of the tile meets all columns before the next row comes: its loop lengths repeat and are predicted.
     """
-    bins, words = bits.shape[1:]
+    words = bits.shape[2]
     row_start, row_words, places = rows.start, rows.words, rows.places
-    sparse_start, sparse_dims, sparse_cells = sparse.start, sparse.dims, sparse.cells
     size = ranks * words * LANES
     group = partners.size // size * LANES
-    cells = np.empty((bins + 1) * bins, np.uint16)
-    steps = table[1:] - table[:-1]
-    packed, chosen, terms = np.empty(group, np.int64), np.empty(LANES, np.int64), np.empty(LANES, np.int64)
+    packed, terms = np.empty(group, np.int64), np.empty(LANES, np.int64)
+    first_rows, masks = np.empty(LANES, np.int64), np.empty(LANES * LANES, np.int64)
     for begin in range(0, set_b.size, group):
         packed[:] = -1
+        last_set = -1
         stop = min(begin + group, set_b.size)
         for r in range(min(set_a.size, stop - 1) if diagonal else set_a.size):
-            for first in range(begin, stop, LANES):
-                start = max(first, r + 1) if diagonal else first
-                end = min(first + LANES, stop)
-                offset = (first - begin) // LANES * size
-                for c in range(start, end):
-                    chosen[c - first] = chosen_a[r, set_b[c]]
-                    variant = chosen_b[c, set_a[r]]
+            if set_a[r] != last_set:
+                last_set = set_a[r]
+                chosen = chosen_b[last_set]
+                for c in range(begin, stop):
+                    variant, offset = chosen[c], (c - begin) // LANES * size + (c - begin) % LANES
                     if packed[c - begin] != variant:
                         packed[c - begin] = variant
-                        _pack(bits, by_population, variant, ranks, partners, offset + c - first)
+                        _pack(bits, by_population, variant, ranks, partners, offset)
+            for first in range(max(begin, (r + 1) // LANES * LANES) if diagonal else begin, stop, LANES):
+                start, end = max(first, r + 1) if diagonal else first, min(first + LANES, stop)
+                variants = _ways(chosen_a[r], set_b, first, start, end, ranks, first_rows, masks)
+                terms[:] = 0
+                for rank in range(0, ranks, RANKS_AT_ONCE):
+                    offset = (first - begin) // LANES * size + rank * words * LANES
+                    add_joint_terms(row_start, first_rows, masks, variants, ranks, row_words, places, partners, offset,
+                                    min(RANKS_AT_ONCE, ranks - rank), counts, table, terms)  # fmt: skip
                 for c in range(start, end):
-                    variant = chosen[c - first]
-                    if variant < 0:
-                        continue
-                    _dense_cells(row_start, row_words, places, variant, bins, words, partners, offset, ranks,
-                                 counts, table, terms)  # fmt: skip
-                    for other in range(c, end):
-                        if chosen[other - first] == variant:
-                            chosen[other - first] = -1
-                            joint[r, other] = terms[other - first] + _sparse_cells(
-                                codes, variant, bins, sparse_start, sparse_dims, sparse_cells, packed[other - begin],
-                                cells, (bins + 1) * (bins - ranks), steps,
-                            )  # fmt: skip
+                    joint[r, c] += terms[c - first] + other_way[c, r]
+
+
+@inlined
+def _ways(
+    chosen: NDArray[np.int64],
+    set_b: NDArray[np.int64],
+    first: int,
+    start: int,
+    end: int,
+    ranks: int,
+    first_rows: NDArray[np.int64],
+    masks: NDArray[np.int64],
+) -> int:
+    """Fills in the ways in which a row is binned against the columns `start` to `end`; `first` is in lane 0.
+
+    Columns of one set follow each other, so most lanes ask for what the lane before asked for.
+    """
+    variants = 0
+    for c in range(start, end):
+        row = chosen[set_b[c]] * ranks
+        k = variants - 1
+        while k >= 0 and first_rows[k] != row:
+            k -= 1
+        if k < 0:
+            k = variants
+            variants += 1
+            first_rows[k] = row
+            for lane in range(LANES):
+                masks[k * LANES + lane] = 0
+        masks[k * LANES + c - first] = -1
+    return variants
 
 
 @inlined
@@ -266,57 +280,7 @@ def _pack(
     for first in range(0, ranks, RANKS_AT_ONCE):
         width = min(RANKS_AT_ONCE, ranks - first)
         for rank in range(width):
-            b = by_population[variant, first + rank]
+            row, place = bits[variant, by_population[variant, first + rank]], offset + (first * words + rank) * LANES
             for w in range(words):
-                partners[offset + (first * words + w * width + rank) * LANES] = bits[variant, b, w]
-
-
-@inlined
-def _dense_cells(
-    row_start: NDArray[np.int64],
-    row_words: NDArray[np.uint64],
-    places: NDArray[np.uint16],
-    variant: int,
-    bins: int,
-    words: int,
-    partners: NDArray[np.uint64],
-    offset: int,
-    ranks: int,
-    counts: NDArray[np.int64],
-    table: NDArray[np.int64],
-    terms: NDArray[np.int64],
-) -> None:
-    """Sum of n log2 n over the cells of every bin of x with the packed bin rows of each partner."""
-    terms[:] = 0
-    for first in range(0, ranks, RANKS_AT_ONCE):
-        add_joint_terms(row_start, variant * bins, bins, row_words, places, partners, offset + first * words * LANES,
-                        min(RANKS_AT_ONCE, ranks - first), counts, table, terms)  # fmt: skip
-
-
-@inlined
-def _sparse_cells(
-    codes: NDArray[np.uint8],
-    variant: int,
-    bins: int,
-    sparse_start: NDArray[np.int64],
-    sparse_dims: NDArray[np.uint16],
-    sparse_cells: NDArray[np.uint16],
-    partner: int,
-    cells: NDArray[np.uint16],
-    used: int,
-    steps: NDArray[np.int64],
-) -> int:
-    """Sum of n log2 n over the other cells: each dimension adds what its cell's count going up by one adds.
-
-    Dimensions that x leaves out go to a column of their own that adds nothing: cheaper than a branch.
-    """
-    for k in range(used):
-        cells[k] = 0
-    terms = 0
-    for k in range(sparse_start[partner], sparse_start[partner + 1]):
-        code = min(int(codes[variant, sparse_dims[k]]), bins)
-        cell = sparse_cells[k] + code
-        count = cells[cell]
-        terms += steps[count] if code < bins else 0
-        cells[cell] = count + 1
-    return terms
+                partners[np.uintp(place)] = row[w]
+                place += width * LANES

@@ -276,7 +276,7 @@ def _look(
     """The vectors `rows` as partners of the outlier sets `sets` see them."""
     met = outlier_sets(partners, sets)
     variants, variant = find_variants(vectors, rows, met, bins, _memory, side)
-    return variants, tabulate(vectors, rows, met, variant, variants, terms)
+    return variants, tabulate(vectors, rows, met, variant, variants, terms, _memory, side)
 
 
 def _by_set(

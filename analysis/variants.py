@@ -81,9 +81,12 @@ def find_variants(
     Returns the variants and which of them each vector has against each set, int64 [vectors, sets]. The variants lie in
     `memory`, under names that begin with `name`.
     """
-    own = _binned(vectors.x, rows, vectors.lowest[rows], vectors.highest[rows], bins, memory, "own")
+    bits = memory.array(f"{name} bits", (0, bins, vectors.x.shape[1] // 64), np.uint64)
+    codes = memory.array(f"{name} codes", (0, vectors.x.shape[1]), np.uint8)
+    none = Variants(bits, codes, np.empty((0, bins), np.int64), np.empty((0, bins), np.int64), np.empty(0, np.bool_))
+    own = _with(none, vectors.x, rows, vectors.lowest[rows], vectors.highest[rows], memory, name)
     variant, owner, lowest, highest = _find_ranges(vectors, rows, own, sets)
-    return _binned(vectors.x, owner, lowest, highest, bins, memory, name), variant
+    return _with(own, vectors.x, owner, lowest, highest, memory, name), variant
 
 
 @compiled
@@ -99,7 +102,10 @@ def dimensions_kept(vectors: Vectors, i: int, sets: OutlierSets, kept: NDArray[n
 def _find_ranges(
     vectors: Vectors, rows: NDArray[np.int64], own: Variants, sets: OutlierSets
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32], NDArray[np.float32]]:
-    """The (lowest, highest) of each vector without each set, numbered as they occur."""
+    """The (lowest, highest) of each vector without each set where these are not its own, numbered as they occur.
+
+    Before them stand the vectors' own; the first result is which of all each vector has against each set.
+    """
     shape = (rows.size, sets.masks.shape[0])
     variant = np.empty(shape, np.int64)
     lowest, highest = np.empty(variant.size, np.float32), np.empty(variant.size, np.float32)
@@ -127,9 +133,12 @@ def _find_ranges(
                 v = first
                 while v < used and not (lowest[v] == low and highest[v] == high):
                     v += 1
-                if v == used:
+                if low == vectors.lowest[i] and high == vectors.highest[i]:
+                    v = r - shape[0]
+                elif v == used:
                     lowest[v], highest[v], owner[v] = low, high, i
                     used += 1
+                v += shape[0]
                 if max(low_gone, high_gone) < EXTREMES:
                     known[low_gone, high_gone] = v
             variant[r, s] = v
@@ -202,19 +211,30 @@ def _range_without(
     return low, high
 
 
-def _binned(
+def _with(
+    known: Variants,
     x: NDArray[np.float32],
     owner: NDArray[np.int64],
     lowest: NDArray[np.float32],
     highest: NDArray[np.float32],
-    bins: int,
     memory: Scratch,
     name: str,
 ) -> Variants:
-    bits = memory.array(f"{name} bits", (len(owner), bins, x.shape[1] // 64), np.uint64)
-    codes = memory.array(f"{name} codes", (len(owner), x.shape[1]), np.uint8)
-    counts, by_population = _bin(x, owner, lowest, highest, bits, codes)
-    return Variants(bits, codes, counts, by_population, lowest == highest)
+    """The variants `known` and then vectors `owner` binned between `lowest` and `highest`, in the same memory."""
+    first, number = len(known.bits), len(known.bits) + len(owner)
+    bits = memory.array(f"{name} bits", (number, *known.bits.shape[1:]), np.uint64)
+    codes = memory.array(f"{name} codes", (number, x.shape[1]), np.uint8)
+    for array, before in ((bits, known.bits), (codes, known.codes)):
+        if array.base is not before.base:
+            array[:first] = before
+    counts, by_population = _bin(x, owner, lowest, highest, bits[first:], codes[first:])
+    return Variants(
+        bits,
+        codes,
+        np.concatenate([known.counts, counts]),
+        np.concatenate([known.by_population, by_population]),
+        np.concatenate([known.constant, lowest == highest]),
+    )
 
 
 @compiled

@@ -3,7 +3,7 @@
 All are portable LLVM IR: the compiler lowers the same vectors to AVX-512, AVX2 or NEON for the machine it runs on.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import llvmlite.ir as ir
 import numba.extending
@@ -36,23 +36,31 @@ _UINT8 = types.Array(types.uint8, 1, "C")
 
 
 @intrinsic
-def add_joint_terms(typing_context, row_start, first_row, rows, words, places, partners, offset, ranks,
-                    counts, table, terms):  # fmt: skip
+def add_joint_terms(typing_context, row_start, first_rows, masks, variants, rows, words, places, partners, offset,
+                    ranks, counts, table, terms):  # fmt: skip
     """Adds table[joint count] over the cells of `rows` bin rows of x with `ranks` bin rows of LANES partners at once.
 
-    Row b of x is its words that are not 0, from `row_start[b]` to `row_start[b + 1]` in `words`, with their `places` in
-    the row. The partners' rows are uint64 [words, ranks, LANES], flat, from `partners[offset]`. A word of x is spread
-    over all lanes, and AND, population count and add take one word of all partners in one instruction each; the sums
-    of all ranks stay in registers until the row ends. `terms`, int64 [LANES], grows; `counts`, int64 [ranks, LANES],
-    flat, is scratch.
+    x is binned in one of the ways k < `variants` for each partner: the lanes that are -1 in `masks`, int64
+    [variants, LANES], flat, and not 0, and rows `first_rows[k]`, int64, and after. Row b of x is its words that are not
+    0, from `row_start[b]` to `row_start[b + 1]` in `words`, with their `places` in the row. The partners' rows are
+    uint64 [words, ranks, LANES], flat, from `partners[offset]`. A word of x is spread over its lanes, and AND,
+    population count and add take one word of all partners in one instruction each; the sums of all ranks stay in
+    registers until the row ends, whichever way x is binned. `terms`, int64 [LANES], grows; `counts`, int64
+    [ranks, LANES], flat, is scratch.
     """
 
     def code(context, builder, signature, arguments):
-        row_start, first, rows, words, places, partners, offset, ranks, counts, table, terms = arguments
-        arrays = (
-            builder.gep(_element(context, builder, _INT64, row_start), [first]),
+        (row_start, first_rows, masks, variants, rows, words, places, partners, offset, ranks, counts, table,
+         terms) = arguments  # fmt: skip
+        x = _Rows(
+            _element(context, builder, _INT64, row_start),
+            _element(context, builder, _INT64, first_rows),
+            builder.bitcast(_element(context, builder, _INT64, masks), _LANES.as_pointer()),
+            variants,
             _element(context, builder, _UINT64, words),
             _element(context, builder, _UINT16, places),
+        )
+        arrays = (
             builder.bitcast(_element(context, builder, _UINT64, partners, offset), _LANES.as_pointer()),
             _element(context, builder, _INT64, counts),
             _element(context, builder, _INT64, table),
@@ -64,15 +72,27 @@ def add_joint_terms(typing_context, row_start, first_row, rows, words, places, p
             block = builder.append_basic_block(f"ranks_{width}")
             switch.add_case(ir.Constant(_WORD, width), block)
             builder.position_at_end(block)
-            _joint_terms(builder, rows, width, *arrays)
+            _joint_terms(builder, rows, width, x, *arrays)
             builder.branch(done)
         builder.position_at_end(done)
         return context.get_dummy_value()
 
     signature = types.void(
-        _INT64, types.int64, types.int64, _UINT64, _UINT16, _UINT64, types.int64, types.int64, _INT64, _INT64, _INT64
-    )
+        _INT64, _INT64, _INT64, types.int64, types.int64, _UINT64, _UINT16, _UINT64, types.int64, types.int64, _INT64,
+        _INT64, _INT64,
+    )  # fmt: skip
     return signature, code
+
+
+class _Rows(NamedTuple):
+    """The rows of x, as LLVM's values."""
+
+    start: Any
+    first: Any
+    masks: Any
+    variants: Any
+    words: Any
+    places: Any
 
 
 @intrinsic
@@ -125,39 +145,41 @@ def lowest_bit(typing_context, word):
     return types.int64(types.uint64), code
 
 
-def _joint_terms(builder, rows, ranks, row_start, words, places, partners, counts, table, terms):
+def _joint_terms(builder, rows, ranks, x, partners, counts, table, terms):
     totals = [cgutils.alloca_once(builder, _WORD) for _ in range(LANES)]
     for lane, total in enumerate(totals):
         builder.store(builder.load(_at(builder, terms, lane)), total)
     with cgutils.for_range(builder, rows, intp=_WORD) as row:
-        start = builder.load(builder.gep(row_start, [row.index]))
-        stop = builder.load(builder.gep(row_start, [builder.add(row.index, _ONE)]))
-        with builder.if_then(builder.icmp_signed("<", start, stop)):
-            _count_row(builder, start, stop, ranks, words, places, partners, counts)
-            for cell in range(ranks * LANES):
-                # An atomic load (a plain one to the processor) keeps the compiler from joining the look-ups to
-                # a gather: scalar ones run beside the vector instructions of the next row.
-                count = builder.load_atomic(_at(builder, counts, cell), "monotonic", 8)
-                total = totals[cell % LANES]
-                builder.store(builder.add(builder.load(total), builder.load(builder.gep(table, [count]))), total)
+        _count_row(builder, row.index, ranks, x, partners, counts)
+        for cell in range(ranks * LANES):
+            # An atomic load (a plain one to the processor) keeps the compiler from joining the look-ups to
+            # a gather: scalar ones run beside the vector instructions of the next row.
+            count = builder.load_atomic(_at(builder, counts, cell), "monotonic", 8)
+            total = totals[cell % LANES]
+            builder.store(builder.add(builder.load(total), builder.load(builder.gep(table, [count]))), total)
     for lane, total in enumerate(totals):
         builder.store(builder.load(total), _at(builder, terms, lane))
 
 
-def _count_row(builder, start, stop, ranks, words, places, partners, counts):
+def _count_row(builder, row, ranks, x, partners, counts):
     sums = [cgutils.alloca_once(builder, _LANES) for _ in range(ranks)]
     for total in sums:
         builder.store(ir.Constant(_LANES, None), total)
     population = cgutils.get_or_insert_function(
         builder.module, ir.FunctionType(_LANES, [_LANES]), f"llvm.ctpop.v{LANES}i64"
     )
-    with cgutils.for_range(builder, stop, start, intp=_WORD) as loop:
-        word = _splat(builder, builder.load(builder.gep(words, [loop.index])), _LANES)
-        place = builder.zext(builder.load(builder.gep(places, [loop.index])), _WORD)
-        row = builder.gep(partners, [builder.mul(place, ir.Constant(_WORD, ranks))])
-        for rank, total in enumerate(sums):
-            both = builder.and_(word, builder.load(_at(builder, row, rank), align=8))
-            builder.store(builder.add(builder.load(total), builder.call(population, [both])), total)
+    with cgutils.for_range(builder, x.variants, intp=_WORD) as variant:
+        bounds = builder.gep(x.start, [builder.add(builder.load(builder.gep(x.first, [variant.index])), row)])
+        mask = builder.load(builder.gep(x.masks, [variant.index]), align=8)
+        start, stop = builder.load(bounds), builder.load(_at(builder, bounds, 1))
+        with cgutils.for_range(builder, stop, start, intp=_WORD) as loop:
+            word = _splat(builder, builder.load(builder.gep(x.words, [loop.index])), _LANES)
+            word = builder.and_(word, mask)
+            place = builder.zext(builder.load(builder.gep(x.places, [loop.index])), _WORD)
+            partner = builder.gep(partners, [builder.mul(place, ir.Constant(_WORD, ranks))])
+            for rank, total in enumerate(sums):
+                both = builder.and_(word, builder.load(_at(builder, partner, rank), align=8))
+                builder.store(builder.add(builder.load(total), builder.call(population, [both])), total)
     counts = builder.bitcast(counts, _LANES.as_pointer())
     for rank, total in enumerate(sums):
         builder.store(builder.load(total), _at(builder, counts, rank), align=8)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.compilation import compiled
+from analysis.scratch import Scratch
 from analysis.terms import Terms
 from analysis.variants import ABSENT, OutlierSets, Variants, Vectors, dimensions_kept
 from analysis.vector_code import lowest_bit
@@ -32,7 +33,6 @@ class Views(NamedTuple):
     cancelled: NDArray[np.bool_]  # bool, the sum of squares is too small a rest of the vector's own to be exact
 
 
-@compiled
 def tabulate(
     vectors: Vectors,
     rows: NDArray[np.int64],
@@ -40,14 +40,31 @@ def tabulate(
     variant: NDArray[np.int64],
     variants: Variants,
     terms: Terms,
+    memory: Scratch,
+    name: str,
 ) -> Views:
     """Views of the vectors `rows` by `sets`, binned as `variant` [vectors, sets] says.
 
-    `scale` is NaN for a constant vector and for fewer than two dimensions.
+    `scale` is NaN for a constant vector and for fewer than two dimensions. The views lie in `memory`, under names that
+    begin with `name`.
     """
-    shape = (rows.size, variant.shape[1])
-    left, margin, entropy = np.empty(shape, np.int64), np.empty(shape, np.int64), np.empty(shape)
-    total, shift, scale, cancelled = np.empty(shape), np.empty(shape), np.empty(shape), np.empty(shape, np.bool_)
+    arrays = {field: memory.array(f"{name} {field}", variant.shape, dtype) for field, dtype in _TABULATED.items()}
+    views = Views(variant=variant, **arrays)
+    _fill(vectors, rows, sets, variants, terms, views)
+    return views
+
+
+_TABULATED: dict[str, type] = {"left": np.int64, "margin": np.int64, "cancelled": np.bool_} | dict.fromkeys(
+    ("entropy", "total", "shift", "scale"), np.float64
+)
+
+
+@compiled
+def _fill(
+    vectors: Vectors, rows: NDArray[np.int64], sets: OutlierSets, variants: Variants, terms: Terms, views: Views
+) -> None:
+    variant, left, margin, entropy = views.variant, views.left, views.margin, views.entropy
+    total, shift, scale, cancelled = views.total, views.shift, views.scale, views.cancelled
     x, codes, counts, constant = vectors.x, variants.codes, variants.counts, variants.constant
     own_kept, own_total, own_squares, own_mean = vectors.kept, vectors.total, vectors.squares, vectors.mean
     dims, masks, table, per_dimension = sets.dims, sets.masks, terms.table, terms.per_dimension
@@ -60,7 +77,7 @@ def tabulate(
     for r in range(rows.size):
         i = rows[r]
         dimensions_kept(vectors, i, sets, kept)
-        for s in range(shape[1]):
+        for s in range(variant.shape[1]):
             v, n, less, sum_left, squares_left = variant[r, s], own_kept[i], np.int64(0), own_total[i], own_squares[i]
             touches = 0
             for w in range(kept.size):
@@ -85,11 +102,10 @@ def tabulate(
             scale[r, s], cancelled[r, s] = squares_left, constant[v]
         least = CANCELLATION * own_squares[i]
         # Divisions and square roots by themselves: a loop without branches, of whole registers.
-        for s in range(shape[1]):
+        for s in range(variant.shape[1]):
             n = left[r, s]
             entropy[r, s] = (table[n] - margin[r, s]) * per_dimension[n]
             shift[r, s] = total[r, s] / n
             about_mean = scale[r, s] - total[r, s] * shift[r, s]
             scale[r, s] = np.nan if n < 2 or cancelled[r, s] else 1 / np.sqrt(about_mean)
             cancelled[r, s] = about_mean < least
-    return Views(variant, left, margin, entropy, total, shift, scale, cancelled)

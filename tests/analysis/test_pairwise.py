@@ -37,7 +37,8 @@ def joint_counts(prepared, i, j):
 
     def bits(own, partner):
         met = variants.outlier_sets(vectors, vectors.set_of[[partner]])
-        return variants.find_variants(vectors, np.array([own]), met, prepared.bins, memory, "")[0].bits[0].copy()
+        found, variant = variants.find_variants(vectors, np.array([own]), met, prepared.bins, memory, "")
+        return found.bits[variant[0, 0]].copy()
 
     first, second = bits(i, j), bits(j, i)
     return np.bitwise_count(first[:, None, :] & second[None, :, :]).sum(axis=2, dtype=np.int64)
