@@ -275,8 +275,8 @@ def _look(
 ) -> tuple[Variants, Views]:
     """The vectors `rows` as partners of the outlier sets `sets` see them."""
     met = outlier_sets(partners, sets)
-    variants, variant = find_variants(vectors, rows, met, bins, _memory, side)
-    return variants, tabulate(vectors, rows, met, variant, variants, terms, _memory, side)
+    variants, variant, alike = find_variants(vectors, rows, met, bins, _memory, side)
+    return variants, tabulate(vectors, rows, met, variant, alike, variants, terms, _memory, side)
 
 
 def _by_set(

@@ -21,6 +21,10 @@ ABSENT = 255
 EXTREMES = 8
 """How many of its lowest and highest dimensions a vector lists; where a partner leaves out all, it is scanned."""
 
+SLOT_BITS = 6
+SLOTS = 1 << SLOT_BITS
+"""Of a table of what sets take from a vector; more than most vectors need."""
+
 ALWAYS_GONE = -2
 """In the place of an extreme that a vector of few dimensions does not have."""
 
@@ -75,18 +79,19 @@ def outlier_sets(partners: Vectors, sets: NDArray[np.int64]) -> OutlierSets:
 
 def find_variants(
     vectors: Vectors, rows: NDArray[np.int64], sets: OutlierSets, bins: int, memory: Scratch, name: str
-) -> tuple[Variants, NDArray[np.int64]]:
+) -> tuple[Variants, NDArray[np.int64], NDArray[np.int64]]:
     """Every binning of the vectors `rows` (int64, indices) that a partner of one of the `sets` needs.
 
-    Returns the variants and which of them each vector has against each set, int64 [vectors, sets]. The variants lie in
+    Returns the variants, which of them each vector has against each set, int64 [vectors, sets], and a set, the first or
+    an earlier one, that takes from the vector just what this set takes, int64 [vectors, sets]. The variants lie in
     `memory`, under names that begin with `name`.
     """
     bits = memory.array(f"{name} bits", (0, bins, vectors.x.shape[1] // 64), np.uint64)
     codes = memory.array(f"{name} codes", (0, vectors.x.shape[1]), np.uint8)
     none = Variants(bits, codes, np.empty((0, bins), np.int64), np.empty((0, bins), np.int64), np.empty(0, np.bool_))
     own = _with(none, vectors.x, rows, vectors.lowest[rows], vectors.highest[rows], memory, name)
-    variant, owner, lowest, highest = _find_ranges(vectors, rows, own, sets)
-    return _with(own, vectors.x, owner, lowest, highest, memory, name), variant
+    variant, alike, owner, lowest, highest = _find_ranges(vectors, rows, own, sets)
+    return _with(own, vectors.x, owner, lowest, highest, memory, name), variant, alike
 
 
 @compiled
@@ -101,13 +106,15 @@ def dimensions_kept(vectors: Vectors, i: int, sets: OutlierSets, kept: NDArray[n
 @compiled
 def _find_ranges(
     vectors: Vectors, rows: NDArray[np.int64], own: Variants, sets: OutlierSets
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32], NDArray[np.float32]]:
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.float32], NDArray[np.float32]]:
     """The (lowest, highest) of each vector without each set where these are not its own, numbered as they occur.
 
-    Before them stand the vectors' own; the first result is which of all each vector has against each set.
+    Before them stand the vectors' own; the first results are which of all each vector has against each set, and which
+    set before, if any, takes the same dimensions from it: most do.
     """
     shape = (rows.size, sets.masks.shape[0])
-    variant = np.empty(shape, np.int64)
+    variant, alike = np.empty(shape, np.int64), np.empty(shape, np.int64)
+    kept, first_in_slot = np.empty(sets.masks.shape[1], np.uint64), np.empty(SLOTS, np.int64)
     lowest, highest = np.empty(variant.size, np.float32), np.empty(variant.size, np.float32)
     owner = np.empty(variant.size, np.int64)
     extremes, places = np.empty((2, EXTREMES), np.int64), np.empty((2, EXTREMES), np.int64)
@@ -124,7 +131,15 @@ def _find_ranges(
                 d = extremes[side, k]
                 places[side, k] = ALWAYS_GONE if d < 0 else place_of[d]
         known[:] = -1
+        first_in_slot[:] = -1
+        dimensions_kept(vectors, i, sets, kept)
         for s in range(shape[1]):
+            slot = _slot(sets.masks[s], kept)
+            other = first_in_slot[slot]
+            if other >= 0 and _takes_the_same(sets.masks[s], sets.masks[other], kept):
+                variant[r, s], alike[r, s] = variant[r, other], other
+                continue
+            first_in_slot[slot] = alike[r, s] = s
             # How many of the extremes go on either side settles the variant.
             low_gone, high_gone = _leading_gone(places, 0, sets.masks, s), _leading_gone(places, 1, sets.masks, s)
             v = known[low_gone, high_gone]
@@ -142,7 +157,24 @@ def _find_ranges(
                 if max(low_gone, high_gone) < EXTREMES:
                     known[low_gone, high_gone] = v
             variant[r, s] = v
-    return variant, owner[:used].copy(), lowest[:used].copy(), highest[:used].copy()
+    return variant, alike, owner[:used].copy(), lowest[:used].copy(), highest[:used].copy()
+
+
+@inlined
+def _slot(mask: NDArray[np.uint64], kept: NDArray[np.uint64]) -> int:
+    """A slot of SLOTS for the dimensions that a set takes from a vector."""
+    mixed = np.uint64(0)
+    for w in range(mask.size):
+        mixed = (mixed ^ (mask[w] & kept[w])) * np.uint64(0x9E3779B97F4A7C15)
+    return int(mixed >> np.uint64(64 - SLOT_BITS))
+
+
+@inlined
+def _takes_the_same(mask: NDArray[np.uint64], other: NDArray[np.uint64], kept: NDArray[np.uint64]) -> bool:
+    different = np.uint64(0)
+    for w in range(mask.size):
+        different |= (mask[w] ^ other[w]) & kept[w]
+    return different == 0
 
 
 @inlined

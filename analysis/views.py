@@ -38,6 +38,7 @@ def tabulate(
     rows: NDArray[np.int64],
     sets: OutlierSets,
     variant: NDArray[np.int64],
+    alike: NDArray[np.int64],
     variants: Variants,
     terms: Terms,
     memory: Scratch,
@@ -45,12 +46,14 @@ def tabulate(
 ) -> Views:
     """Views of the vectors `rows` by `sets`, binned as `variant` [vectors, sets] says.
 
+    A vector looks to set `alike[r, s]`, s or an earlier one, int64 [vectors, sets], as it looks to set s.
+
     `scale` is NaN for a constant vector and for fewer than two dimensions. The views lie in `memory`, under names that
     begin with `name`.
     """
     arrays = {field: memory.array(f"{name} {field}", variant.shape, dtype) for field, dtype in _TABULATED.items()}
     views = Views(variant=variant, **arrays)
-    _fill(vectors, rows, sets, variants, terms, views)
+    _fill(vectors, rows, sets, alike, variants, terms, views)
     return views
 
 
@@ -61,7 +64,13 @@ _TABULATED: dict[str, type] = {"left": np.int64, "margin": np.int64, "cancelled"
 
 @compiled
 def _fill(
-    vectors: Vectors, rows: NDArray[np.int64], sets: OutlierSets, variants: Variants, terms: Terms, views: Views
+    vectors: Vectors,
+    rows: NDArray[np.int64],
+    sets: OutlierSets,
+    alike: NDArray[np.int64],
+    variants: Variants,
+    terms: Terms,
+    views: Views,
 ) -> None:
     variant, left, margin, entropy = views.variant, views.left, views.margin, views.entropy
     total, shift, scale, cancelled = views.total, views.shift, views.scale, views.cancelled
@@ -78,6 +87,11 @@ def _fill(
         i = rows[r]
         dimensions_kept(vectors, i, sets, kept)
         for s in range(variant.shape[1]):
+            other = alike[r, s]
+            if other < s:
+                left[r, s], margin[r, s], total[r, s] = left[r, other], margin[r, other], total[r, other]
+                scale[r, s], cancelled[r, s] = scale[r, other], cancelled[r, other]
+                continue
             v, n, less, sum_left, squares_left = variant[r, s], own_kept[i], np.int64(0), own_total[i], own_squares[i]
             touches = 0
             for w in range(kept.size):

@@ -37,7 +37,7 @@ def joint_counts(prepared, i, j):
 
     def bits(own, partner):
         met = variants.outlier_sets(vectors, vectors.set_of[[partner]])
-        found, variant = variants.find_variants(vectors, np.array([own]), met, prepared.bins, memory, "")
+        found, variant, _ = variants.find_variants(vectors, np.array([own]), met, prepared.bins, memory, "")
         return found.bits[variant[0, 0]].copy()
 
     first, second = bits(i, j), bits(j, i)
