@@ -32,11 +32,6 @@ def compiled_sums(function: _Function) -> _Function:
     return _njit(nogil=True, cache=True, error_model="numpy", fastmath={"reassoc", "nnan", "nsz"})(function)
 
 
-def compiled_products(function: _Function) -> _Function:
-    """The same for sums of products, each of which may be added in one step without being rounded before."""
-    return _njit(nogil=True, cache=True, error_model="numpy", fastmath={"reassoc", "nnan", "nsz", "contract"})(function)
-
-
 def inlined(function: _Function) -> _Function:
     """The same for the inner parts of kernels: a call that passes many arrays would cost more than their work."""
     return _njit(nogil=True, cache=True, error_model="numpy", fastmath=False, forceinline=True)(function)

@@ -29,6 +29,8 @@ def finish(
     b: Vectors,
     rows: NDArray[np.int64],
     columns: NDArray[np.int64],
+    places_a: NDArray[np.int64],
+    places_b: NDArray[np.int64],
     variants_a: Variants,
     variants_b: Variants,
     views_a: Views,
@@ -43,36 +45,38 @@ def finish(
     last: int,
     pairs: Pairs,
 ) -> None:
-    """Writes the statistics of the pairs in a tile's rows `first` to `last`; rows may be done in any order, or at once.
+    """Writes the statistics of the pairs of a tile's vectors `first` to `last` of the rows, in whatever order or at once.
 
-    On the diagonal each unordered pair is written once, the smaller index as x.
+    `rows` and `columns` are in the tile's order, `places_a` and `places_b` tell where in it the vectors of the span
+    stand. Results are written in the order of the pairs: what is read out of order is less. On the diagonal, entries of
+    `joint` and `products` hold results where the tile's row comes before its column.
     `joint` and `products` are [R, C]: sums of n log2 n and of centred products over the dimensions that both keep.
     """
     margins_b, entropies_b, shifts_b = views_b.margin, views_b.entropy, views_b.shift
     scales_b, cancelled_b, origin = views_b.scale, views_b.cancelled, pairs.origin
     table, per_dimension, per_degree = terms.table, terms.per_dimension, terms.per_degree
     out_mi, out_cov, out_corr, out_n, out_hx, out_hy = pairs.mi, pairs.cov, pairs.corr, pairs.n, pairs.hx, pairs.hy
-    for r in range(first, last):
+    for t in range(first, last):
+        r = np.uintp(places_a[t])
         left, margins, entropies = views_a.left[r], views_a.margin[r], views_a.entropy[r]
         totals, scales, cancelled = views_a.total[r], views_a.scale[r], views_a.cancelled[r]
-        joint_terms, sums, t = joint[r], products[r], np.uintp(set_a[r])
+        i, u = np.uintp(rows[r]), np.uintp(set_a[r])
         # Unsigned numbers: for signed ones the compiler adds a case for indices from the end to each look-up.
-        for c in range(np.uintp(r + 1 if diagonal else 0), np.uintp(columns.size)):
-            i, j, s = np.uintp(rows[r]), np.uintp(columns[c]), np.uintp(set_b[c])
-            n = np.uintp(left[s])
-            hx, hy = entropies[s], entropies_b[c, t]
-            mi = max(np.int64(0), table[n] + joint_terms[c] - margins[s] - margins_b[c, t]) * per_dimension[n]
-            product, scale = sums[c] - totals[s] * shifts_b[c, t], scales[s] * scales_b[c, t]
-            if cancelled[s] or cancelled_b[c, t]:
+        for place in range(np.uintp(t + 1 if diagonal else 0), np.uintp(places_b.size)):
+            c = np.uintp(places_b[place])
+            j, s = np.uintp(columns[c]), np.uintp(set_b[c])
+            n, k = np.uintp(left[s]), np.uintp(origin[i]) + j
+            above, below = (c, r) if diagonal and c < r else (r, c)
+            units = table[n] + joint[above, below] - margins[s] - margins_b[c, u]
+            product, scale = products[above, below] - totals[s] * shifts_b[c, u], scales[s] * scales_b[c, u]
+            if cancelled[s] or cancelled_b[c, u]:
                 product, scale = _summed_afresh(a, b, i, j, variants_a, variants_b, views_a.variant[r, s],
-                                                views_b.variant[c, t])  # fmt: skip
+                                                views_b.variant[c, u])  # fmt: skip
             corr = product * scale
-            corr = 1.0 if corr > 1.0 else -1.0 if corr < -1.0 else corr
-            if diagonal and i > j:
-                i, j, hx, hy = j, i, hy, hx
-            k = np.uintp(origin[i]) + j
-            out_n[k], out_mi[k], out_hx[k], out_hy[k] = n, mi, hx, hy
-            out_cov[k], out_corr[k] = product * per_degree[n], corr
+            out_n[k], out_mi[k] = n, max(np.int64(0), units) * per_dimension[n]
+            out_hx[k], out_hy[k] = entropies[s], entropies_b[c, u]
+            out_cov[k] = product * per_degree[n]
+            out_corr[k] = 1.0 if corr > 1.0 else -1.0 if corr < -1.0 else corr
 
 
 @compiled

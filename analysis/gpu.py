@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 from analysis.gpu_memory import DeviceTile, upload
 from analysis.gpu_plan import Products, plan
 from analysis.kernels import Tile
+from analysis.outliers import centred
+from analysis.variants import Vectors
 
 CAPABILITY = (8, 0)
 """The first GPUs whose tensor cores Triton gives int8 products to."""
@@ -66,9 +68,11 @@ class GpuEngine:
         """Writes the joint terms of every pair into `joint`, int64 [R, C] on the device."""
         self._kernel.launch(tile, products, table, joint)
 
-    def products(self, a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
-        left = torch.from_numpy(a).to(self.device)
-        right = left if b is a else torch.from_numpy(b).to(self.device)
+    def products(
+        self, a: Vectors, rows: NDArray[np.int64], b: Vectors, columns: NDArray[np.int64], diagonal: bool
+    ) -> NDArray[np.float64]:
+        left = torch.from_numpy(centred(a, rows)).to(self.device)
+        right = left if diagonal else torch.from_numpy(centred(b, columns)).to(self.device)
         return self._download(left @ right.T)
 
     def _download(self, values: torch.Tensor) -> NDArray[Any]:

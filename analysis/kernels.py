@@ -16,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.compilation import compiled, inlined
-from analysis.products import products_within
+from analysis.products import products
 from analysis.scratch import Scratch
 from analysis.sparse import fullest, list_dimensions, sparse_terms
-from analysis.variants import Variants
-from analysis.vector_code import LANES, RANKS_AT_ONCE, add_joint_terms
+from analysis.variants import Variants, Vectors
+from analysis.vector_code import LANES, RANKS_AT_ONCE, add_joint_terms, add_joint_terms_spread, put_in_lane, spread_row
 
 COST_OF_WORD, COST_OF_CELL, COST_OF_DIMENSION, COST_OF_COMPARISON = 0.04, 0.2, 0.45, 0.05
 """Nanoseconds per pair: words of two bin rows counted, a look-up, a dimension compared, and each of its comparisons."""
@@ -72,11 +72,10 @@ class Engine(Protocol):
         On the diagonal, entries with r >= c are not filled. Valid until the thread's next call, as the products are.
         """
 
-    def products(self, a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
-        """float64 [R, C]: the sums of products of two sets of centred vectors, [R, D] and [C, D].
-
-        Of a set with itself (`a is b`), entries below the diagonal need not be filled.
-        """
+    def products(
+        self, a: Vectors, rows: NDArray[np.int64], b: Vectors, columns: NDArray[np.int64], diagonal: bool
+    ) -> NDArray[np.float64]:
+        """Sums of products of the centred vectors of a tile, float64 [R, C] or more; see `analysis.products`."""
 
 
 class CpuEngine:
@@ -99,21 +98,26 @@ class CpuEngine:
         lists_a = list_dimensions(variants_a, ranks)
         lists_b = lists_a if same else list_dimensions(variants_b, ranks)
         all_b, fullest_a = fullest(variants_b, variants_b.counts.shape[1]), fullest(variants_a, ranks)
-        a, b, way = (tile.chosen_a, tile.set_a), (tile.chosen_b, tile.set_b), int(tile.diagonal)
-        sparse_terms(lists_a, *a, variants_b.codes, all_b, by_set_b, tile.set_b, way, table, joint)
-        sparse_terms(lists_b, *b, variants_a.codes, fullest_a, by_set_a, tile.set_a, -way, table, other_way)
+        way = int(tile.diagonal)
+        sparse_terms(lists_b, by_set_b, tile.set_b, variants_a.codes, fullest_a, tile.chosen_a, tile.set_a, way, table,
+                     joint)  # fmt: skip
+        sparse_terms(lists_a, by_set_a, tile.set_a, variants_b.codes, all_b, tile.chosen_b, tile.set_b, -way, table,
+                     other_way)  # fmt: skip
         group = max(1, GROUP_BYTES // (ranks * words * LANES * 8))
         partners = _aligned(group * ranks * words * LANES, np.uint64)
-        counts = _aligned(RANKS_AT_ONCE * LANES, np.int64)
+        counts = _aligned(ranks * RANKS_AT_ONCE * LANES, np.int64)
+        entries = ranks * words + 1
+        mixed = Rows(np.empty(ranks + 1, np.int64), _aligned(entries * LANES, np.uint64), np.empty(entries, np.uint16))
         _fill(
             rows, tile.chosen_a, tile.set_a, variants_b.bits, variants_b.by_population,
-            by_set_b, tile.set_b, tile.diagonal, ranks, partners, counts, table, other_way, joint,
+            by_set_b, tile.set_b, tile.diagonal, ranks, partners, counts, mixed, variants_a, table, other_way, joint,
         )  # fmt: skip
         return joint
 
-    def products(self, a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
-        out = _memory.array("products", (len(a), len(b)), np.float64)
-        return products_within(a, out) if a is b else np.matmul(a, b.T, out=out)
+    def products(
+        self, a: Vectors, rows: NDArray[np.int64], b: Vectors, columns: NDArray[np.int64], diagonal: bool
+    ) -> NDArray[np.float64]:
+        return products(a, rows, b, columns, diagonal, _memory)
 
 
 def _transposed(chosen: NDArray[np.int64], name: str) -> NDArray[np.int64]:
@@ -156,22 +160,15 @@ def _filled_rows(variants: Variants, ranks: int) -> Rows:
     number, _, words = variants.bits.shape
     most = 1 + int(np.minimum(variants.counts, words).sum())
     filled, places = _memory.array("words", (most,), np.uint64), _memory.array("places", (most,), np.uint16)
-    start = np.empty(number * ranks + 1, np.int64)
-    _list_words(variants.bits, variants.by_population, ranks, start, filled, places)
-    return Rows(start, filled, places)
+    rows = Rows(np.empty(number * ranks + 1, np.int64), filled, places)
+    _list_words(variants.bits, variants.by_population, ranks, rows)
+    return rows
 
 
 @compiled
-def _list_words(
-    bits: NDArray[np.uint64],
-    by_population: NDArray[np.int64],
-    ranks: int,
-    start: NDArray[np.int64],
-    filled: NDArray[np.uint64],
-    places: NDArray[np.uint16],
-) -> None:
+def _list_words(bits: NDArray[np.uint64], by_population: NDArray[np.int64], ranks: int, rows: Rows) -> None:
     number, _, words = bits.shape
-    end = np.uintp(0)
+    start, filled, places, end = rows.start, rows.words, rows.places, np.uintp(0)
     for v in range(number):
         for rank in range(ranks):
             start[v * ranks + rank] = end
@@ -195,6 +192,8 @@ def _fill(
     ranks: int,
     partners: NDArray[np.uint64],
     counts: NDArray[np.int64],
+    mixed: Rows,
+    variants_a: Variants,
     table: NDArray[np.int64],
     other_way: NDArray[np.int64],
     joint: NDArray[np.int64],
@@ -205,11 +204,10 @@ def _fill(
     a group, a row of the tile meets all columns before the next row comes: its loop lengths repeat and are predicted.
     """
     words = bits.shape[2]
-    row_start, row_words, places = rows.start, rows.words, rows.places
     size = ranks * words * LANES
     group = partners.size // size * LANES
     packed, terms = np.empty(group, np.int64), np.empty(LANES, np.int64)
-    first_rows, masks = np.empty(LANES, np.int64), np.empty(LANES * LANES, np.int64)
+    asked, of_ways, masks = np.empty(LANES, np.int64), np.empty(LANES, np.int64), np.empty(LANES * LANES, np.uint64)
     for begin in range(0, set_b.size, group):
         packed[:] = -1
         last_set = -1
@@ -225,12 +223,19 @@ def _fill(
                         _pack(bits, by_population, variant, ranks, partners, offset)
             for first in range(max(begin, (r + 1) // LANES * LANES) if diagonal else begin, stop, LANES):
                 start, end = max(first, r + 1) if diagonal else first, min(first + LANES, stop)
-                variants = _ways(chosen_a[r], set_b, first, start, end, ranks, first_rows, masks)
+                ways = _ways(chosen_a[r], set_b, first, start, end, asked, masks)
+                if ways > 1:
+                    _mix(variants_a, asked, masks, ways, ranks, of_ways, mixed)
                 terms[:] = 0
                 for rank in range(0, ranks, RANKS_AT_ONCE):
                     offset = (first - begin) // LANES * size + rank * words * LANES
-                    add_joint_terms(row_start, first_rows, masks, variants, ranks, row_words, places, partners, offset,
-                                    min(RANKS_AT_ONCE, ranks - rank), counts, table, terms)  # fmt: skip
+                    width = min(RANKS_AT_ONCE, ranks - rank)
+                    if ways > 1:
+                        add_joint_terms_spread(mixed.start, 0, ranks, mixed.words, mixed.places,
+                                               partners, offset, width, counts, table, terms)  # fmt: skip
+                    else:
+                        add_joint_terms(rows.start, asked[0] * ranks, ranks, rows.words, rows.places,
+                                        partners, offset, width, counts, table, terms)  # fmt: skip
                 for c in range(start, end):
                     joint[r, c] += terms[c - first] + other_way[c, r]
 
@@ -242,28 +247,51 @@ def _ways(
     first: int,
     start: int,
     end: int,
-    ranks: int,
-    first_rows: NDArray[np.int64],
-    masks: NDArray[np.int64],
+    asked: NDArray[np.int64],
+    masks: NDArray[np.uint64],
 ) -> int:
-    """Fills in the ways in which a row is binned against the columns `start` to `end`; `first` is in lane 0.
+    """Fills in the variants of a row that the columns `start` to `end` ask for, and the lanes that do; `first` is lane 0.
 
     Columns of one set follow each other, so most lanes ask for what the lane before asked for.
     """
-    variants = 0
+    ways = 0
     for c in range(start, end):
-        row = chosen[set_b[c]] * ranks
-        k = variants - 1
-        while k >= 0 and first_rows[k] != row:
+        variant = chosen[set_b[c]]
+        k = ways - 1
+        while k >= 0 and asked[k] != variant:
             k -= 1
         if k < 0:
-            k = variants
-            variants += 1
-            first_rows[k] = row
+            k = ways
+            ways += 1
+            asked[k] = variant
             for lane in range(LANES):
                 masks[k * LANES + lane] = 0
-        masks[k * LANES + c - first] = -1
-    return variants
+        masks[k * LANES + c - first] = np.uint64(0xFFFFFFFFFFFFFFFF)
+    return ways
+
+
+@inlined
+def _mix(
+    variants: Variants,
+    asked: NDArray[np.int64],
+    masks: NDArray[np.uint64],
+    ways: int,
+    ranks: int,
+    rows: NDArray[np.int64],
+    mixed: Rows,
+) -> None:
+    """Lists a row's words where lanes ask for several variants of it: a word of its own for each lane.
+
+    Variants of a vector differ little, so that nearly the same words are not 0, and all ways cost about what one does.
+    """
+    bits, by_population, end = variants.bits, variants.by_population, 0
+    bins, words = bits.shape[1:]
+    for rank in range(ranks):
+        mixed.start[rank] = end
+        for k in range(ways):
+            rows[k] = (asked[k] * bins + by_population[asked[k], rank]) * words
+        end = spread_row(bits, rows, masks, ways, words, mixed.words, mixed.places, end)
+    mixed.start[ranks] = end
 
 
 @inlined
@@ -280,7 +308,5 @@ def _pack(
     for first in range(0, ranks, RANKS_AT_ONCE):
         width = min(RANKS_AT_ONCE, ranks - first)
         for rank in range(width):
-            row, place = bits[variant, by_population[variant, first + rank]], offset + (first * words + rank) * LANES
-            for w in range(words):
-                partners[np.uintp(place)] = row[w]
-                place += width * LANES
+            row, place = variant * bits.shape[1] + by_population[variant, first + rank], first * words + rank
+            put_in_lane(bits, row * words, words, partners, offset + place * LANES, width * LANES)

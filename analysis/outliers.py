@@ -62,6 +62,23 @@ def find_outliers(x: NDArray[np.float32], outlier_z: float) -> Vectors:
     )
 
 
+def first_unusable(x: NDArray[np.float32], largest: float) -> int:
+    """The first vector of float32 [N, D] with a value that is not below `largest` in magnitude, or no number; -1 if none."""
+    return int(_first_from(x.view(np.int32), np.float32(largest).view(np.int32)))
+
+
+@compiled
+def _first_from(x: NDArray[np.int32], least: np.int32) -> int:
+    """Without their sign, bits of floats stand in the order of magnitudes, then infinity, then what is no number."""
+    for i in range(x.shape[0]):
+        found = False
+        for bits in x[i]:
+            found |= np.int32(bits & np.int32(0x7FFFFFFF)) >= least
+        if found:
+            return i
+    return -1
+
+
 def rearranged(vectors: Vectors, dimension: NDArray[np.int64]) -> Vectors:
     """The same vectors with their dimensions in another order: the one of vectors that they are to meet."""
     place = np.empty_like(dimension)
@@ -196,14 +213,15 @@ def _keeps(value: np.float32, mean: np.float32, limit: np.float32) -> bool:
 
 
 @compiled
-def centre(vectors: Vectors, rows: NDArray[np.int64], centred: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Fills float64 [R, D]: the vectors `rows` less their means, 0 in dimensions that they leave out and in padding."""
+def centred(vectors: Vectors, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Float64 [R, D]: the vectors `rows` less their means, 0 in dimensions that they leave out and in padding."""
     dims = vectors.x.shape[1]
+    values = np.empty((rows.size, dims))
     for r in range(rows.size):
         row, mean = vectors.x[rows[r]], vectors.mean[rows[r]]
         for d in range(dims):
-            centred[r, d] = row[d] - mean if row[d] == row[d] else 0.0
+            values[r, d] = row[d] - mean if row[d] == row[d] else 0.0
         outlier_set = vectors.set_of[rows[r]]
         for k in range(vectors.set_start[outlier_set], vectors.set_start[outlier_set + 1]):
-            centred[r, vectors.set_dims[k]] = 0.0
-    return centred
+            values[r, vectors.set_dims[k]] = 0.0
+    return values

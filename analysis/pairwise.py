@@ -18,14 +18,18 @@ from numpy.typing import NDArray
 from analysis.compilation import announced
 from analysis.finish import Pairs, finish
 from analysis.kernels import CpuEngine, Engine, Tile
-from analysis.outliers import centre, find_outliers, rearranged
+from analysis.outliers import find_outliers, first_unusable, rearranged
 from analysis.scratch import Scratch
 from analysis.terms import Terms, terms
 from analysis.variants import Variants, Vectors, find_variants, outlier_sets
+from analysis.vector_code import LANES
 from analysis.views import Views, tabulate
 
 BINS_ALLOWED = (2, 64)
 DIMENSIONS_ALLOWED = (2, 65_535)
+
+LARGEST = np.finfo(np.float32).max / 2
+"""Differences of values below this are numbers of float32 too."""
 
 FINISHED_AT_ONCE = 64
 """Rows of a tile that a thread finishes before it takes others."""
@@ -174,15 +178,15 @@ def _checked(x: NDArray[np.float32], bins: int, where: str) -> NDArray[np.float3
             f"vectors{place} have {x.shape[1]} dimensions; between {DIMENSIONS_ALLOWED[0]} and {DIMENSIONS_ALLOWED[1]} "
             "are possible"
         )
-    bad = np.flatnonzero(~(np.abs(x) < np.finfo(np.float32).max / 2).all(axis=1))
-    if bad.size:
-        token = int(bad[0])
-        dimension = int(np.flatnonzero(~(np.abs(x[token]) < np.finfo(np.float32).max / 2))[0])
+    x = np.ascontiguousarray(x)
+    token = first_unusable(x, LARGEST)
+    if token >= 0:
+        dimension = int(np.flatnonzero(~(np.abs(x[token]) < LARGEST))[0])
         raise ValueError(
             f"token {token}{place} has the value {x[token, dimension]} in dimension {dimension}; all values must be "
             "finite and within the range of float32: leave the token out or run the model in float32"
         )
-    return np.ascontiguousarray(x)
+    return x
 
 
 def _pairs_before(row: NDArray[np.int64], tokens: int) -> NDArray[np.int64]:
@@ -245,15 +249,14 @@ def _tile(
         variants_b, views_b = _look(b, columns, a, row_sets, bins, terms, "column")
     tile = Tile(variants_a, variants_b, views_a.variant, views_b.variant, set_a, set_b, diagonal)
     joint = engine.joint_terms(tile, terms.table)
-    centred_a = centred_b = centre(a, rows, _memory.array("centred rows", (len(rows), a.x.shape[1]), np.float64))
-    if not diagonal:
-        centred_b = centre(b, columns, _memory.array("centred columns", (len(columns), b.x.shape[1]), np.float64))
-    products = engine.products(centred_a, centred_b)
+    products = engine.products(a, rows, b, columns, diagonal)
+
+    places_a, places_b = np.argsort(rows), np.argsort(columns)
 
     def finish_rows(first: int, last: int) -> None:
         finish(
-            a, b, rows, columns, variants_a, variants_b, views_a, views_b, set_a, set_b, joint, products,
-            diagonal, terms, first, last, out,
+            a, b, rows, columns, places_a, places_b, variants_a, variants_b, views_a, views_b, set_a, set_b, joint,
+            products, diagonal, terms, first, last, out,
         )  # fmt: skip
 
     if engine.threads == 1:
@@ -284,8 +287,9 @@ def _by_set(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """The vectors in the order of their outlier sets, the sets that occur, and which of these each vector has.
 
-    Neighbours then ask for the same variants.
+    Neighbours then ask for the same variants. Sets of fewer vectors than there are lanes come first: among the others
+    they would break up lanes that agree, and on the diagonal the first columns are in the fewest pairs.
     """
-    index = index[np.argsort(vectors.set_of[index], kind="stable")]
-    sets, set_of = np.unique(vectors.set_of[index], return_inverse=True)
-    return index, sets, set_of
+    sets, set_of, vectors_of = np.unique(vectors.set_of[index], return_inverse=True, return_counts=True)
+    order = np.lexsort((set_of, vectors_of[set_of] >= LANES))
+    return index[order], sets, set_of[order]

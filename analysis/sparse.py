@@ -74,11 +74,11 @@ def fullest(variants: Variants, ranks: int) -> NDArray[np.uint8]:
 @compiled
 def sparse_terms(
     lists: Lists,
-    chosen_x: NDArray[np.int64],
+    by_set_x: NDArray[np.int64],
     set_x: NDArray[np.int64],
     codes: NDArray[np.uint8],
     counted: NDArray[np.uint8],
-    by_set_y: NDArray[np.int64],
+    chosen_y: NDArray[np.int64],
     set_y: NDArray[np.int64],
     triangle: int,
     table: NDArray[np.int64],
@@ -86,16 +86,16 @@ def sparse_terms(
 ) -> None:
     """Writes the sum of n log2 n over the cells of the listed bins of x with the `counted` bins of y (uint8 [V, 256]).
 
-    x is binned as `chosen_x` [X, sets of y] says, y as `by_set_y` [sets of x, Y]; `out` is int64 [X, Y] in units of
-    `table`, int64 [D + 1]. `triangle`: 1 for pairs with x < y alone, -1 for those with x > y, 0 for all; elsewhere
-    `out` is left as it is.
+    x is binned as `by_set_x` [sets of y, X] says, y as `chosen_y` [Y, sets of x]; `out` is int64 [Y, X] in units of
+    `table`, int64 [D + 1]. `triangle`: 1 for pairs with y < x alone, -1 for those with y > x, 0 for all; elsewhere
+    `out` is left as it is. The codes of a y stay in the first-level cache while the lists of all x go by.
     """
     dims, agreeing, steps = lists.dims, _by_agreeing_pairs(table), table[1:] - table[:-1]
-    for x in range(set_x.size):
-        chosen, chosen_of_y, line = chosen_x[x], by_set_y[np.uintp(set_x[x])], out[x]
-        low, high = x + 1 if triangle > 0 else 0, x if triangle < 0 else set_y.size
-        for y in range(np.uintp(low), np.uintp(high)):
-            v, other = np.uintp(chosen[np.uintp(set_y[y])]), np.uintp(chosen_of_y[y])
+    for y in range(set_y.size):
+        chosen, chosen_of_x, line = chosen_y[y], by_set_x[np.uintp(set_y[y])], out[y]
+        low, high = y + 1 if triangle > 0 else 0, y if triangle < 0 else set_x.size
+        for x in range(np.uintp(low), np.uintp(high)):
+            v, other = np.uintp(chosen_of_x[x]), np.uintp(chosen[np.uintp(set_x[x])])
             row, counts = codes[other], counted[other]
             k, small, terms = np.uintp(lists.start[v]), lists.small[v], np.int64(0)
             for _ in range(lists.large[v]):
@@ -116,7 +116,7 @@ def sparse_terms(
             for _ in range(small[2]):
                 pairs += _agreeing_pairs(dims, k, np.uintp(2), row, counts)
                 k += np.uintp(2)
-            line[y] = terms + np.int64(pairs) * agreeing[1]
+            line[x] = terms + np.int64(pairs) * agreeing[1]
 
 
 @inlined

@@ -22,12 +22,18 @@ LANES = 8
 RANKS_AT_ONCE = 16
 """Bin rows of the partners whose sums fit into the registers."""
 
+PANEL = 8
+"""Vectors whose values of one dimension stand together: a 512-bit register of float64."""
+
 _WORD = ir.IntType(64)
 _LANES = ir.VectorType(_WORD, LANES)
-_FLOATS = ir.VectorType(ir.FloatType(), 64)
 _BYTES = ir.VectorType(ir.IntType(8), 64)
+_FLOATS = ir.VectorType(ir.FloatType(), 64)
 _ONE = ir.Constant(_WORD, 1)
+_DOUBLES = ir.VectorType(ir.DoubleType(), PANEL)
 _BITS = types.Array(types.uint64, 3, "C")
+_FLOAT64_2D = types.Array(types.float64, 2, "C")
+_FLOAT64_3D = types.Array(types.float64, 3, "C")
 _FLOAT32 = types.Array(types.float32, 1, "C")
 _INT64 = types.Array(types.int64, 1, "C")
 _UINT64 = types.Array(types.uint64, 1, "C")
@@ -35,103 +41,228 @@ _UINT16 = types.Array(types.uint16, 1, "C")
 _UINT8 = types.Array(types.uint8, 1, "C")
 
 
-@intrinsic
-def add_joint_terms(typing_context, row_start, first_rows, masks, variants, rows, words, places, partners, offset,
-                    ranks, counts, table, terms):  # fmt: skip
-    """Adds table[joint count] over the cells of `rows` bin rows of x with `ranks` bin rows of LANES partners at once.
+def _add_joint_terms(spread):
+    """The two forms of `add_joint_terms`, of the same code."""
 
-    x is binned in one of the ways k < `variants` for each partner: the lanes that are -1 in `masks`, int64
-    [variants, LANES], flat, and not 0, and rows `first_rows[k]`, int64, and after. Row b of x is its words that are not
-    0, from `row_start[b]` to `row_start[b + 1]` in `words`, with their `places` in the row. The partners' rows are
-    uint64 [words, ranks, LANES], flat, from `partners[offset]`. A word of x is spread over its lanes, and AND,
-    population count and add take one word of all partners in one instruction each; the sums of all ranks stay in
-    registers until the row ends, whichever way x is binned. `terms`, int64 [LANES], grows; `counts`, int64
-    [ranks, LANES], flat, is scratch.
+    def add(typing_context, row_start, first_row, rows, words, places, partners, offset, ranks, counts, table, terms):
+        def code(context, builder, signature, arguments):
+            row_start, first_row, rows, words, places, partners, offset, ranks, counts, table, terms = arguments
+            x = _Rows(
+                _element(context, builder, _INT64, row_start, first_row),
+                _element(context, builder, _UINT64, words),
+                _element(context, builder, _UINT16, places),
+                spread,
+            )
+            arrays = (
+                builder.bitcast(_element(context, builder, _UINT64, partners, offset), _LANES.as_pointer()),
+                _element(context, builder, _INT64, counts),
+                _element(context, builder, _INT64, table),
+                _element(context, builder, _INT64, terms),
+            )
+            done = builder.append_basic_block("counted")
+            switch = builder.switch(ranks, done)
+            for width in range(1, RANKS_AT_ONCE + 1):
+                block = builder.append_basic_block(f"ranks_{width}")
+                switch.add_case(ir.Constant(_WORD, width), block)
+                builder.position_at_end(block)
+                _joint_terms(builder, x, rows, width, *arrays)
+                builder.branch(done)
+            builder.position_at_end(done)
+            return context.get_dummy_value()
+
+        signature = types.void(
+            _INT64, types.int64, types.int64, _UINT64, _UINT16, _UINT64, types.int64, types.int64, _INT64, _INT64,
+            _INT64,
+        )  # fmt: skip
+        return signature, code
+
+    return intrinsic(add)
+
+
+add_joint_terms = _add_joint_terms(spread=False)
+"""Adds table[joint count] over the cells of `rows` bin rows of x with `ranks` bin rows of LANES partners at once.
+
+`add_joint_terms(row_start, first_row, rows, words, places, partners, offset, ranks, counts, table, terms)`: row b of x
+is its words that are not 0, from `row_start[first_row + b]` to the next in `words` (uint64), with their `places` in the
+row (uint16). The partners' rows are uint64 [words, ranks, LANES], flat, from `partners[offset]`. A word of x is spread
+over the lanes, and AND, population count and add take one word of all partners in one instruction each; the sums of all
+ranks stay in registers until the row ends. `terms`, int64 [LANES], grows; `counts`, int64 [rows, ranks, LANES], flat,
+is scratch: counts are looked up when all are made, since a look-up right behind its count would wait for it.
+"""
+
+add_joint_terms_spread = _add_joint_terms(spread=True)
+"""The same where x is not binned alike for all partners: `words` is uint64 [entries, LANES], flat, a word a lane."""
+
+
+@intrinsic
+def spread_row(typing_context, bits, rows, masks, ways, length, words, places, end):
+    """Lists the words of a bin row of x where partners ask for several: a word a lane, of the way its lane asks for.
+
+    Way k < `ways` has the uint64 `bits` from `rows[k]`, int64, to `rows[k] + length`, flat, and the lanes that are all
+    ones in `masks`, uint64 [ways, LANES], flat. Words that are 0 in all ways are left out. `words`, uint64
+    [entries, LANES], flat, and `places`, uint16, are filled from entry `end`; returns where they end, which is the only
+    entry written beyond.
     """
 
     def code(context, builder, signature, arguments):
-        (row_start, first_rows, masks, variants, rows, words, places, partners, offset, ranks, counts, table,
-         terms) = arguments  # fmt: skip
-        x = _Rows(
-            _element(context, builder, _INT64, row_start),
-            _element(context, builder, _INT64, first_rows),
-            builder.bitcast(_element(context, builder, _INT64, masks), _LANES.as_pointer()),
-            variants,
-            _element(context, builder, _UINT64, words),
-            _element(context, builder, _UINT16, places),
-        )
-        arrays = (
-            builder.bitcast(_element(context, builder, _UINT64, partners, offset), _LANES.as_pointer()),
-            _element(context, builder, _INT64, counts),
-            _element(context, builder, _INT64, table),
-            _element(context, builder, _INT64, terms),
-        )
-        done = builder.append_basic_block("counted")
-        switch = builder.switch(ranks, done)
-        for width in range(1, RANKS_AT_ONCE + 1):
-            block = builder.append_basic_block(f"ranks_{width}")
-            switch.add_case(ir.Constant(_WORD, width), block)
-            builder.position_at_end(block)
-            _joint_terms(builder, rows, width, x, *arrays)
-            builder.branch(done)
-        builder.position_at_end(done)
-        return context.get_dummy_value()
+        bits, rows, masks, ways, length, words, places, end = arguments
+        bits, rows = _element(context, builder, _BITS, bits), _element(context, builder, _INT64, rows)
+        masks = builder.bitcast(_element(context, builder, _UINT64, masks), _LANES.as_pointer())
+        words = builder.bitcast(_element(context, builder, _UINT64, words), _LANES.as_pointer())
+        places = _element(context, builder, _UINT16, places)
+        entry = cgutils.alloca_once_value(builder, end)
+        mixed, seen = cgutils.alloca_once(builder, _LANES), cgutils.alloca_once(builder, _WORD)
+        with cgutils.for_range(builder, length, intp=_WORD) as place:
+            builder.store(ir.Constant(_LANES, None), mixed)
+            builder.store(ir.Constant(_WORD, 0), seen)
+            with cgutils.for_range(builder, ways, intp=_WORD) as way:
+                row = builder.load(builder.gep(rows, [way.index]))
+                word = builder.load(builder.gep(bits, [builder.add(row, place.index)]))
+                mask = builder.load(builder.gep(masks, [way.index]), align=8)
+                lanes = builder.and_(_splat(builder, word, _LANES), mask)
+                builder.store(builder.or_(builder.load(mixed), lanes), mixed)
+                builder.store(builder.or_(builder.load(seen), word), seen)
+            here = builder.load(entry)
+            builder.store(builder.load(mixed), builder.gep(words, [here]), align=8)
+            builder.store(builder.trunc(place.index, ir.IntType(16)), builder.gep(places, [here]))
+            filled = builder.icmp_unsigned("!=", builder.load(seen), ir.Constant(_WORD, 0))
+            builder.store(builder.add(here, builder.zext(filled, _WORD)), entry)
+        return builder.load(entry)
 
-    signature = types.void(
-        _INT64, _INT64, _INT64, types.int64, types.int64, _UINT64, _UINT16, _UINT64, types.int64, types.int64, _INT64,
-        _INT64, _INT64,
-    )  # fmt: skip
-    return signature, code
+    return types.int64(_BITS, _INT64, _UINT64, types.int64, types.int64, _UINT64, _UINT16, types.int64), code
 
 
 class _Rows(NamedTuple):
     """The rows of x, as LLVM's values."""
 
     start: Any
-    first: Any
-    masks: Any
-    variants: Any
     words: Any
     places: Any
+    spread: bool
 
 
 @intrinsic
-def bin_word(typing_context, values, start, lowest, highest, edges, bits, offset, stride, codes, counts):
-    """Bins the 64 float32 `values` from `start` that lie from `lowest` to `highest`, between float32 `edges`.
+def put_in_lane(typing_context, bits, start, length, partners, place, stride):
+    """Copies `length` words of uint64 `bits` from item `start` to every `stride`-th item of `partners` from `place` on."""
 
-    Bin b's uint64 goes to `bits[offset + b * stride]` and its population onto int64 `counts[b]`; the uint8
-    `codes[start + k]` is the bin, or 255 for a value outside. A value lies in bin b where it reaches edge b and not
-    edge b + 1; what reaches the last edge lies in the last bin. The values and codes stay in registers throughout.
+    def code(context, builder, signature, arguments):
+        bits, start, length, partners, place, stride = arguments
+        source = _element(context, builder, _BITS, bits, start)
+        target = _element(context, builder, _UINT64, partners, place)
+        with cgutils.for_range(builder, length, intp=_WORD) as loop:
+            word = builder.load(builder.gep(source, [loop.index]))
+            # An atomic store (a plain one to the processor) keeps the compiler from joining stores to a scatter.
+            place = builder.gep(target, [builder.mul(loop.index, stride)])
+            builder.store_atomic(word, place, "monotonic", 8)
+        return context.get_dummy_value()
+
+    return types.void(_BITS, types.int64, types.int64, _UINT64, types.int64, types.int64), code
+
+
+@intrinsic
+def codes_of_word(typing_context, values, start, lowest, highest, first_edge, step, codes, counts):
+    """The bins of the 64 float32 `values` from `start` that lie from `lowest` to `highest`: uint8 from `codes[start]`.
+
+    There are as many bins as `counts` has items, of width `step` from `first_edge` on; a value outside is 255. Edge k is
+    k * step + first_edge, each operation rounded to float32, as `numpy.linspace` has it. A guess is made by a division
+    and put right by comparing with the edge above it: it is a little low on purpose, so that it is either right or one
+    below. For that, neither rounding may move an edge by 1/16 of a bin, which `analysis.variants` sees to.
     """
 
     def code(context, builder, signature, arguments):
-        values, start, lowest, highest, edges, bits, offset, stride, codes, counts = arguments
+        values, start, lowest, highest, first_edge, step, codes, counts = arguments
         values = builder.bitcast(_element(context, builder, _FLOAT32, values, start), _FLOATS.as_pointer())
         values = builder.load(values, align=4)
+        bins = cgutils.unpack_tuple(builder, make_array(_INT64)(context, builder, counts).shape)[0]
+        one, low_by = ir.Constant(ir.FloatType(), 1.0), ir.Constant(_FLOATS, [-0.125] * 64)
+        per_value = _splat(builder, builder.fdiv(one, step), _FLOATS)
+        top = _splat(builder, builder.uitofp(builder.sub(bins, _ONE), ir.FloatType()), _FLOATS)
+        first, width = _splat(builder, first_edge, _FLOATS), _splat(builder, step, _FLOATS)
+        guess = builder.fadd(builder.fmul(builder.fsub(values, first), per_value), low_by)
+        floor = cgutils.get_or_insert_function(builder.module, ir.FunctionType(_FLOATS, [_FLOATS]), "llvm.floor.v64f32")
+        guess = builder.call(floor, [guess])
+        following = builder.fadd(guess, ir.Constant(_FLOATS, [1.0] * 64))
+        edge = builder.fadd(builder.fmul(following, width), first)
+        found = builder.select(builder.fcmp_ordered(">=", values, edge), following, guess)
+        found = builder.select(builder.fcmp_ordered("<", found, top), found, top)
         inside = builder.and_(_compare(builder, ">=", values, lowest), _compare(builder, "<=", values, highest))
-        last = builder.sub(cgutils.unpack_tuple(builder, make_array(_INT64)(context, builder, counts).shape)[0], _ONE)
-        edges, counts = _element(context, builder, _FLOAT32, edges), _element(context, builder, _INT64, counts)
-        bits = _element(context, builder, _BITS, bits, offset)
-        reached = cgutils.alloca_once_value(builder, builder.bitcast(inside, _WORD))
-        bins = cgutils.alloca_once_value(builder, ir.Constant(_BYTES, None))
-        with cgutils.for_range(builder, last, intp=_WORD) as loop:
-            edge = builder.load(builder.gep(edges, [builder.add(loop.index, _ONE)]))
-            flags = builder.and_(_compare(builder, ">=", values, edge), inside)
-            above = builder.bitcast(flags, _WORD)
-            _put_row(
-                builder, builder.and_(builder.load(reached), builder.not_(above)), loop.index, bits, stride, counts
-            )
-            builder.store(builder.add(builder.load(bins), builder.zext(flags, _BYTES)), bins)
-            builder.store(above, reached)
-        _put_row(builder, builder.load(reached), last, bits, stride, counts)
-        bins = builder.select(inside, builder.load(bins), ir.Constant(_BYTES, [255] * 64))
+        # Outside, a guess may be anything, and what no integer can hold must not be turned into one.
+        found = builder.select(inside, found, ir.Constant(_FLOATS, [255.0] * 64))
+        found = builder.trunc(builder.fptosi(found, ir.VectorType(ir.IntType(32), 64)), _BYTES)
         place = builder.bitcast(_element(context, builder, _UINT8, codes, start), _BYTES.as_pointer())
-        builder.store(bins, place, align=1)
+        builder.store(found, place, align=1)
         return context.get_dummy_value()
 
     signature = types.void(
-        _FLOAT32, types.int64, types.float32, types.float32, _FLOAT32, _BITS, types.int64, types.int64, _UINT8, _INT64
+        _FLOAT32, types.int64, types.float32, types.float32, types.float32, types.float32, _UINT8, _INT64
     )
+    return signature, code
+
+
+@intrinsic
+def put_bits(typing_context, codes, start, bits, offset, stride, counts):
+    """Turns the 64 uint8 `codes` from `start` into a word of each bin: bit d is set where code d is the bin.
+
+    Bin b's uint64 goes to `bits[offset + b * stride]` and its population onto int64 `counts[b]`. A code that is no bin
+    sets no bit.
+    """
+
+    def code(context, builder, signature, arguments):
+        codes, start, bits, offset, stride, counts = arguments
+        codes = builder.load(
+            builder.bitcast(_element(context, builder, _UINT8, codes, start), _BYTES.as_pointer()), align=1
+        )
+        bins = cgutils.unpack_tuple(builder, make_array(_INT64)(context, builder, counts).shape)[0]
+        counts, bits = _element(context, builder, _INT64, counts), _element(context, builder, _BITS, bits, offset)
+        with cgutils.for_range(builder, bins, intp=_WORD) as loop:
+            this_bin = _splat(builder, builder.trunc(loop.index, ir.IntType(8)), _BYTES)
+            word = builder.bitcast(builder.icmp_unsigned("==", codes, this_bin), _WORD)
+            builder.store(word, builder.gep(bits, [builder.mul(loop.index, stride)]))
+            count = builder.gep(counts, [loop.index])
+            builder.store(builder.add(builder.load(count), builder.ctpop(word)), count)
+        return context.get_dummy_value()
+
+    signature = types.void(_UINT8, types.int64, _BITS, types.int64, types.int64, _INT64)
+    return signature, code
+
+
+@intrinsic
+def add_products(typing_context, a, a_start, b, b_start, b_next, length, out, out_start, out_stride):
+    """Adds the sums of products of PANEL vectors with 2 * PANEL others over `length` dimensions.
+
+    `a` is float64 [length, PANEL], flat, from item `a_start`; `b` is two such panels, from `b_start` and `b_next` items
+    after it. The sum of vectors r and c goes onto item `out_start + r * out_stride + c` of `out`. All sums stay in
+    registers: 10 loads serve 16 multiplications of whole registers.
+    """
+
+    def code(context, builder, signature, arguments):
+        a, a_start, b, b_start, b_next, length, out, out_start, out_stride = arguments
+        a = _element(context, builder, _FLOAT64_3D, a, a_start)
+        b = [_element(context, builder, _FLOAT64_3D, b, start) for start in (b_start, builder.add(b_start, b_next))]
+        out = _element(context, builder, _FLOAT64_2D, out, out_start)
+        multiply_add = cgutils.get_or_insert_function(
+            builder.module, ir.FunctionType(_DOUBLES, [_DOUBLES] * 3), f"llvm.fmuladd.v{PANEL}f64"
+        )
+        sums = [[cgutils.alloca_once_value(builder, ir.Constant(_DOUBLES, None)) for _ in b] for _ in range(PANEL)]
+        with cgutils.for_range(builder, length, intp=_WORD) as loop:
+            here = builder.mul(loop.index, ir.Constant(_WORD, PANEL))
+            columns = [builder.bitcast(builder.gep(panel, [here]), _DOUBLES.as_pointer()) for panel in b]
+            columns = [builder.load(column, align=8) for column in columns]
+            for row, of_row in enumerate(sums):
+                value = _splat(builder, builder.load(_at(builder, builder.gep(a, [here]), row)), _DOUBLES)
+                for column, total in zip(columns, of_row, strict=True):
+                    builder.store(builder.call(multiply_add, [value, column, builder.load(total)]), total)
+        for row, of_row in enumerate(sums):
+            line = builder.gep(out, [builder.mul(out_stride, ir.Constant(_WORD, row))])
+            for k, total in enumerate(of_row):
+                place = builder.bitcast(_at(builder, line, k * PANEL), _DOUBLES.as_pointer())
+                builder.store(builder.fadd(builder.load(place, align=8), builder.load(total)), place, align=8)
+        return context.get_dummy_value()
+
+    signature = types.void(
+        _FLOAT64_3D, types.int64, _FLOAT64_3D, types.int64, types.int64, types.int64, _FLOAT64_2D, types.int64,
+        types.int64,
+    )  # fmt: skip
     return signature, code
 
 
@@ -145,17 +276,19 @@ def lowest_bit(typing_context, word):
     return types.int64(types.uint64), code
 
 
-def _joint_terms(builder, rows, ranks, x, partners, counts, table, terms):
+def _joint_terms(builder, x, rows, ranks, partners, counts, table, terms):
+    with cgutils.for_range(builder, rows, intp=_WORD) as row:
+        of_row = builder.gep(counts, [builder.mul(row.index, ir.Constant(_WORD, ranks * LANES))])
+        _count_row(builder, row.index, ranks, x, partners, of_row)
     totals = [cgutils.alloca_once(builder, _WORD) for _ in range(LANES)]
     for lane, total in enumerate(totals):
         builder.store(builder.load(_at(builder, terms, lane)), total)
-    with cgutils.for_range(builder, rows, intp=_WORD) as row:
-        _count_row(builder, row.index, ranks, x, partners, counts)
-        for cell in range(ranks * LANES):
-            # An atomic load (a plain one to the processor) keeps the compiler from joining the look-ups to
-            # a gather: scalar ones run beside the vector instructions of the next row.
-            count = builder.load_atomic(_at(builder, counts, cell), "monotonic", 8)
-            total = totals[cell % LANES]
+    cells = builder.mul(rows, ir.Constant(_WORD, ranks))
+    with cgutils.for_range(builder, cells, intp=_WORD) as cell:
+        first = builder.gep(counts, [builder.mul(cell.index, ir.Constant(_WORD, LANES))])
+        for lane, total in enumerate(totals):
+            # An atomic load (a plain one to the processor) keeps the compiler from joining the look-ups to a gather.
+            count = builder.load_atomic(_at(builder, first, lane), "monotonic", 8)
             builder.store(builder.add(builder.load(total), builder.load(builder.gep(table, [count]))), total)
     for lane, total in enumerate(totals):
         builder.store(builder.load(total), _at(builder, terms, lane))
@@ -168,18 +301,18 @@ def _count_row(builder, row, ranks, x, partners, counts):
     population = cgutils.get_or_insert_function(
         builder.module, ir.FunctionType(_LANES, [_LANES]), f"llvm.ctpop.v{LANES}i64"
     )
-    with cgutils.for_range(builder, x.variants, intp=_WORD) as variant:
-        bounds = builder.gep(x.start, [builder.add(builder.load(builder.gep(x.first, [variant.index])), row)])
-        mask = builder.load(builder.gep(x.masks, [variant.index]), align=8)
-        start, stop = builder.load(bounds), builder.load(_at(builder, bounds, 1))
-        with cgutils.for_range(builder, stop, start, intp=_WORD) as loop:
+    bounds = builder.gep(x.start, [row])
+    start, stop = builder.load(bounds), builder.load(_at(builder, bounds, 1))
+    with cgutils.for_range(builder, stop, start, intp=_WORD) as loop:
+        if x.spread:
+            word = builder.load(builder.gep(builder.bitcast(x.words, _LANES.as_pointer()), [loop.index]), align=8)
+        else:
             word = _splat(builder, builder.load(builder.gep(x.words, [loop.index])), _LANES)
-            word = builder.and_(word, mask)
-            place = builder.zext(builder.load(builder.gep(x.places, [loop.index])), _WORD)
-            partner = builder.gep(partners, [builder.mul(place, ir.Constant(_WORD, ranks))])
-            for rank, total in enumerate(sums):
-                both = builder.and_(word, builder.load(_at(builder, partner, rank), align=8))
-                builder.store(builder.add(builder.load(total), builder.call(population, [both])), total)
+        place = builder.zext(builder.load(builder.gep(x.places, [loop.index])), _WORD)
+        partner = builder.gep(partners, [builder.mul(place, ir.Constant(_WORD, ranks))])
+        for rank, total in enumerate(sums):
+            both = builder.and_(word, builder.load(_at(builder, partner, rank), align=8))
+            builder.store(builder.add(builder.load(total), builder.call(population, [both])), total)
     counts = builder.bitcast(counts, _LANES.as_pointer())
     for rank, total in enumerate(sums):
         builder.store(builder.load(total), _at(builder, counts, rank), align=8)
@@ -187,12 +320,6 @@ def _count_row(builder, row, ranks, x, partners, counts):
 
 def _at(builder, pointer, index):
     return builder.gep(pointer, [ir.Constant(_WORD, index)])
-
-
-def _put_row(builder, word, row, bits, stride, counts):
-    builder.store(word, builder.gep(bits, [builder.mul(row, stride)]))
-    count = builder.gep(counts, [row])
-    builder.store(builder.add(builder.load(count), builder.ctpop(word)), count)
 
 
 def _compare(builder, operator, values, threshold):
