@@ -36,11 +36,10 @@ _memory = Scratch()
 
 
 class Rows(NamedTuple):
-    """The words that are not 0 of the bit rows of V variants' fullest bins, by rank."""
+    """The bit rows of the fullest bins of V variants, by rank: where they are, and which of their words are not 0."""
 
-    start: NDArray[np.int64]  # int64 [V * ranks + 1], where a bin's words start in the next two
-    words: NDArray[np.uint64]  # uint64
-    places: NDArray[np.uint16]  # uint16, which word of the row each is
+    start: NDArray[np.int64]  # int64 [V * ranks], the first item of the row
+    filled: NDArray[np.uint64]  # uint64 [V * ranks, masks]: bit w % 64 of mask w // 64 for word w
 
 
 class Tile(NamedTuple):
@@ -87,7 +86,7 @@ class CpuEngine:
     def joint_terms(self, tile: Tile, table: NDArray[np.int64]) -> NDArray[np.int64]:
         variants_a, variants_b = tile.variants_a, tile.variants_b
         ranks = max(choose_ranks(variants_a), choose_ranks(variants_b))
-        rows = _filled_rows(variants_a, ranks)
+        rows = _filled_rows(variants_a.bits, variants_a.by_population, ranks)
         words = variants_b.bits.shape[2]
         shape = len(tile.set_a), len(tile.set_b)
         joint = _memory.array("joint terms", shape, np.int64)
@@ -106,11 +105,10 @@ class CpuEngine:
         group = max(1, GROUP_BYTES // (ranks * words * LANES * 8))
         partners = _aligned(group * ranks * words * LANES, np.uint64)
         counts = _aligned(ranks * RANKS_AT_ONCE * LANES, np.int64)
-        entries = ranks * words + 1
-        mixed = Rows(np.empty(ranks + 1, np.int64), _aligned(entries * LANES, np.uint64), np.empty(entries, np.uint16))
+        mixed = _aligned(ranks * words * LANES, np.uint64)
         _fill(
             rows, tile.chosen_a, tile.set_a, variants_b.bits, variants_b.by_population,
-            by_set_b, tile.set_b, tile.diagonal, ranks, partners, counts, mixed, variants_a, table, other_way, joint,
+            by_set_b, tile.set_b, tile.diagonal, ranks, partners, counts, mixed, variants_a.bits, table, other_way, joint,
         )  # fmt: skip
         return joint
 
@@ -156,27 +154,20 @@ def choose_ranks(variants: Variants) -> int:
     return best
 
 
-def _filled_rows(variants: Variants, ranks: int) -> Rows:
-    number, _, words = variants.bits.shape
-    most = 1 + int(np.minimum(variants.counts, words).sum())
-    filled, places = _memory.array("words", (most,), np.uint64), _memory.array("places", (most,), np.uint16)
-    rows = Rows(np.empty(number * ranks + 1, np.int64), filled, places)
-    _list_words(variants.bits, variants.by_population, ranks, rows)
-    return rows
-
-
 @compiled
-def _list_words(bits: NDArray[np.uint64], by_population: NDArray[np.int64], ranks: int, rows: Rows) -> None:
-    number, _, words = bits.shape
-    start, filled, places, end = rows.start, rows.words, rows.places, np.uintp(0)
+def _filled_rows(bits: NDArray[np.uint64], by_population: NDArray[np.int64], ranks: int) -> Rows:
+    number, bins, words = bits.shape
+    start, filled = np.empty(number * ranks, np.int64), np.empty((number * ranks, (words + 63) // 64), np.uint64)
     for v in range(number):
         for rank in range(ranks):
-            start[v * ranks + rank] = end
-            row = bits[v, by_population[v, rank]]
-            for w in range(np.uintp(words)):
-                filled[end], places[end] = row[w], w
-                end += np.uintp(row[w] != 0)
-    start[number * ranks] = end
+            row, entry = bits[v, by_population[v, rank]], v * ranks + rank
+            start[entry] = (v * bins + by_population[v, rank]) * words
+            for mask in range(filled.shape[1]):
+                found = np.uint64(0)
+                for w in range(64 * mask, min(64 * mask + 64, words)):
+                    found |= np.uint64(row[w] != 0) << np.uint64(w & 63)
+                filled[entry, mask] = found
+    return Rows(start, filled)
 
 
 @compiled
@@ -192,8 +183,8 @@ def _fill(
     ranks: int,
     partners: NDArray[np.uint64],
     counts: NDArray[np.int64],
-    mixed: Rows,
-    variants_a: Variants,
+    mixed: NDArray[np.uint64],
+    bits_a: NDArray[np.uint64],
     table: NDArray[np.int64],
     other_way: NDArray[np.int64],
     joint: NDArray[np.int64],
@@ -207,7 +198,8 @@ def _fill(
     size = ranks * words * LANES
     group = partners.size // size * LANES
     packed, terms = np.empty(group, np.int64), np.empty(LANES, np.int64)
-    asked, of_ways, masks = np.empty(LANES, np.int64), np.empty(LANES, np.int64), np.empty(LANES * LANES, np.uint64)
+    asked, of_ways, lanes = np.empty(LANES, np.int64), np.empty(LANES, np.int64), np.empty(LANES * LANES, np.uint64)
+    mixed_rows = Rows(np.arange(ranks) * words, np.empty((ranks, rows.filled.shape[1]), np.uint64))
     for begin in range(0, set_b.size, group):
         packed[:] = -1
         last_set = -1
@@ -223,18 +215,18 @@ def _fill(
                         _pack(bits, by_population, variant, ranks, partners, offset)
             for first in range(max(begin, (r + 1) // LANES * LANES) if diagonal else begin, stop, LANES):
                 start, end = max(first, r + 1) if diagonal else first, min(first + LANES, stop)
-                ways = _ways(chosen_a[r], set_b, first, start, end, asked, masks)
+                ways = _ways(chosen_a[r], set_b, first, start, end, asked, lanes)
                 if ways > 1:
-                    _mix(variants_a, asked, masks, ways, ranks, of_ways, mixed)
+                    _mix(bits_a, rows, asked, lanes, ways, ranks, of_ways, mixed, mixed_rows)
                 terms[:] = 0
                 for rank in range(0, ranks, RANKS_AT_ONCE):
                     offset = (first - begin) // LANES * size + rank * words * LANES
                     width = min(RANKS_AT_ONCE, ranks - rank)
                     if ways > 1:
-                        add_joint_terms_spread(mixed.start, 0, ranks, mixed.words, mixed.places,
+                        add_joint_terms_spread(mixed, mixed_rows.start, mixed_rows.filled, 0, ranks,
                                                partners, offset, width, counts, table, terms)  # fmt: skip
                     else:
-                        add_joint_terms(rows.start, asked[0] * ranks, ranks, rows.words, rows.places,
+                        add_joint_terms(bits_a, rows.start, rows.filled, asked[0] * ranks, ranks,
                                         partners, offset, width, counts, table, terms)  # fmt: skip
                 for c in range(start, end):
                     joint[r, c] += terms[c - first] + other_way[c, r]
@@ -248,7 +240,7 @@ def _ways(
     start: int,
     end: int,
     asked: NDArray[np.int64],
-    masks: NDArray[np.uint64],
+    lanes: NDArray[np.uint64],
 ) -> int:
     """Fills in the variants of a row that the columns `start` to `end` ask for, and the lanes that do; `first` is lane 0.
 
@@ -265,33 +257,35 @@ def _ways(
             ways += 1
             asked[k] = variant
             for lane in range(LANES):
-                masks[k * LANES + lane] = 0
-        masks[k * LANES + c - first] = np.uint64(0xFFFFFFFFFFFFFFFF)
+                lanes[k * LANES + lane] = 0
+        lanes[k * LANES + c - first] = np.uint64(0xFFFFFFFFFFFFFFFF)
     return ways
 
 
 @inlined
 def _mix(
-    variants: Variants,
+    bits: NDArray[np.uint64],
+    rows: Rows,
     asked: NDArray[np.int64],
-    masks: NDArray[np.uint64],
+    lanes: NDArray[np.uint64],
     ways: int,
     ranks: int,
-    rows: NDArray[np.int64],
-    mixed: Rows,
+    of_ways: NDArray[np.int64],
+    mixed: NDArray[np.uint64],
+    mixed_rows: Rows,
 ) -> None:
-    """Lists a row's words where lanes ask for several variants of it: a word of its own for each lane.
+    """Gathers a row's bins where lanes ask for several variants of it: a word of its own for each lane.
 
     Variants of a vector differ little, so that nearly the same words are not 0, and all ways cost about what one does.
     """
-    bits, by_population, end = variants.bits, variants.by_population, 0
-    bins, words = bits.shape[1:]
     for rank in range(ranks):
-        mixed.start[rank] = end
-        for k in range(ways):
-            rows[k] = (asked[k] * bins + by_population[asked[k], rank]) * words
-        end = spread_row(bits, rows, masks, ways, words, mixed.words, mixed.places, end)
-    mixed.start[ranks] = end
+        for mask in range(rows.filled.shape[1]):
+            filled = np.uint64(0)
+            for k in range(ways):
+                of_ways[k] = rows.start[asked[k] * ranks + rank]
+                filled |= rows.filled[asked[k] * ranks + rank, mask]
+            mixed_rows.filled[rank, mask] = filled
+        spread_row(bits, of_ways, lanes, ways, mixed_rows.filled, rank, mixed, mixed_rows.start[rank])
 
 
 @inlined

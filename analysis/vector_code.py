@@ -3,6 +3,7 @@
 All are portable LLVM IR: the compiler lowers the same vectors to AVX-512, AVX2 or NEON for the machine it runs on.
 """
 
+import contextlib
 from typing import Any, NamedTuple
 
 import llvmlite.ir as ir
@@ -37,20 +38,22 @@ _FLOAT64_3D = types.Array(types.float64, 3, "C")
 _FLOAT32 = types.Array(types.float32, 1, "C")
 _INT64 = types.Array(types.int64, 1, "C")
 _UINT64 = types.Array(types.uint64, 1, "C")
-_UINT16 = types.Array(types.uint16, 1, "C")
+_UINT64_2D = types.Array(types.uint64, 2, "C")
 _UINT8 = types.Array(types.uint8, 1, "C")
 
 
 def _add_joint_terms(spread):
     """The two forms of `add_joint_terms`, of the same code."""
 
-    def add(typing_context, row_start, first_row, rows, words, places, partners, offset, ranks, counts, table, terms):
+    def add(typing_context, words, start, filled, first_row, rows, partners, offset, ranks, counts, table, terms):
         def code(context, builder, signature, arguments):
-            row_start, first_row, rows, words, places, partners, offset, ranks, counts, table, terms = arguments
+            words, start, filled, first_row, rows, partners, offset, ranks, counts, table, terms = arguments
+            masks = cgutils.unpack_tuple(builder, make_array(_UINT64_2D)(context, builder, filled).shape)[1]
             x = _Rows(
-                _element(context, builder, _INT64, row_start, first_row),
-                _element(context, builder, _UINT64, words),
-                _element(context, builder, _UINT16, places),
+                _element(context, builder, _UINT64 if spread else _BITS, words),
+                _element(context, builder, _INT64, start, first_row),
+                _element(context, builder, _UINT64_2D, filled, builder.mul(first_row, masks)),
+                masks,
                 spread,
             )
             arrays = (
@@ -71,8 +74,8 @@ def _add_joint_terms(spread):
             return context.get_dummy_value()
 
         signature = types.void(
-            _INT64, types.int64, types.int64, _UINT64, _UINT16, _UINT64, types.int64, types.int64, _INT64, _INT64,
-            _INT64,
+            _UINT64 if spread else _BITS, _INT64, _UINT64_2D, types.int64, types.int64, _UINT64, types.int64,
+            types.int64, _INT64, _INT64, _INT64,
         )  # fmt: skip
         return signature, code
 
@@ -82,63 +85,62 @@ def _add_joint_terms(spread):
 add_joint_terms = _add_joint_terms(spread=False)
 """Adds table[joint count] over the cells of `rows` bin rows of x with `ranks` bin rows of LANES partners at once.
 
-`add_joint_terms(row_start, first_row, rows, words, places, partners, offset, ranks, counts, table, terms)`: row b of x
-is its words that are not 0, from `row_start[first_row + b]` to the next in `words` (uint64), with their `places` in the
-row (uint16). The partners' rows are uint64 [words, ranks, LANES], flat, from `partners[offset]`. A word of x is spread
-over the lanes, and AND, population count and add take one word of all partners in one instruction each; the sums of all
-ranks stay in registers until the row ends. `terms`, int64 [LANES], grows; `counts`, int64 [rows, ranks, LANES], flat,
-is scratch: counts are looked up when all are made, since a look-up right behind its count would wait for it.
+`add_joint_terms(words, start, filled, first_row, rows, partners, offset, ranks, counts, table, terms)`: bin row b of x,
+from `first_row` on, is uint64 from item `start[b]` of `words`, of which those count whose bit is set in `filled[b]`,
+uint64 [rows, masks]. The partners' rows are uint64 [words, ranks, LANES], flat, from `partners[offset]`. A word of x is
+spread over the lanes, and AND, population count and add take one word of all partners in one instruction each; the sums
+of all ranks stay in registers until the row ends. `terms`, int64 [LANES], grows; `counts`, int64 [rows, ranks, LANES],
+flat, is scratch: counts are looked up when all are made, since a look-up right behind its count would wait for it.
 """
 
 add_joint_terms_spread = _add_joint_terms(spread=True)
 """The same where x is not binned alike for all partners: `words` is uint64 [entries, LANES], flat, a word a lane."""
 
 
-@intrinsic
-def spread_row(typing_context, bits, rows, masks, ways, length, words, places, end):
-    """Lists the words of a bin row of x where partners ask for several: a word a lane, of the way its lane asks for.
-
-    Way k < `ways` has the uint64 `bits` from `rows[k]`, int64, to `rows[k] + length`, flat, and the lanes that are all
-    ones in `masks`, uint64 [ways, LANES], flat. Words that are 0 in all ways are left out. `words`, uint64
-    [entries, LANES], flat, and `places`, uint16, are filled from entry `end`; returns where they end, which is the only
-    entry written beyond.
-    """
-
-    def code(context, builder, signature, arguments):
-        bits, rows, masks, ways, length, words, places, end = arguments
-        bits, rows = _element(context, builder, _BITS, bits), _element(context, builder, _INT64, rows)
-        masks = builder.bitcast(_element(context, builder, _UINT64, masks), _LANES.as_pointer())
-        words = builder.bitcast(_element(context, builder, _UINT64, words), _LANES.as_pointer())
-        places = _element(context, builder, _UINT16, places)
-        entry = cgutils.alloca_once_value(builder, end)
-        mixed, seen = cgutils.alloca_once(builder, _LANES), cgutils.alloca_once(builder, _WORD)
-        with cgutils.for_range(builder, length, intp=_WORD) as place:
-            builder.store(ir.Constant(_LANES, None), mixed)
-            builder.store(ir.Constant(_WORD, 0), seen)
-            with cgutils.for_range(builder, ways, intp=_WORD) as way:
-                row = builder.load(builder.gep(rows, [way.index]))
-                word = builder.load(builder.gep(bits, [builder.add(row, place.index)]))
-                mask = builder.load(builder.gep(masks, [way.index]), align=8)
-                lanes = builder.and_(_splat(builder, word, _LANES), mask)
-                builder.store(builder.or_(builder.load(mixed), lanes), mixed)
-                builder.store(builder.or_(builder.load(seen), word), seen)
-            here = builder.load(entry)
-            builder.store(builder.load(mixed), builder.gep(words, [here]), align=8)
-            builder.store(builder.trunc(place.index, ir.IntType(16)), builder.gep(places, [here]))
-            filled = builder.icmp_unsigned("!=", builder.load(seen), ir.Constant(_WORD, 0))
-            builder.store(builder.add(here, builder.zext(filled, _WORD)), entry)
-        return builder.load(entry)
-
-    return types.int64(_BITS, _INT64, _UINT64, types.int64, types.int64, _UINT64, _UINT16, types.int64), code
-
-
 class _Rows(NamedTuple):
     """The rows of x, as LLVM's values."""
 
-    start: Any
     words: Any
-    places: Any
+    start: Any
+    filled: Any
+    masks: Any
     spread: bool
+
+
+@intrinsic
+def spread_row(typing_context, bits, rows, lanes, ways, filled, row, words, start):
+    """Gathers a bin row of x where partners ask for several: a word a lane, of the way its lane asks for.
+
+    Way k < `ways` has the uint64 `bits` from item `rows[k]`, int64, and the lanes that are all ones in `lanes`, uint64
+    [ways, LANES], flat. Of `words`, uint64 [entries, LANES], flat, the entries from `start` on are written whose bits are
+    set in `filled[row]`, uint64 [rows, masks].
+    """
+
+    def code(context, builder, signature, arguments):
+        bits, rows, lanes, ways, filled, row, words, start = arguments
+        masks = cgutils.unpack_tuple(builder, make_array(_UINT64_2D)(context, builder, filled).shape)[1]
+        filled = _element(context, builder, _UINT64_2D, filled, builder.mul(row, masks))
+        bits, rows = _element(context, builder, _BITS, bits), _element(context, builder, _INT64, rows)
+        lanes = builder.bitcast(_element(context, builder, _UINT64, lanes), _LANES.as_pointer())
+        words = builder.gep(builder.bitcast(_element(context, builder, _UINT64, words), _LANES.as_pointer()), [start])
+        mixed = cgutils.alloca_once(builder, _LANES)
+
+        def gather(place):
+            builder.store(ir.Constant(_LANES, None), mixed)
+            with cgutils.for_range(builder, ways, intp=_WORD) as way:
+                item = builder.add(builder.load(builder.gep(rows, [way.index])), place)
+                word = _splat(builder, builder.load(builder.gep(bits, [item])), _LANES)
+                of_way = builder.and_(word, builder.load(builder.gep(lanes, [way.index]), align=8))
+                builder.store(builder.or_(builder.load(mixed), of_way), mixed)
+            builder.store(builder.load(mixed), builder.gep(words, [place]), align=8)
+
+        _for_set_bits(builder, filled, masks, gather)
+        return context.get_dummy_value()
+
+    signature = types.void(
+        _BITS, _INT64, _UINT64, types.int64, _UINT64_2D, types.int64, _UINT64, types.int64
+    )
+    return signature, code
 
 
 @intrinsic
@@ -301,21 +303,50 @@ def _count_row(builder, row, ranks, x, partners, counts):
     population = cgutils.get_or_insert_function(
         builder.module, ir.FunctionType(_LANES, [_LANES]), f"llvm.ctpop.v{LANES}i64"
     )
-    bounds = builder.gep(x.start, [row])
-    start, stop = builder.load(bounds), builder.load(_at(builder, bounds, 1))
-    with cgutils.for_range(builder, stop, start, intp=_WORD) as loop:
-        if x.spread:
-            word = builder.load(builder.gep(builder.bitcast(x.words, _LANES.as_pointer()), [loop.index]), align=8)
-        else:
-            word = _splat(builder, builder.load(builder.gep(x.words, [loop.index])), _LANES)
-        place = builder.zext(builder.load(builder.gep(x.places, [loop.index])), _WORD)
+    start = builder.load(builder.gep(x.start, [row]))
+    if x.spread:
+        words = builder.gep(builder.bitcast(x.words, _LANES.as_pointer()), [start])
+    else:
+        words = builder.gep(x.words, [start])
+
+    def count(place):
+        word = builder.load(builder.gep(words, [place]), align=8)
+        word = word if x.spread else _splat(builder, word, _LANES)
         partner = builder.gep(partners, [builder.mul(place, ir.Constant(_WORD, ranks))])
         for rank, total in enumerate(sums):
             both = builder.and_(word, builder.load(_at(builder, partner, rank), align=8))
             builder.store(builder.add(builder.load(total), builder.call(population, [both])), total)
+
+    _for_set_bits(builder, builder.gep(x.filled, [builder.mul(row, x.masks)]), x.masks, count)
     counts = builder.bitcast(counts, _LANES.as_pointer())
     for rank, total in enumerate(sums):
         builder.store(builder.load(total), _at(builder, counts, rank), align=8)
+
+
+def _for_set_bits(builder, filled, masks, body):
+    """Runs `body(place)` for every bit that is set in uint64 [masks], from the lowest on."""
+    rest = cgutils.alloca_once(builder, _WORD)
+    with cgutils.for_range(builder, masks, intp=_WORD) as loop:
+        builder.store(builder.load(builder.gep(filled, [loop.index])), rest)
+        first = builder.shl(loop.index, ir.Constant(_WORD, 6))
+        with _while_set(builder, rest) as mask:
+            place = builder.add(first, builder.cttz(mask, ir.Constant(ir.IntType(1), 1)))
+            builder.store(builder.and_(mask, builder.sub(mask, _ONE)), rest)
+            body(place)
+
+
+@contextlib.contextmanager
+def _while_set(builder, variable):
+    """A loop for as long as the variable is not 0; gives its value."""
+    test, body, done = (builder.append_basic_block(name) for name in ("test", "body", "done"))
+    builder.branch(test)
+    builder.position_at_end(test)
+    value = builder.load(variable)
+    builder.cbranch(builder.icmp_unsigned("!=", value, ir.Constant(_WORD, 0)), body, done)
+    builder.position_at_end(body)
+    yield value
+    builder.branch(test)
+    builder.position_at_end(done)
 
 
 def _at(builder, pointer, index):

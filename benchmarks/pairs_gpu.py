@@ -34,6 +34,7 @@ from analysis.gpu import GpuEngine  # noqa: E402
 from analysis.gpu_memory import SLICES, DeviceTile  # noqa: E402
 from analysis.gpu_plan import Products  # noqa: E402
 from analysis.kernels import CpuEngine, Engine, Tile  # noqa: E402
+from analysis.variants import Vectors  # noqa: E402
 from benchmarks import machine  # noqa: E402
 from benchmarks.pairs import LAYERS, by_notebook, made_up_states, smollm2_states  # noqa: E402
 
@@ -54,8 +55,10 @@ class Tiles(CpuEngine):
         self.seen.append((tile, table))
         return np.zeros((len(tile.set_a), len(tile.set_b)), np.int64)
 
-    def products(self, a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.zeros((len(a), len(b)))
+    def products(
+        self, a: Vectors, rows: NDArray[np.int64], b: Vectors, columns: NDArray[np.int64], diagonal: bool
+    ) -> NDArray[np.float64]:
+        return np.zeros((len(rows), len(columns)))
 
 
 def main() -> None:
