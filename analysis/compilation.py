@@ -12,7 +12,10 @@ from typing import Any, TypeVar
 
 import numba
 
-KERNELS = ("compilation", "finish", "kernels", "outliers", "products", "sparse", "variants", "vector_code", "views")
+KERNELS = (
+    "bin_code", "compilation", "count_code", "finish", "kernels", "outliers", "product_code", "products", "sparse",
+    "variants", "vector_code", "views",
+)  # fmt: skip
 """The modules that hold compiled code."""
 
 _njit: Any = numba.njit

@@ -45,12 +45,13 @@ def finish(
     last: int,
     pairs: Pairs,
 ) -> None:
-    """Writes the statistics of the pairs of a tile's vectors `first` to `last` of the rows, in whatever order or at once.
+    """Writes the statistics of a tile's pairs, of the rows `first` to `last` in the order of the vectors.
 
-    `rows` and `columns` are in the tile's order, `places_a` and `places_b` tell where in it the vectors of the span
-    stand. Results are written in the order of the pairs: what is read out of order is less. On the diagonal, entries of
-    `joint` and `products` hold results where the tile's row comes before its column.
-    `joint` and `products` are [R, C]: sums of n log2 n and of centred products over the dimensions that both keep.
+    Rows may be done in any order, or at once.
+    `joint` and `products` are [R, C]: sums of n log2 n and of centred products over the dimensions that both keep. They
+    are in the tile's order, as `rows` and `columns` are; `places_a` and `places_b` tell where in it each vector stands.
+    On the diagonal they hold results where the row comes before the column. Results are written in the order of the
+    pairs, since more is written for each pair than is read.
     """
     margins_b, entropies_b, shifts_b = views_b.margin, views_b.entropy, views_b.shift
     scales_b, cancelled_b, origin = views_b.scale, views_b.cancelled, pairs.origin

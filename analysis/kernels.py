@@ -4,7 +4,8 @@ A variant is one bit row per bin: bit d is set where dimension d lies in the bin
 of the AND of two bit rows, and a left-out dimension is simply in no row. Three things make this cheap:
 
 - One word of x meets the same word of LANES partners in one instruction (`add_joint_terms`). Words of x that are 0 are
-  skipped: an emptier bin of x costs as much as it has dimensions.
+  skipped: an emptier bin of x costs as much as it has dimensions. Partners mostly ask for the same variant of x; where
+  they do not, each lane gets a word of the variant that it asks for (`spread_row`).
 - Only the fullest bins of both sides are counted so. The rest hold a few dimensions, whose codes are compared
   (`analysis.sparse`). Where to cut is decided per tile (`choose_ranks`) and changes the pace, never a count.
 - Counts are integers up to D, so n log2 n comes from a table, in fixed point: sums are exact and order-free.
@@ -16,11 +17,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.compilation import compiled, inlined
+from analysis.count_code import (
+    LANES,
+    RANKS_AT_ONCE,
+    add_joint_terms,
+    add_joint_terms_spread,
+    put_in_lane,
+    spread_row,
+)
 from analysis.products import products
 from analysis.scratch import Scratch
-from analysis.sparse import fullest, list_dimensions, sparse_terms
+from analysis.sparse import LISTED, list_dimensions, sparse_terms
 from analysis.variants import Variants, Vectors
-from analysis.vector_code import LANES, RANKS_AT_ONCE, add_joint_terms, add_joint_terms_spread, put_in_lane, spread_row
 
 COST_OF_WORD, COST_OF_CELL, COST_OF_DIMENSION, COST_OF_COMPARISON = 0.04, 0.2, 0.45, 0.05
 """Nanoseconds per pair: words of two bin rows counted, a look-up, a dimension compared, and each of its comparisons."""
@@ -96,19 +104,17 @@ class CpuEngine:
         by_set_a = by_set_b if same else _transposed(tile.chosen_a, "rows' variants by set")
         lists_a = list_dimensions(variants_a, ranks)
         lists_b = lists_a if same else list_dimensions(variants_b, ranks)
-        all_b, fullest_a = fullest(variants_b, variants_b.counts.shape[1]), fullest(variants_a, ranks)
-        way = int(tile.diagonal)
-        sparse_terms(lists_b, by_set_b, tile.set_b, variants_a.codes, fullest_a, tile.chosen_a, tile.set_a, way, table,
-                     joint)  # fmt: skip
-        sparse_terms(lists_a, by_set_a, tile.set_a, variants_b.codes, all_b, tile.chosen_b, tile.set_b, -way, table,
-                     other_way)  # fmt: skip
+        a, b, way = (tile.chosen_a, tile.set_a), (tile.chosen_b, tile.set_b), int(tile.diagonal)
+        sparse_terms(lists_a, *a, variants_b.codes, 2 * LISTED, by_set_b, tile.set_b, way, table, joint)
+        sparse_terms(lists_b, *b, variants_a.codes, LISTED, by_set_a, tile.set_a, -way, table, other_way)
         group = max(1, GROUP_BYTES // (ranks * words * LANES * 8))
         partners = _aligned(group * ranks * words * LANES, np.uint64)
         counts = _aligned(ranks * RANKS_AT_ONCE * LANES, np.int64)
         mixed = _aligned(ranks * words * LANES, np.uint64)
         _fill(
             rows, tile.chosen_a, tile.set_a, variants_b.bits, variants_b.by_population,
-            by_set_b, tile.set_b, tile.diagonal, ranks, partners, counts, mixed, variants_a.bits, table, other_way, joint,
+            by_set_b, tile.set_b, tile.diagonal, ranks, partners, counts, mixed, variants_a.bits, table, other_way,
+            joint,
         )  # fmt: skip
         return joint
 
@@ -242,7 +248,7 @@ def _ways(
     asked: NDArray[np.int64],
     lanes: NDArray[np.uint64],
 ) -> int:
-    """Fills in the variants of a row that the columns `start` to `end` ask for, and the lanes that do; `first` is lane 0.
+    """Fills in the variants of a row that columns `start` to `end` ask for, and the lanes that do; `first` is lane 0.
 
     Columns of one set follow each other, so most lanes ask for what the lane before asked for.
     """

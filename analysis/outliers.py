@@ -63,7 +63,7 @@ def find_outliers(x: NDArray[np.float32], outlier_z: float) -> Vectors:
 
 
 def first_unusable(x: NDArray[np.float32], largest: float) -> int:
-    """The first vector of float32 [N, D] with a value that is not below `largest` in magnitude, or no number; -1 if none."""
+    """The first vector of float32 [N, D] with a value not below `largest` in magnitude, or no number; -1 if none."""
     return int(_first_from(x.view(np.int32), np.float32(largest).view(np.int32)))
 
 
@@ -71,9 +71,9 @@ def first_unusable(x: NDArray[np.float32], largest: float) -> int:
 def _first_from(x: NDArray[np.int32], least: np.int32) -> int:
     """Without their sign, bits of floats stand in the order of magnitudes, then infinity, then what is no number."""
     for i in range(x.shape[0]):
-        found = False
+        found = 0
         for bits in x[i]:
-            found |= np.int32(bits & np.int32(0x7FFFFFFF)) >= least
+            found += int(np.int32(bits & np.int32(0x7FFFFFFF)) >= least)
         if found:
             return i
     return -1

@@ -16,19 +16,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.compilation import announced
+from analysis.count_code import LANES
 from analysis.finish import Pairs, finish
 from analysis.kernels import CpuEngine, Engine, Tile
 from analysis.outliers import find_outliers, first_unusable, rearranged
 from analysis.scratch import Scratch
 from analysis.terms import Terms, terms
 from analysis.variants import Variants, Vectors, find_variants, outlier_sets
-from analysis.vector_code import LANES
 from analysis.views import Views, tabulate
 
 BINS_ALLOWED = (2, 64)
 DIMENSIONS_ALLOWED = (2, 65_535)
 
-LARGEST = np.finfo(np.float32).max / 2
+LARGEST = float(np.finfo(np.float32).max) / 2
 """Differences of values below this are numbers of float32 too."""
 
 FINISHED_AT_ONCE = 64

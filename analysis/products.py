@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.compilation import compiled
+from analysis.product_code import PANEL, add_products
 from analysis.scratch import Scratch
 from analysis.variants import Vectors
-from analysis.vector_code import PANEL, add_products
 
 PIECE = 128
 """Dimensions taken at a time: of four panels, they take 32 KiB, which a first-level cache holds."""
@@ -26,8 +26,8 @@ def products(
 ) -> NDArray[np.float64]:
     """Float64 [R, C] or more: entry (r, c) sums the products of vectors `rows[r]` of `a` and `columns[c]` of `b`.
 
-    Each is less its own mean, and 0 in the dimensions that it leaves out. With `diagonal`, rows and columns are the same
-    vectors, and entries below the diagonal hold no result. The array lies in `memory`.
+    Each is less its own mean, and 0 in the dimensions that it leaves out. With `diagonal`, rows and columns are the
+    same vectors, and entries below the diagonal hold no result. The array lies in `memory`.
     """
     panels_a = panels_b = _panels(a, rows, memory, "centred rows")
     if not diagonal:

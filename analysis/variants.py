@@ -11,9 +11,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.bin_code import codes_of_word, lowest_bit, put_bits
 from analysis.compilation import compiled, inlined
 from analysis.scratch import Scratch
-from analysis.vector_code import codes_of_word, lowest_bit, put_bits
 
 ABSENT = 255
 """Code of a dimension that lies in no bin of a variant."""

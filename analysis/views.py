@@ -10,11 +10,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.bin_code import lowest_bit
 from analysis.compilation import compiled
 from analysis.scratch import Scratch
 from analysis.terms import Terms
 from analysis.variants import ABSENT, OutlierSets, Variants, Vectors, dimensions_kept
-from analysis.vector_code import lowest_bit
 
 CANCELLATION = 1e-5
 """Where a partner takes away all but this share of a vector's sum of squares, the pair is summed afresh."""
