@@ -118,5 +118,5 @@ def _summarise(mi: NDArray[np.float64], cov: NDArray[np.float64]) -> PairSummary
 
 def _histogram(values: NDArray[np.float64], edges: NDArray[np.float64]) -> NDArray[np.int64]:
     """Counts per bin [left, right); values beyond the outer edges count in the outer bins."""
-    index = np.searchsorted(edges[1:-1], values, side="right")
-    return np.bincount(index, minlength=edges.size - 1).astype(np.int64)
+    below = np.searchsorted(np.sort(values), edges[1:-1])  # sorting is vectorised, searching for each value is not
+    return np.diff(below, prepend=0, append=values.size)

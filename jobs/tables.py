@@ -34,11 +34,11 @@ def pairs_table(
         "book": _repeated(book, [(index, len(i)) for index, i, _, _ in rows]),
         "i": np.concatenate([i for _, i, _, _ in rows]),
         "j": np.concatenate([j for _, _, j, _ in rows]),
-        "n": np.concatenate([statistics.n for _, _, _, statistics in rows]).astype(np.uint16),
+        "n": np.concatenate([statistics.n for _, _, _, statistics in rows], dtype=np.uint16, casting="unsafe"),
     }
     for name in ("mi", "cov", "corr", "hx", "hy"):
-        values = np.concatenate([getattr(statistics, name) for _, _, _, statistics in rows])
-        columns[name] = values.astype(np.float32)
+        values = [getattr(statistics, name) for _, _, _, statistics in rows]
+        columns[name] = np.concatenate(values, dtype=np.float32, casting="same_kind")
     return _table(PAIRS, columns)
 
 

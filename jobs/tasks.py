@@ -6,6 +6,7 @@ time has published and gives the same result; so any of them may be repeated aft
 
 from __future__ import annotations
 
+import functools
 import math
 import os
 import tempfile
@@ -307,8 +308,9 @@ def _pairs_part(block: Block, slices: Sequence[PartSlice], vectors: Mapping[str,
     return pairs_table(block.books, rows)
 
 
+@functools.lru_cache(maxsize=2)
 def _ordinals(tokens: int, start: int, stop: int) -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:
-    """The ordinals i and j of the pairs of some rows of the triangle, row by row."""
+    """The ordinals i and j of the pairs of some rows of the triangle, row by row; the same in every layer."""
     i = np.arange(start, stop)
     lengths = tokens - 1 - i
     firsts = np.repeat(i, lengths)

@@ -66,9 +66,22 @@ def _conforming(column: Column, values: pa.ChunkedArray, where: str) -> pa.Chunk
     if values.null_count and not column.nullable:
         raise ChunkInvalid(f"{where}: column {column.name} has {values.null_count} nulls; it must have none")
     # One chunk, one dictionary in order of appearance: the bytes then depend on the values alone.
-    if pa.types.is_dictionary(column.type):
+    if pa.types.is_dictionary(column.type) and not _appears_in_order(values):
         return pa.chunked_array([values.cast(pa.string()).combine_chunks().dictionary_encode()], column.type)
     return values
+
+
+def _appears_in_order(values: pa.ChunkedArray) -> bool:
+    """Whether a dictionary column is one chunk whose dictionary holds what appears, once, in the order of appearance."""
+    if values.num_chunks != 1 or values.null_count:
+        return False
+    chunk = values.chunk(0)
+    names = chunk.dictionary.to_pylist()
+    if len(names) == 1:
+        return len(chunk) > 0
+    latest = np.maximum.accumulate(chunk.indices.to_numpy())
+    new = np.flatnonzero(np.diff(latest, prepend=-1))
+    return len(set(names)) == len(names) and np.array_equal(latest[new], np.arange(len(names)))
 
 
 def _is_text(kind: pa.DataType) -> bool:
@@ -84,8 +97,8 @@ def _check_order(spec: Table, table: pa.Table, where: str) -> None:
     columns = [name for name in spec.sorted_by if name in table.column_names]
     ascends = np.zeros(table.num_rows - 1, dtype=bool)
     for name in reversed(columns):
-        step = np.diff(_ranks(table.column(name)))
-        ascends = (step > 0) | ((step == 0) & ascends)
+        ranks = _ranks(table.column(name))
+        ascends = (ranks[:-1] < ranks[1:]) | ((ranks[:-1] == ranks[1:]) & ascends)
     if columns and not ascends.all():
         row = int(np.argmin(ascends)) + 1
         raise ChunkInvalid(f"{where}: row {row} does not come after row {row - 1} by ({', '.join(columns)})")
@@ -102,10 +115,10 @@ def order_of(spec: Table, table: pa.Table) -> np.ndarray:
 
 
 def _ranks(column: pa.ChunkedArray) -> np.ndarray:
-    """Integers in the order of the values, int64 `[rows]`."""
+    """Integers in the order of the values, `[rows]`."""
     values = column.combine_chunks()
     if not _is_text(values.type):
-        return values.to_numpy(zero_copy_only=False).astype(np.int64)
+        return values.to_numpy(zero_copy_only=False)
     if not pa.types.is_dictionary(values.type):
         values = values.dictionary_encode()
     names = np.array(values.dictionary.to_pylist(), dtype=object)
