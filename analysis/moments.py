@@ -65,7 +65,9 @@ def summarise(mi: NDArray[np.floating], cov: NDArray[np.floating]) -> PairSummar
     if mi.shape != cov.shape or mi.ndim != 1:
         raise ValueError(f"mi is {list(mi.shape)} and cov {list(cov.shape)}; pass two flat arrays of one length")
     numbers = np.isfinite(mi) & np.isfinite(cov)
-    return _summarise(mi[numbers].astype(np.float64), cov[numbers].astype(np.float64))
+    if not numbers.all():
+        mi, cov = mi[numbers], cov[numbers]
+    return _summarise(mi, cov)
 
 
 def merge(a: PairSummary, b: PairSummary) -> PairSummary:
@@ -92,11 +94,14 @@ def merge(a: PairSummary, b: PairSummary) -> PairSummary:
     )
 
 
-def _summarise(mi: NDArray[np.float64], cov: NDArray[np.float64]) -> PairSummary:
-    mi_histogram, cov_histogram = _histogram(mi, MI_EDGES), _histogram(cov, COV_EDGES)
+def _summarise(mi: NDArray[np.floating], cov: NDArray[np.floating]) -> PairSummary:
+    # Sorting is vectorised, and searching a histogram's bin for each value is not.
+    sorted_mi, sorted_cov = np.sort(mi).astype(np.float64), np.sort(cov).astype(np.float64)
+    mi_histogram, cov_histogram = _histogram(sorted_mi, MI_EDGES), _histogram(sorted_cov, COV_EDGES)
     if mi.size == 0:
         nan = math.nan
         return PairSummary(0, nan, 0.0, nan, nan, nan, 0.0, nan, nan, 0.0, mi_histogram, cov_histogram)
+    mi, cov = mi.astype(np.float64), cov.astype(np.float64)
     mi_mean, cov_mean = float(mi.mean()), float(cov.mean())
     # Summed by numpy and not by BLAS, whose last bit moves with the number of threads.
     mi_deviation, cov_deviation = mi - mi_mean, cov - cov_mean
@@ -104,19 +109,18 @@ def _summarise(mi: NDArray[np.float64], cov: NDArray[np.float64]) -> PairSummary
         pairs=mi.size,
         mi_mean=mi_mean,
         mi_m2=float(np.square(mi_deviation).sum()),
-        mi_min=float(mi.min()),
-        mi_max=float(mi.max()),
+        mi_min=float(sorted_mi[0]),
+        mi_max=float(sorted_mi[-1]),
         cov_mean=cov_mean,
         cov_m2=float(np.square(cov_deviation).sum()),
-        cov_min=float(cov.min()),
-        cov_max=float(cov.max()),
+        cov_min=float(sorted_cov[0]),
+        cov_max=float(sorted_cov[-1]),
         mi_cov_comoment=float((mi_deviation * cov_deviation).sum()),
         mi_histogram=mi_histogram,
         cov_histogram=cov_histogram,
     )
 
 
-def _histogram(values: NDArray[np.float64], edges: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Counts per bin [left, right); values beyond the outer edges count in the outer bins."""
-    below = np.searchsorted(np.sort(values), edges[1:-1])  # sorting is vectorised, searching for each value is not
-    return np.diff(below, prepend=0, append=values.size)
+def _histogram(ascending: NDArray[np.float64], edges: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Counts of ascending values per bin [left, right); beyond the outer edges they count in the outer bins."""
+    return np.diff(np.searchsorted(ascending, edges[1:-1]), prepend=0, append=ascending.size)

@@ -5,7 +5,7 @@
     python -m benchmarks.one_book --ray                the job as `interpunct run` does it, Ray's start included
     python -m benchmarks.one_book --job-only --model gpt2-medium-shape      random weights, SmolLM2's tokenizer
 
-Same model, same marks. Before the clocks start the pair kernels are compiled and, except with --ray, the model is
+Same model, same marks. Before the clocks start the pair kernels are compiled and, except with --ray, the model and its
 loaded. At the end the two sets of numbers are compared, and what the job spends beside the forward pass is set
 against the forward pass.
 """
@@ -88,7 +88,7 @@ def run_job(book: Path, config: StudyConfig, ray: bool) -> tuple[Numbers, float,
     pair_statistics(np.random.default_rng(0).normal(size=(9, 64)).astype(np.float32))
     if not ray:
         model = HiddenStates(config.model)
-        load_tokenizer(config.model)
+        load_tokenizer(config.model, config.revision)
         stages = Stages(load=lambda context, device: model)
     with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()

@@ -41,6 +41,15 @@ def test_a_summary_is_what_numpy_says():
     assert (summary.mi_min, summary.mi_max, summary.cov_min) == (mi.min(), mi.max(), cov.min())
 
 
+def test_stored_numbers_are_summed_in_double_precision():
+    mi, cov = (values.astype(np.float32) for values in pairs(5000, seed=4))
+    summary = moments.summarise(mi, cov)
+    exact = moments.summarise(mi.astype(np.float64), cov.astype(np.float64))
+    assert_same(summary, exact)
+    assert summary.mi_m2 == exact.mi_m2
+    assert summary.mi_cov_comoment == exact.mi_cov_comoment
+
+
 @settings(deadline=None)
 @given(cuts=st.lists(st.integers(0, 600), min_size=1, max_size=8), order=st.randoms(use_true_random=False))
 def test_merging_parts_in_any_order_gives_the_whole(cuts, order):

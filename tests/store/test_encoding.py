@@ -44,7 +44,17 @@ def test_equal_tables_give_equal_bytes_however_they_are_chunked_and_encoded():
     chunked = pa.concat_tables([table.slice(0, 3), table.slice(3)])
     plain = with_column(table, "book", table.column("book").cast(pa.string()))
     large = with_column(table, "book", table.column("book").cast(pa.large_string()))
-    assert len({encode(PAIRS, version, "") for version in (table, chunked, plain, large)}) == 1
+    other_order = with_column(table, "book", renumbered(table.column("book"), lambda names: names[::-1]))
+    unused = with_column(table, "book", renumbered(table.column("book"), lambda names: ["nobody's", *names]))
+    versions = (table, chunked, plain, large, other_order, unused)
+    assert len({encode(PAIRS, version, "") for version in versions}) == 1
+
+
+def renumbered(column, rearrange):
+    """The same values of a dictionary column with another dictionary."""
+    names = rearrange(column.combine_chunks().dictionary.to_pylist())
+    indices = pa.array([names.index(name) for name in column.to_pylist()], pa.int32())
+    return pa.DictionaryArray.from_arrays(indices, pa.array(names))
 
 
 def test_nan_is_a_value():
