@@ -72,7 +72,7 @@ def _conforming(column: Column, values: pa.ChunkedArray, where: str) -> pa.Chunk
 
 
 def _appears_in_order(values: pa.ChunkedArray) -> bool:
-    """Whether a dictionary column is one chunk whose dictionary holds what appears, once, in the order of appearance."""
+    """Whether a dictionary column is one chunk, and its dictionary what appears, once, in the order of appearance."""
     if values.num_chunks != 1 or values.null_count:
         return False
     chunk = values.chunk(0)
