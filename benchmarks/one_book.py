@@ -6,8 +6,8 @@
     python -m benchmarks.one_book --job-only --model gpt2-medium-shape      random weights, SmolLM2's tokenizer
 
 Same model, same marks. Before the clocks start the pair kernels are compiled and, except with --ray, the model and its
-loaded. At the end the two sets of numbers are compared, and what the job spends beside the forward pass is set
-against the forward pass.
+tokenizer are loaded. At the end the two sets of numbers are compared, and what the job spends beside the forward pass
+is set against the forward pass.
 """
 
 from __future__ import annotations
