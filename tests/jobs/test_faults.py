@@ -215,7 +215,8 @@ def test_wrong_use_that_only_workers_find_stops_the_run(tmp_path, books, config,
     stages = injection.stages(calls, **{stage: Trouble(calls, wrong_use, times=10_000)})
     with pytest.raises(UsageError, match="another one on this machine"):
         injection.run(books, config, tmp_path / "store", stages)
-    assert calls.count("load") == 1
+    # No model is replaced for it. Where books cannot be prepared, the run may be over before the model's process is up.
+    assert calls.count("load") == 1 or (stage == "prepare" and calls.count("load") == 0)
     assert calls.count(stage) < 3 * BOOKS * 3
 
 
