@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 import numba
 
 KERNELS = (
-    "bin_code", "compilation", "count_code", "finish", "kernels", "outliers", "product_code", "products", "sparse",
-    "variants", "vector_code", "views",
+    "bin_code", "compilation", "count_code", "finish", "histograms", "kernels", "outliers", "product_code", "products",
+    "sparse", "variants", "vector_code", "views",
 )  # fmt: skip
 """The modules that hold compiled code."""
 

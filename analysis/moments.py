@@ -14,12 +14,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.histograms import FixedBins
+
 MI_EDGES: NDArray[np.float64] = np.linspace(0.0, 6.0, 241)
 """Edges of `mi_histogram`, bits: 240 bins of 0.025 up to log2(64), the largest MI of 64 bins."""
 
 _DECADES = np.logspace(-6, 6, 12 * 12 + 1)
 COV_EDGES: NDArray[np.float64] = np.concatenate([[-np.inf], -_DECADES[::-1], [0.0], _DECADES, [np.inf]])
 """Edges of `cov_histogram`: 12 bins a decade from 1e-6 to 1e6 on either side of 0; the outer bins are open."""
+
+_MI_BINS, _COV_BINS = FixedBins(MI_EDGES), FixedBins(COV_EDGES)
 
 
 @dataclass(frozen=True)
@@ -95,9 +99,7 @@ def merge(a: PairSummary, b: PairSummary) -> PairSummary:
 
 
 def _summarise(mi: NDArray[np.floating], cov: NDArray[np.floating]) -> PairSummary:
-    # Sorting is vectorised, and searching a histogram's bin for each value is not.
-    sorted_mi, sorted_cov = np.sort(mi).astype(np.float64), np.sort(cov).astype(np.float64)
-    mi_histogram, cov_histogram = _histogram(sorted_mi, MI_EDGES), _histogram(sorted_cov, COV_EDGES)
+    mi_histogram, cov_histogram = _MI_BINS.count(mi), _COV_BINS.count(cov)
     if mi.size == 0:
         nan = math.nan
         return PairSummary(0, nan, 0.0, nan, nan, nan, 0.0, nan, nan, 0.0, mi_histogram, cov_histogram)
@@ -109,18 +111,13 @@ def _summarise(mi: NDArray[np.floating], cov: NDArray[np.floating]) -> PairSumma
         pairs=mi.size,
         mi_mean=mi_mean,
         mi_m2=float(np.square(mi_deviation).sum()),
-        mi_min=float(sorted_mi[0]),
-        mi_max=float(sorted_mi[-1]),
+        mi_min=float(mi.min()),
+        mi_max=float(mi.max()),
         cov_mean=cov_mean,
         cov_m2=float(np.square(cov_deviation).sum()),
-        cov_min=float(sorted_cov[0]),
-        cov_max=float(sorted_cov[-1]),
+        cov_min=float(cov.min()),
+        cov_max=float(cov.max()),
         mi_cov_comoment=float((mi_deviation * cov_deviation).sum()),
         mi_histogram=mi_histogram,
         cov_histogram=cov_histogram,
     )
-
-
-def _histogram(ascending: NDArray[np.float64], edges: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Counts of ascending values per bin [left, right); beyond the outer edges they count in the outer bins."""
-    return np.diff(np.searchsorted(ascending, edges[1:-1]), prepend=0, append=ascending.size)
