@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from analysis.cores import usable_cores
 from analysis.gpu_memory import DeviceTile, upload
 from analysis.gpu_plan import Products, plan
 from analysis.kernels import Tile
@@ -37,7 +38,7 @@ class GpuEngine:
     side = 4096
     """More than on the CPU: what the CPU does for a tile grows with its side, what the GPU does with its area."""
 
-    threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    threads = usable_cores()
     """All that this process may use: a GPU counts much faster than one core can finish."""
 
     def __init__(self, device: str) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from pathlib import Path
+
+from analysis.cores import usable_cores
 
 FEATURES = ("avx2", "avx512f", "avx512_bf16", "avx512_vnni", "avx512_vpopcntdq", "amx_bf16")
 
@@ -20,5 +21,4 @@ def describe() -> str:
                 name = value.strip()
             elif key.strip() == "flags":
                 flags = set(value.split())
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{name}, {cores} cores, {' '.join(f for f in FEATURES if f in flags) or 'no vector flags known'}"
+    return f"{name}, {usable_cores()} cores, {' '.join(f for f in FEATURES if f in flags) or 'no vector flags known'}"

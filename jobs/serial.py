@@ -1,17 +1,35 @@
-"""The whole job as a plain loop in one process: the reference that the Ray driver is compared with."""
+"""The whole job as a plain loop in one process: the reference that the Ray driver is compared with.
+
+One shard after the other, one block after the other; only while the model rests, and blocks are small, those that it
+has yielded are done side by side, since the kernels, the encoding and the disk leave the interpreter's lock alone.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
 
+from analysis.cores import usable_cores
 from jobs.plan import ShardWork
 from jobs.prepare import PreparedShard, RunContext
 from jobs.progress import Listener
 from jobs.results import Results
 from jobs.stages import Stages
 from jobs.tally import Tally
-from jobs.tasks import BlockReceipt, StatesModel
+from jobs.tasks import Block, BlockReceipt, StatesModel
+
+SIDE_BY_SIDE = 4
+"""Blocks at once, at most. About a quarter of a small block's time holds the interpreter's lock."""
+
+SMALL_PAIRS = 4_000_000
+"""Pairs in a layer up to which blocks go side by side: a second's work. A run is stopped between blocks, and larger
+ones also take more memory."""
+
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
 
 
 def run_serially(
@@ -70,10 +88,38 @@ def _compute(
 ) -> list[BlockReceipt]:
     shard = prepared.outline.shard
     leftovers = results.leftovers(shard)
+
+    def compute(block: Block) -> BlockReceipt:
+        return stages.compute(context, block, leftovers)
+
     receipts = []
-    for block in stages.extract(model, prepared, None):
-        tally.extracted(shard, block.work)
-        receipts.append(stages.compute(context, block, leftovers))
-        tally.computed(receipts[-1])
+    for receipt in _in_order(compute, _told(stages.extract(model, prepared, None), tally), _threads(prepared)):
+        receipts.append(receipt)
+        tally.computed(receipt)
         listener.update(tally)
     return receipts
+
+
+def _told(blocks: Iterator[Block], tally: Tally) -> Iterator[Block]:
+    for block in blocks:
+        tally.extracted(block.key.shard, block.work)
+        yield block
+
+
+def _threads(prepared: PreparedShard) -> int:
+    return min(usable_cores(), SIDE_BY_SIDE) if prepared.outline.pairs <= SMALL_PAIRS else 1
+
+
+def _in_order(function: Callable[[_Item], _Result], items: Iterable[_Item], threads: int) -> Iterator[_Result]:
+    """`map`, with as many items under way as there are threads; none is taken before a thread is free for it."""
+    if threads == 1:
+        yield from map(function, items)
+        return
+    under_way: deque[Future[_Result]] = deque()
+    with ThreadPoolExecutor(threads) as pool:
+        for item in items:
+            under_way.append(pool.submit(function, item))
+            if len(under_way) == threads:
+                yield under_way.popleft().result()
+        while under_way:
+            yield under_way.popleft().result()
