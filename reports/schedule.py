@@ -20,8 +20,11 @@ from cronsim import CronSim, CronSimError
 
 from reports.errors import ReportUsageError
 
-LONGEST_WAIT = 30.0
-"""Seconds. The wall clock is looked at this often, so that a machine that slept notices the ticks it missed."""
+LONGEST_WAIT = 1.0
+"""Seconds. The wall clock is looked at this often, so that a machine that slept notices the ticks it missed.
+
+A signal that comes just before a wait begins does not cut it short: its handler runs when the wait is over.
+"""
 
 
 class Clock(Protocol):

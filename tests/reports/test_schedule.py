@@ -110,13 +110,13 @@ def test_a_zone_that_is_none_is_explained(name):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_the_wait_at_once(number):
+def test_a_signal_ends_the_schedule_soon(number):
     clock, killed, made = SystemClock(), [], []
     threading.Timer(0.3, os.kill, (os.getpid(), number)).start()
     started = time.monotonic()
     with ending_on_signals(clock, lambda: killed.append(True)):
         assert run_schedule("0 0 1 1 *", ZoneInfo("UTC"), clock, made.append) == 0
-    assert time.monotonic() - started < LONGEST_WAIT
+    assert time.monotonic() - started < 10
     assert (killed, made) == ([], [])
 
 
