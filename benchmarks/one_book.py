@@ -28,6 +28,7 @@ from analysis.pairwise import pair_statistics
 from benchmarks import machine, notebook
 from jobs import run
 from jobs.config import RunConfig, StudyConfig
+from jobs.encoder import load_encoder
 from jobs.extract import HiddenStates
 from jobs.models import load_tokenizer
 from jobs.selection import select
@@ -88,7 +89,7 @@ def run_job(book: Path, config: StudyConfig, ray: bool) -> tuple[Numbers, float,
     pair_statistics(np.random.default_rng(0).normal(size=(9, 64)).astype(np.float32))
     if not ray:
         model = HiddenStates(config.model)
-        load_tokenizer(config.model, config.revision)
+        load_encoder(config.model, config.revision)
         stages = Stages(load=lambda context, device: model)
     with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()
@@ -114,7 +115,7 @@ def read_numbers(location: str) -> Numbers:
 def run_notebook(book: Path, config: StudyConfig) -> tuple[Numbers, float, float]:
     """The notebook's numbers, and seconds of its forward passes and of its pairs."""
     model: Any = notebook.load(config.model)
-    tokens = tokenize(load_tokenizer(config.model), book.read_text(encoding="utf-8-sig"))
+    tokens = tokenize(load_encoder(config.model), book.read_text(encoding="utf-8-sig"))
     numbers: Numbers = {}
     forward = pairs = 0.0
     for mark_class, found in select(tokens, config).classes.items():

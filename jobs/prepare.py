@@ -16,8 +16,9 @@ from jobs.corpus.cleaning import clean
 from jobs.corpus.decoding import Decoded, decode
 from jobs.corpus.references import NamedBook
 from jobs.corpus.survey import read_books
+from jobs.encoder import load_encoder
 from jobs.errors import BookError, SourceError
-from jobs.models import RecordedModel, check_model, load_tokenizer
+from jobs.models import RecordedModel, check_model
 from jobs.plan import ShardWork, pairs_of
 from jobs.selection import select, windows
 from jobs.tables import book_row, books_table, tokens_table
@@ -124,7 +125,7 @@ def _prepare_book(context: RunContext, book: NamedBook, decoded: Decoded) -> _Pr
     config, model = context.config, context.model
     cleaned = clean(decoded.text) if config.text == "clean" else None
     text = decoded.text if cleaned is None else cleaned.text
-    tokenization = tokenize(load_tokenizer(model.name, model.revision), text)
+    tokenization = tokenize(load_encoder(model.name, model.revision), text)
     selection = select(tokenization, config)
     problem = selection.problem(config)
     warnings = (*decoded.warnings, *(cleaned.warnings if cleaned else ()))

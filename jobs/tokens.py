@@ -13,6 +13,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
+from tokenizers import Tokenizer
 
 _WORD_START = "\N{LOWER ONE EIGHTH BLOCK}"
 """How sentencepiece writes the space before a word in its vocabulary."""
@@ -21,20 +22,23 @@ _WORD_START = "\N{LOWER ONE EIGHTH BLOCK}"
 class Vocabulary:
     """A tokenizer's entries as text, each decoded alone and once in the life of the process.
 
+    `tokenizer` is one of transformers, or of the tokenizers library, as `jobs.encoder.load_encoder` gives it.
+
     Three tables are indexed by token id and valid for the ids that `learn` has seen: `starts_with_digit`,
     `ends_with_digit` and `only_dots` (bool [size]).
     """
 
     def __init__(self, tokenizer: Any) -> None:
         self._tokenizer = tokenizer
-        self._backend = getattr(tokenizer, "backend_tokenizer", None)
+        alone = isinstance(tokenizer, Tokenizer)
+        self._backend: Any = tokenizer if alone else getattr(tokenizer, "backend_tokenizer", None)
         self._texts: list[str | None] = []
         self._ids_of: dict[str, list[int]] = {}
         self._known = np.zeros(0, dtype=bool)
         self.starts_with_digit = np.zeros(0, dtype=bool)
         self.ends_with_digit = np.zeros(0, dtype=bool)
         self.only_dots = np.zeros(0, dtype=bool)
-        self._grow(len(tokenizer))
+        self._grow(len(tokenizer) if self._backend is None else self._backend.get_vocab_size())
 
     def encode(self, texts: Sequence[str]) -> list[NDArray[np.int32]]:
         """Token ids of whole texts, without special tokens; int32 [T] each.
@@ -93,11 +97,17 @@ class Vocabulary:
     def _decode_alone(self, ids: list[int]) -> list[str]:
         """Entries as text. Sentencepiece drops a leading space when it decodes one token alone, so it is put back:
         otherwise `3` and ` 3` would look the same, and the full stop in `the end. 3 men` like a decimal point."""
-        pieces = self._tokenizer.convert_ids_to_tokens(ids)
+        pieces = self._pieces(ids)
         return [
             " " + text if (piece or "").startswith(_WORD_START) and not text.startswith(" ") else text
             for piece, text in zip(pieces, self._decode([[token_id] for token_id in ids]), strict=True)
         ]
+
+    def _pieces(self, ids: list[int]) -> list[str | None]:
+        """Entries as the tokenizer writes them."""
+        if self._backend is not None:
+            return [self._backend.id_to_token(token_id) for token_id in ids]
+        return self._tokenizer.convert_ids_to_tokens(ids)
 
 
 @dataclass(frozen=True, eq=False)

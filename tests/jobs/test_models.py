@@ -245,7 +245,7 @@ def test_a_machine_with_other_files_is_named_with_both_identities(tiny_gpt2, tmp
         check_model(recorded)
     message = str(raised.value)
     assert "\n" not in message
-    found = models._weights(resolve_model(str(copy)))
+    found = models.fingerprint_of(resolve_model(str(copy)))
     assert f"is {found} on host {socket.gethostname()}, and {recorded.weights} in the study" in message
 
 
