@@ -1,8 +1,10 @@
-"""Fixtures of the job tests: one tokenizer of each family."""
+"""Fixtures of the job tests: one tokenizer of each family, an empty cache."""
 
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,6 +30,21 @@ def tokenizers(sample_text, tmp_path_factory) -> dict[str, Any]:
 
         made["smollm2"] = load_tokenizer("smollm2")
     return made
+
+
+@pytest.fixture
+def own_cache(tmp_path, monkeypatch) -> Iterator[Path]:
+    """An empty cache folder, and nothing remembered by the process."""
+    from jobs.encoder import load_encoder
+    from jobs.models import check_model, identify_model, load_tokenizer
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    remembering = (identify_model, load_tokenizer, check_model, load_encoder)
+    for function in remembering:
+        function.cache_clear()
+    yield tmp_path / "cache" / "interpunct"
+    for function in remembering:
+        function.cache_clear()
 
 
 @pytest.fixture(params=FAMILIES)

@@ -16,16 +16,7 @@ from jobs.models import load_tokenizer
 from jobs.tokens import tokenize
 from tests.jobs.tokenizer_families import byte_level
 
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path, monkeypatch):
-    """An empty cache folder, and nothing remembered by the process."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    load_encoder.cache_clear()
-    load_tokenizer.cache_clear()
-    yield
-    load_encoder.cache_clear()
-    load_tokenizer.cache_clear()
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 def assert_same_tokens(ours, theirs, text):

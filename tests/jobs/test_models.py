@@ -20,18 +20,6 @@ from jobs.model_cache import file_checksum, kept_folder
 from jobs.models import RecordedModel, check_model, identify_model, load_model, load_tokenizer, resolve_model
 
 
-@pytest.fixture
-def own_cache(tmp_path, monkeypatch):
-    """An empty cache folder, and nothing remembered by the process."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    remembering = (identify_model, load_tokenizer, check_model)
-    for function in remembering:
-        function.cache_clear()
-    yield tmp_path / "cache" / "interpunct"
-    for function in remembering:
-        function.cache_clear()
-
-
 def hub_snapshot(cache: Path, name: str, commit: str, source: Path, branch: str = "main") -> None:
     """Lay out a model the way the hub's client caches a download."""
     repository = cache / f"models--{name.replace('/', '--')}"
