@@ -16,6 +16,7 @@ from tokenizers import Tokenizer
 
 from jobs.model_cache import remembered
 from jobs.models import fingerprint_of, load_tokenizer, resolve_model
+from jobs.tokens import backend_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -41,7 +42,7 @@ def load_encoder(name: str, revision: str | None = None) -> Tokenizer | PreTrain
 
 
 def _state(tokenizer: PreTrainedTokenizerBase) -> str:
-    backend = getattr(tokenizer, "backend_tokenizer", None)
+    backend = backend_of(tokenizer)
     if not isinstance(backend, Tokenizer):
         return NOT_ALONE
     try:

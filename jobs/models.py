@@ -191,7 +191,9 @@ def check_model(recorded: RecordedModel) -> None:
 
 @lru_cache(maxsize=8)
 def load_tokenizer(name: str, revision: str | None = None) -> PreTrainedTokenizerBase:
-    """The tokenizer of a model, kept for the life of the process.
+    """The tokenizer of a model as transformers reads it, kept for the life of the process.
+
+    Slow, the more so from a GGUF file; `jobs.encoder.load_encoder` keeps what a worker needs of it.
 
     Raises UsageError where the model has none.
     """
@@ -201,13 +203,7 @@ def load_tokenizer(name: str, revision: str | None = None) -> PreTrainedTokenize
     with _readable(files, "tokenizer"):
         if files.gguf is None:
             return AutoTokenizer.from_pretrained(files.location, revision=files.commit, trust_remote_code=False)
-        gguf = files.gguf
-
-        def convert(folder: Path) -> None:
-            AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name).save_pretrained(folder)
-
-        with kept_folder(_kept_name(files, "tokenizer"), convert) as folder:
-            return AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        return AutoTokenizer.from_pretrained(files.gguf.parent, gguf_file=files.gguf.name)
 
 
 def load_config(files: ModelFiles) -> PretrainedConfig:

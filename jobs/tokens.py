@@ -19,6 +19,11 @@ _WORD_START = "\N{LOWER ONE EIGHTH BLOCK}"
 """How sentencepiece writes the space before a word in its vocabulary."""
 
 
+def backend_of(tokenizer: Any) -> Any:
+    """The tokenizers library's object: the tokenizer itself or the one underneath; None for pure Python."""
+    return tokenizer if isinstance(tokenizer, Tokenizer) else getattr(tokenizer, "backend_tokenizer", None)
+
+
 class Vocabulary:
     """A tokenizer's entries as text, each decoded alone and once in the life of the process.
 
@@ -30,8 +35,7 @@ class Vocabulary:
 
     def __init__(self, tokenizer: Any) -> None:
         self._tokenizer = tokenizer
-        alone = isinstance(tokenizer, Tokenizer)
-        self._backend: Any = tokenizer if alone else getattr(tokenizer, "backend_tokenizer", None)
+        self._backend = backend_of(tokenizer)
         self._texts: list[str | None] = []
         self._ids_of: dict[str, list[int]] = {}
         self._known = np.zeros(0, dtype=bool)
