@@ -46,5 +46,5 @@ def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, run: RunConfig) -> 
     try:
         with archive.open(info) as member:
             return bounded(cast(BinaryIO, member), run)
-    except NotImplementedError as error:
+    except NotImplementedError as error:  # what zipfile raises for a compression that it lacks
         return UnusableTextError(f"{info.filename} in the archive cannot be unpacked: {error}", Problem.FORMAT)
