@@ -17,19 +17,19 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from analysis.cores import usable_cores
+from analysis.engine.binning import Vectors
+from analysis.engine.cores import usable_cores
+from analysis.engine.joint import Tile
+from analysis.engine.outliers import centred
 from analysis.gpu_memory import DeviceTile, upload
 from analysis.gpu_plan import Products, plan
-from analysis.kernels import Tile
-from analysis.outliers import centred
-from analysis.variants import Vectors
 
 CAPABILITY = (8, 0)
 """The first GPUs whose tensor cores Triton gives int8 products to."""
 
 
 class GpuEngine:
-    """The engine on a torch device; see `analysis.kernels.Engine` for what its functions promise.
+    """The engine on a torch device; see `analysis.engine.joint.Engine` for what its functions promise.
 
     Raises ValueError where the device, Triton or what Triton needs is missing. The device may be "cpu" where Triton
     interprets its kernels (`TRITON_INTERPRET=1`, set before Triton is imported): slow, and the same code.

@@ -8,14 +8,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from analysis.kernels import Tile
+from analysis.engine.joint import Tile
 
 SLICES = 4
 """Dimensions that share a byte of a bin row: each takes one bit, and the product of two such bits is 2^(SLICES - 1)."""
 
 
 class DeviceTile(NamedTuple):
-    """`analysis.kernels.Tile` on a device; bin rows as half bytes, padded with empty bins and dimensions."""
+    """`analysis.engine.joint.Tile` on a device; bin rows as half bytes, padded with empty bins and dimensions."""
 
     rows_a: torch.Tensor  # uint8 [Va, padded bins, bytes]: bit s of byte k is dimension 4 k + s
     rows_b: torch.Tensor  # uint8 [Vb, padded bins, bytes]: the same with the four bits in reverse

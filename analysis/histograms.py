@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.compilation import compiled
+from analysis.engine.compilation import compiled
 
 _KEYS = 1 << 16
 

@@ -15,15 +15,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.compilation import announced
-from analysis.count_code import LANES
-from analysis.finish import Pairs, finish
-from analysis.kernels import CpuEngine, Engine, Tile
-from analysis.outliers import find_outliers, first_unusable, rearranged
-from analysis.scratch import Scratch
-from analysis.terms import Terms, terms
-from analysis.variants import Variants, Vectors, find_variants, outlier_sets
-from analysis.views import Views, tabulate
+from analysis.engine.binning import Variants, Vectors, find_variants, outlier_sets
+from analysis.engine.compilation import announced
+from analysis.engine.finish import Pairs, finish
+from analysis.engine.joint import CpuEngine, Engine, Tile
+from analysis.engine.marginals import Views, tabulate
+from analysis.engine.nlogn import Terms, terms
+from analysis.engine.outliers import find_outliers, first_unusable, rearranged
+from analysis.engine.scratch import Scratch
+from analysis.engine.simd.counting import LANES
 
 BINS_ALLOWED = (2, 64)
 DIMENSIONS_ALLOWED = (2, 65_535)

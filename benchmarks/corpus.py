@@ -27,9 +27,9 @@ import pyarrow.parquet as pq
 from benchmarks import machine
 from jobs.config import RunConfig, StudyConfig
 from jobs.corpus import BookRef, clean, decode, expand_sources, name_books, read_book, read_books, survey
-from jobs.models import load_tokenizer
-from jobs.selection import select
-from jobs.tokens import tokenize, tokenize_all, vocabulary_of
+from jobs.marks.selection import select
+from jobs.marks.tokens import tokenize, tokenize_all, vocabulary_of
+from jobs.model.models import load_tokenizer
 
 SAMPLE = Path(__file__).resolve().parent.parent / "jobs" / "data"
 ROUNDS = 5

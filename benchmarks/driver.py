@@ -26,19 +26,19 @@ import pyarrow as pa
 import ray
 
 from benchmarks import machine
+from jobs.account.display import Lines
+from jobs.account.run_store import Results
+from jobs.account.tally import Tally
+from jobs.cluster.driver import run_on_ray
+from jobs.cluster.ray_adapter import LOCAL_ENVIRONMENT, describe_cluster, set_environment, start_local
 from jobs.config import RunConfig, StudyConfig
 from jobs.corpus.references import BookRef, NamedBook
-from jobs.driver import run_on_ray
-from jobs.models import RecordedModel
-from jobs.plan import ShardWork, shard_of
-from jobs.prepare import PreparedOutline, PreparedShard, RunContext
-from jobs.progress import Lines
-from jobs.ray_adapter import LOCAL_ENVIRONMENT, describe_cluster, set_environment, start_local
-from jobs.results import Results
+from jobs.model.models import RecordedModel
 from jobs.run import bundled
-from jobs.stages import Stages
-from jobs.tally import Tally
-from jobs.tasks import Block, BlockReceipt, ModelWork
+from jobs.stages.partition import ShardWork, shard_of
+from jobs.stages.prepare import PreparedOutline, PreparedShard, RunContext
+from jobs.stages.stages import Stages
+from jobs.stages.tasks import Block, BlockReceipt, ModelWork
 from store.commits import CommitRecord
 from store.study import Study
 

@@ -26,9 +26,9 @@ from transformers import GPT2Config, GPT2LMHeadModel
 from transformers.pytorch_utils import Conv1D
 
 from benchmarks import machine, notebook
-from jobs.extract import set_product_precision
-from jobs.forward import LastPositions
-from jobs.shortcuts import PackedLinear
+from jobs.model.forward import LastPositions
+from jobs.model.hidden_states import set_product_precision
+from jobs.model.shortcuts import PackedLinear
 
 LENGTH, BATCH = 31, 64
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 from pathlib import Path
 
-from analysis.cores import usable_cores
+from analysis.engine.cores import usable_cores
 
 FEATURES = ("avx2", "avx512f", "avx512_bf16", "avx512_vnni", "avx512_vpopcntdq", "amx_bf16")
 

@@ -28,14 +28,14 @@ from analysis.pairwise import pair_statistics
 from benchmarks import machine, notebook
 from jobs import run
 from jobs.config import RunConfig, StudyConfig
-from jobs.encoder import load_encoder
-from jobs.extract import HiddenStates
-from jobs.models import load_tokenizer
-from jobs.selection import select
-from jobs.stages import Stages
-from jobs.tokens import tokenize
+from jobs.marks.selection import select
+from jobs.marks.tokens import tokenize
+from jobs.model.encoder import load_encoder
+from jobs.model.hidden_states import HiddenStates
+from jobs.model.models import load_tokenizer
+from jobs.stages.stages import Stages
 from store.keys import MARK_CLASSES
-from store.reader import open_store
+from store.query.reader import open_store
 
 SHAPE = "gpt2-medium-shape"
 

@@ -188,10 +188,10 @@ def smollm2_states(tokens: int = TOKENS, text: Path | None = None) -> dict[int, 
     import jobs
     from jobs.config import StudyConfig
     from jobs.corpus.decoding import decode
-    from jobs.extract import HiddenStates
-    from jobs.models import load_tokenizer
-    from jobs.selection import select, windows
-    from jobs.tokens import tokenize
+    from jobs.marks.selection import select, windows
+    from jobs.marks.tokens import tokenize
+    from jobs.model.hidden_states import HiddenStates
+    from jobs.model.models import load_tokenizer
 
     (sample,) = (Path(jobs.__file__).parent / "data").glob("*.txt")
     config = StudyConfig(per_class=tokens)

@@ -30,11 +30,11 @@ import torch  # noqa: E402
 from numpy.typing import NDArray  # noqa: E402
 
 from analysis import pairwise  # noqa: E402
+from analysis.engine.binning import Vectors  # noqa: E402
+from analysis.engine.joint import CpuEngine, Engine, Tile  # noqa: E402
 from analysis.gpu import GpuEngine  # noqa: E402
 from analysis.gpu_memory import SLICES, DeviceTile  # noqa: E402
 from analysis.gpu_plan import Products  # noqa: E402
-from analysis.kernels import CpuEngine, Engine, Tile  # noqa: E402
-from analysis.variants import Vectors  # noqa: E402
 from benchmarks import machine  # noqa: E402
 from benchmarks.pairs import LAYERS, by_notebook, made_up_states, smollm2_states  # noqa: E402
 

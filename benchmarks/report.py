@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 
 from benchmarks import machine
-from store.reader import open_store
+from store.query.reader import open_store
 
 LIMIT_BYTES = 10_000_000
 """A page that is to be mailed stays below this."""

@@ -21,10 +21,10 @@ import pyarrow.parquet as pq
 from benchmarks import machine
 from benchmarks.made_up_store import Shape, clone_until, fill
 from store.columns import PAIRS
-from store.compaction import compact
 from store.encoding import ROWS_PER_GROUP, parquet_options
-from store.reader import open_store
-from store.verify import verify
+from store.query.reader import open_store
+from store.upkeep.compaction import compact
+from store.upkeep.verify import verify
 
 LAYERS = 13
 REPEATS = 5
@@ -129,7 +129,7 @@ def print_queries(location: Path, flat: Path, shape: Shape) -> None:
 
 def flat_query(flat: Path, query: str) -> list[Any]:
     """The query on one flat file, by a DuckDB that knows nothing of stores."""
-    from store.sandbox import confined_connection
+    from store.query.sandbox import confined_connection
 
     connection = confined_connection([str(flat.parent)])
     try:

@@ -47,7 +47,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def _plan(arguments: argparse.Namespace) -> int:
     study, run = _resolved(arguments)
-    from jobs.plan_report import execute
+    from jobs.estimate.report import execute
     from jobs.run import bundled
 
     return execute([bundled(book) for book in arguments.books], study, run, arguments.store)

@@ -16,26 +16,26 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
+from jobs.account.display import listener_for, summary_table
+from jobs.account.record import Recorder
+from jobs.account.run_store import Results
+from jobs.account.tally import Tally
 from jobs.config import RunConfig, StudyConfig
 from jobs.corpus.references import BookRef, NamedBook
 from jobs.errors import UsageError
-from jobs.models import RecordedModel
-from jobs.plan import ShardWork, block_keys, pairs_of, plan_shards
-from jobs.prepare import PreparedOutline, PreparedShard, RunContext
-from jobs.progress import listener_for, summary_table
-from jobs.record import Recorder
-from jobs.results import Results
+from jobs.model.models import RecordedModel
 from jobs.run import new_run_id
-from jobs.tables import books_table, tokens_table
-from jobs.tally import Tally
-from jobs.tasks import Block, compute_block, finish_shard, record_books
+from jobs.stages.partition import ShardWork, block_keys, pairs_of, plan_shards
+from jobs.stages.prepare import PreparedOutline, PreparedShard, RunContext
+from jobs.stages.tables import books_table, tokens_table
+from jobs.stages.tasks import Block, compute_block, finish_shard, record_books
 from store.errors import StoreError
 from store.keys import MARK_CLASSES, BlockKey
-from store.locations import object_store
-from store.reader import Store, open_store
-from store.sandbox import quoted
+from store.objects.locations import object_store
+from store.query.reader import Store, open_store
+from store.query.sandbox import quoted
+from store.query.sql_views import Partitions
 from store.study import Study
-from store.views import Partitions
 
 
 def execute(from_store: str, store: str, settings: Mapping[str, Any]) -> int:

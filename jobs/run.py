@@ -16,25 +16,25 @@ from pathlib import Path
 
 from rich.console import Console
 
-from jobs.batches import settle_batch_size
+from jobs.account.display import listener_for, summary_table
+from jobs.account.record import Recorder
+from jobs.account.run_store import Results
+from jobs.account.tally import Tally
 from jobs.config import RunConfig, StudyConfig
 from jobs.corpus.names import name_books
 from jobs.corpus.opening import is_local
 from jobs.corpus.references import BookRef, NamedBook, Source
 from jobs.corpus.sources import expand_sources
 from jobs.errors import UsageError
-from jobs.models import ModelIdentity, RecordedModel, identify_model, is_model
-from jobs.plan import ShardWork, plan_shards
-from jobs.prepare import RunContext
-from jobs.progress import listener_for, summary_table
-from jobs.record import Recorder
-from jobs.results import Results
+from jobs.model.batch_size import settle_batch_size
+from jobs.model.models import ModelIdentity, RecordedModel, identify_model, is_model
 from jobs.serial import run_serially
-from jobs.stages import Stages
-from jobs.tally import Tally
-from jobs.tasks import record_books
+from jobs.stages.partition import ShardWork, plan_shards
+from jobs.stages.prepare import RunContext
+from jobs.stages.stages import Stages
+from jobs.stages.tasks import record_books
 from store.commits import Committed
-from store.locations import object_store
+from store.objects.locations import object_store
 from store.study import Study, study_of
 
 SAMPLE = "sample"
@@ -131,7 +131,7 @@ class _Job:
                 yield from self._stages.survey([source], self._context.run) if isinstance(source, Source) else [source]
             return
         self._start_ray()
-        from jobs.ray_survey import survey_on_ray
+        from jobs.cluster.survey import survey_on_ray
 
         yield from survey_on_ray(sources, self._context.run, self._stages, self._listener)
 
@@ -141,9 +141,9 @@ class _Job:
             run_serially(self._context, shards, self._results, self.tally, self._listener, self._stages)
             return {}
         self._start_ray()
-        from jobs.driver import run_on_ray
-        from jobs.nodes import check_nodes
-        from jobs.ray_adapter import describe_cluster
+        from jobs.cluster.driver import run_on_ray
+        from jobs.cluster.nodes import check_nodes
+        from jobs.cluster.ray_adapter import describe_cluster
 
         check_nodes(self._context.location)
         cluster = describe_cluster()
@@ -157,7 +157,7 @@ class _Job:
             return
         import ray
 
-        from jobs.ray_adapter import join, start_local
+        from jobs.cluster.ray_adapter import join, start_local
 
         if ray.is_initialized():  # the caller's own, which the caller ends
             return

@@ -12,14 +12,14 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-from analysis.cores import usable_cores
-from jobs.plan import ShardWork
-from jobs.prepare import PreparedShard, RunContext
-from jobs.progress import Listener
-from jobs.results import Results
-from jobs.stages import Stages
-from jobs.tally import Tally
-from jobs.tasks import Block, BlockReceipt, StatesModel
+from analysis.engine.cores import usable_cores
+from jobs.account.display import Listener
+from jobs.account.run_store import Results
+from jobs.account.tally import Tally
+from jobs.stages.partition import ShardWork
+from jobs.stages.prepare import PreparedShard, RunContext
+from jobs.stages.stages import Stages
+from jobs.stages.tasks import Block, BlockReceipt, StatesModel
 
 SIDE_BY_SIDE = 4
 """Blocks at once, at most. About a quarter of a small block's time holds the interpreter's lock."""

@@ -10,14 +10,8 @@ import numpy as np
 import pandas as pd
 
 from analysis.bootstrap import draws_over_books_then_tokens
-from reports.books import books_section
-from reports.chance import Chance, chance_level
-from reports.changes import changes_section
-from reports.comparison import comparison_section
-from reports.errors import ReportUsageError
-from reports.exhibits import Report, Section
-from reports.explorer import explorer_data
-from reports.intervals import (
+from reports.data.chance import Chance, chance_level
+from reports.data.intervals import (
     TOKEN_BOOKS,
     draws_over_tokens,
     layer_differences,
@@ -25,11 +19,17 @@ from reports.intervals import (
     less_chance,
     observed_means,
 )
-from reports.notebook import notebook_section
-from reports.overview import findings, headline_exhibit, numbers, study_section
-from reports.queries import Answer, Store, ask
-from reports.scope import SEED, TOKEN_MARKS, Scope, choose_scope
-from reports.tables import extremes_section, failed_section, layer_table, outlier_section
+from reports.data.queries import Answer, Store, ask
+from reports.data.scope import SEED, TOKEN_MARKS, Scope, choose_scope
+from reports.errors import ReportUsageError
+from reports.page.exhibits import Report, Section
+from reports.sections.books import books_section
+from reports.sections.changes import changes_section
+from reports.sections.comparison import comparison_section
+from reports.sections.explorer import explorer_data
+from reports.sections.notebook import notebook_section
+from reports.sections.overview import findings, headline_exhibit, numbers, study_section
+from reports.sections.tables import extremes_section, failed_section, layer_table, outlier_section
 from store.study import Study
 
 

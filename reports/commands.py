@@ -41,8 +41,8 @@ def execute_report(arguments: argparse.Namespace) -> int:
 
 def execute_schedule(arguments: argparse.Namespace) -> int:
     """Make reports on a clock until a signal ends it."""
-    from reports.runner import ReportRunner
-    from reports.schedule import SystemClock, ending_on_signals, run_schedule, ticks, zone
+    from reports.clock.runner import ReportRunner
+    from reports.clock.schedule import SystemClock, ending_on_signals, run_schedule, ticks, zone
 
     def say(line: str) -> None:
         print(line, flush=True)

@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from reports.build import build_report
-from reports.page import files_beside, render_page, render_parts
-from reports.pdf import render_pdf
+from reports.page.page import files_beside, render_page, render_parts
+from reports.page.pdf import render_pdf
 from reports.publish import FACTS, LATEST, latest_facts, publish, publishing
-from store.reader import open_store
+from store.query.reader import open_store
 
 PAGE = "index.html"
 FORMAT = 2

@@ -37,15 +37,15 @@ def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
 
 def execute_sql(arguments: argparse.Namespace) -> int:
     """Answer one query, or many at a prompt."""
-    from store.reader import open_store
-    from store.results import print_result, write_result
+    from store.query.output import print_result, write_result
+    from store.query.reader import open_store
 
     query = arguments.query
     if query is None and not sys.stdin.isatty():
         query = sys.stdin.read()
     with open_store(arguments.store) as store:
         if query is None:
-            from store.prompt import run_prompt
+            from store.query.prompt import run_prompt
 
             run_prompt(store, arguments.format or "table")
             return 0
@@ -75,7 +75,7 @@ def execute_status(arguments: argparse.Namespace) -> int:
 
 def execute_verify(arguments: argparse.Namespace) -> int:
     """Verify a store, and with --fix repair it."""
-    from store.verify import fix, verify
+    from store.upkeep.verify import fix, verify
 
     with _Progress("verifying", "records") as progress:
         findings = (fix if arguments.fix else verify)(arguments.store, progress)
@@ -98,7 +98,7 @@ def execute_verify(arguments: argparse.Namespace) -> int:
 
 def execute_compact(arguments: argparse.Namespace) -> int:
     """Rewrite small files into large ones."""
-    from store.compaction import compact
+    from store.upkeep.compaction import compact
 
     with _Progress("compacting", "groups") as progress:
         report = compact(arguments.store, arguments.target_mb << 20, arguments.grace, progress)
@@ -156,7 +156,7 @@ def _add_compact(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
 
 def _first(names: list[str]) -> str:
     """The first few of many names."""
-    from store.objects import printable
+    from store.objects.base import printable
 
     more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
     return ", ".join(map(printable, names[:_NAMED])) + more

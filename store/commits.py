@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from store import paths
 from store.errors import ObjectMissing, StoreError
 from store.keys import ShardKey
-from store.objects import ObjectStore
+from store.objects.base import ObjectStore
 
 RETRIED = frozenset({"failed", "quarantined"})
 """Statuses of books that the next run tries again; a later attempt's row takes the place of theirs."""

@@ -11,8 +11,8 @@ import re
 import sys
 from pathlib import Path
 
-from store.reader import Store, open_store
-from store.results import print_result
+from store.query.output import print_result
+from store.query.reader import Store, open_store
 
 _RECIPE = re.compile(r"```sql\n(?P<query>.*?)```\n(?:\n```text\n.*?```\n)?", re.DOTALL)
 

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from store.columns import TABLES, Column, Table
-from store.views import sql_type
+from store.query.sql_views import sql_type
 
 _HEAD = """\
 # Data dictionary

@@ -21,7 +21,7 @@ from types import TracebackType
 
 from store import paths
 from store.errors import ObjectMissing, StoreError, StoreLocked, StoreUnavailable
-from store.objects import ObjectStore
+from store.objects.base import ObjectStore
 
 HEARTBEAT_S = 10.0
 STALE_S = 60.0

@@ -17,8 +17,8 @@ from rich.text import Text
 from store import lock, paths
 from store.commits import RETRIED, CommittedBook, committed, live_records, load_records
 from store.errors import NoStore, ObjectMissing
-from store.locations import object_store
-from store.objects import ObjectStore
+from store.objects.base import ObjectStore
+from store.objects.locations import object_store
 from store.study import Study, read_study
 
 _SHOWN_PROBLEMS = 20

@@ -13,8 +13,8 @@ from typing import Any
 from store import paths
 from store.columns import SCHEMA_VERSION
 from store.errors import ObjectMissing, StoreError, StudyMismatch
-from store.locations import object_store
-from store.objects import ObjectStore
+from store.objects.base import ObjectStore
+from store.objects.locations import object_store
 
 _RECORDED_LIBRARIES = ("interpunct", "numpy", "pyarrow", "duckdb", "numba", "torch", "transformers", "ray")
 

@@ -21,8 +21,8 @@ from store.commits import CommitRecord, Committed, FileReceipt, committed, live_
 from store.encoding import decode, encode
 from store.errors import ChunkDamaged, ObjectMissing, StoreError
 from store.keys import ChunkKey, ShardKey
-from store.locations import object_store
-from store.objects import ObjectStore
+from store.objects.base import ObjectStore
+from store.objects.locations import object_store
 from store.study import Study, create_or_match
 
 

@@ -64,7 +64,7 @@ def tiny_gpt2(tmp_path_factory: pytest.TempPathFactory, sample_text: str) -> Pat
 @pytest.fixture(scope="session")
 def smollm2():
     """SmolLM2-135M from its wheel: a real trained model, loaded once a session."""
-    from jobs.extract import HiddenStates
+    from jobs.model.hidden_states import HiddenStates
 
     return HiddenStates("smollm2")
 
@@ -73,9 +73,9 @@ def smollm2():
 def smollm2_states(smollm2, sample_text: str) -> dict[tuple[int, str], np.ndarray]:
     """Hidden states of 120 marks of each class in an early, a middle and the last layer: float32 [120, 576]."""
     from jobs.config import StudyConfig
-    from jobs.models import load_tokenizer
-    from jobs.selection import select, windows
-    from jobs.tokens import tokenize
+    from jobs.marks.selection import select, windows
+    from jobs.marks.tokens import tokenize
+    from jobs.model.models import load_tokenizer
 
     config = StudyConfig(per_class=120)
     tokenization = tokenize(load_tokenizer("smollm2"), sample_text)
@@ -93,7 +93,7 @@ def ray_cluster() -> Iterator[None]:
     """One local Ray for the whole session, started the way a run starts it."""
     import ray
 
-    from jobs.ray_adapter import start_local
+    from jobs.cluster.ray_adapter import start_local
 
     start_local(num_cpus=2)
     yield

@@ -16,7 +16,7 @@ from jobs.corpus.readers import format_of, list_records, read_records
 from jobs.corpus.records import Content, Record
 from jobs.corpus.references import BookRef, Problem, Source, UnreadableSourceError, UnusableTextError
 from jobs.errors import BookError
-from store.objects import printable
+from store.objects.base import printable
 
 _HEAD = 65_536
 _GUTENBERG = re.compile(r"gutenberg:\d+")

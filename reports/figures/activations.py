@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 
-from reports.style import CLASS_COLOURS, CLASSES, INK, NEUTRAL, new_figure, note, report_style, symmetric_log
+from reports.figures.style import CLASS_COLOURS, CLASSES, INK, NEUTRAL, new_figure, note, report_style, symmetric_log
 
 LABELLED_DIMENSIONS = 4
 VECTOR_POINTS = 2_000

@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from reports.style import CLASS_COLOURS, CLASSES, QUANTITY_LABELS, new_figure, report_style, symmetric_log
+from reports.figures.style import CLASS_COLOURS, CLASSES, QUANTITY_LABELS, new_figure, report_style, symmetric_log
 
 FEW_BOOKS = 8
 WIDE_RANGE = 20

@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from reports.style import CLASS_COLOURS, CLASSES, INK, QUANTITY_LABELS, new_figure, report_style
+from reports.figures.style import CLASS_COLOURS, CLASSES, INK, QUANTITY_LABELS, new_figure, report_style
 
 LINE_STYLES = ("-", "--")
 DOTS: tuple[str | tuple[int, tuple[int, int]], ...] = (":", (0, (1, 4)))

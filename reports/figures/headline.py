@@ -6,7 +6,16 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from reports.style import CLASS_COLOURS, CLASSES, INK, QUANTITY_LABELS, new_figure, not_drawn, note, report_style
+from reports.figures.style import (
+    CLASS_COLOURS,
+    CLASSES,
+    INK,
+    QUANTITY_LABELS,
+    new_figure,
+    not_drawn,
+    note,
+    report_style,
+)
 
 
 def headline(means: pd.DataFrame, differences: pd.DataFrame, chance: pd.DataFrame) -> Figure:

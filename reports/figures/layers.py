@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from reports.style import (
+from reports.figures.style import (
     CLASS_COLOURS,
     CLASS_TITLES,
     CLASSES,

@@ -9,8 +9,8 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Colormap, Normalize
 from matplotlib.figure import Figure
 
-from reports.statistics import square
-from reports.style import (
+from reports.data.statistics import square
+from reports.figures.style import (
     CLASS_COLOURS,
     CLASS_TITLES,
     CLASSES,

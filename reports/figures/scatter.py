@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from reports.style import (
+from reports.figures.style import (
     CLASS_COLOURS,
     CLASS_TITLES,
     CLASSES,

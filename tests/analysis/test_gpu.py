@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from analysis import gpu, pairwise
-from analysis.kernels import CpuEngine
+from analysis.engine.joint import CpuEngine
 from tests.analysis.conftest import moving_states
 
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"

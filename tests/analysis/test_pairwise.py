@@ -8,10 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from analysis import pairwise, reference, variants
-from analysis.outliers import rearranged
-from analysis.scratch import Scratch
-from analysis.terms import terms
+from analysis import pairwise, reference
+from analysis.engine import binning
+from analysis.engine.nlogn import terms
+from analysis.engine.outliers import rearranged
+from analysis.engine.scratch import Scratch
 from tests.analysis.conftest import moving_states
 
 FIELDS = ("mi", "cov", "corr", "n", "hx", "hy")
@@ -36,8 +37,8 @@ def joint_counts(prepared, i, j):
     vectors, memory = prepared.vectors, Scratch()
 
     def bits(own, partner):
-        met = variants.outlier_sets(vectors, vectors.set_of[[partner]])
-        found, variant, _ = variants.find_variants(vectors, np.array([own]), met, prepared.bins, memory, "")
+        met = binning.outlier_sets(vectors, vectors.set_of[[partner]])
+        found, variant, _ = binning.find_variants(vectors, np.array([own]), met, prepared.bins, memory, "")
         return found.bits[variant[0, 0]].copy()
 
     first, second = bits(i, j), bits(j, i)

@@ -11,7 +11,7 @@ import pytest
 from ray.dashboard.modules.metrics.dashboards import default_dashboard_panels
 from ray.dashboard.modules.reporter.reporter_agent import METRICS_GAUGES
 
-from jobs.metrics import COUNTERS, QUEUE
+from jobs.cluster.metrics import COUNTERS, QUEUE
 from tests.cluster.artefacts import ROOT
 
 RAY_PREFIX = "ray_"

@@ -16,13 +16,13 @@ from moto import mock_aws
 from moto.core import set_initial_no_auth_action_count
 from moto.server import ThreadedMotoServer
 
-import store.s3
+import store.objects.s3
 from jobs.config import RunConfig
 from jobs.corpus.sources import expand_sources
 from jobs.corpus.survey import read_book, survey
 from jobs.errors import SourceError
 from store.errors import StoreError
-from store.locations import object_store
+from store.objects.locations import object_store
 from tests.cluster.artefacts import LAUNCHER, ROOT, filled
 
 ACCOUNT = "123456789012"

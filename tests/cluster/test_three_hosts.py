@@ -17,8 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from jobs.ray_adapter import CLUSTER_ENVIRONMENT
-from store.reader import open_store
+from jobs.cluster.ray_adapter import CLUSTER_ENVIRONMENT
+from store.query.reader import open_store
 from tests.cluster.artefacts import ROOT
 from tests.cluster.hosts import Host, network, wait_until, why_not
 
@@ -36,7 +36,7 @@ OBJECT_STORE = 200_000_000
 _COPY = """
 import sys
 from pathlib import Path
-from store.locations import object_store
+from store.objects.locations import object_store
 source, target = object_store(sys.argv[1]), Path(sys.argv[2])
 for stored in source.walk():
     path = target / stored.path

@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 
 from jobs.config import RunConfig, StudyConfig
-from jobs.prepare import PreparedShard, RunContext, prepare_shard
 from jobs.run import execute
-from jobs.stages import Stages
-from jobs.tasks import Block, compute_block, extract_blocks, finish_shard
-from store.reader import open_store
+from jobs.stages.prepare import PreparedShard, RunContext, prepare_shard
+from jobs.stages.stages import Stages
+from jobs.stages.tasks import Block, compute_block, extract_blocks, finish_shard
+from store.query.reader import open_store
 
 TABLES = ("pairs", "tokens", "books", "activations", "summaries")
 

@@ -17,7 +17,7 @@ import transformers.models.gpt2.modeling_gpt2  # noqa: F401  imported before the
 import jobs.serial  # noqa: F401
 from jobs.config import RunConfig
 from jobs.run import execute
-from store.reader import open_store
+from store.query.reader import open_store
 from store.study import study_of
 from tests.forking import in_child, kill_after
 from tests.jobs import injection

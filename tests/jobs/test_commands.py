@@ -16,11 +16,11 @@ import jobs.run
 from jobs import commands
 from jobs.config import RunConfig, StudyConfig
 from store.commits import load_records
-from store.compaction import compact
 from store.errors import StoreUnavailable
-from store.locations import object_store
-from store.reader import open_store
-from store.verify import verify
+from store.objects.locations import object_store
+from store.query.reader import open_store
+from store.upkeep.compaction import compact
+from store.upkeep.verify import verify
 from tests.jobs.injection import Calls, rows, run, stages, study, write_books
 
 ROOT = Path(__file__).resolve().parent.parent.parent

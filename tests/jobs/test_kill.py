@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from store.reader import open_store
+from store.query.reader import open_store
 from tests.jobs import injection
 from tests.jobs.injection import Calls, HashModel
 

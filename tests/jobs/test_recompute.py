@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from jobs import recompute, run
+from jobs.account.display import Lines
 from jobs.config import RunConfig, StudyConfig
 from jobs.errors import UsageError
-from jobs.progress import Lines
 from store.errors import NoStore, StudyMismatch
 from store.paths import parse_chunk_path
-from store.reader import open_store
+from store.query.reader import open_store
 
 SETTINGS = {"bins": 9, "outlier_z": 2.5}
 SERIAL = RunConfig(serial=True)

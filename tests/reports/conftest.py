@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from reports.build import build_report
-from reports.exhibits import Report
-from reports.page import Rendered, render_parts
-from reports.scope import Scope, choose_scope
-from store.reader import Store, open_store
+from reports.data.scope import Scope, choose_scope
+from reports.page.exhibits import Report
+from reports.page.page import Rendered, render_parts
+from store.query.reader import Store, open_store
 from tests.builders import build_store
 
 LAYER = 2

@@ -14,9 +14,9 @@ from reports.build import build_report
 from reports.errors import ReportUsageError
 from reports.produce import Request, produce_report
 from store.commits import CommitRecord
-from store.compaction import compact
-from store.reader import open_store
+from store.query.reader import open_store
 from store.study import Study
+from store.upkeep.compaction import compact
 from store.writer import StudyWriter, publish_chunk
 from tests.builders import book_chunks, build_store, publish_book, record_of, synthetic_study
 
@@ -26,8 +26,8 @@ NOW = datetime(2026, 3, 1, 6, tzinfo=UTC)
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Blank pictures, for tests of when a report is made and what it counts, not of what it shows."""
-    monkeypatch.setattr("reports.page.to_svg", lambda figure, key: "<svg></svg>")
-    monkeypatch.setattr("reports.page.to_png", lambda figure: b"")
+    monkeypatch.setattr("reports.page.page.to_svg", lambda figure, key: "<svg></svg>")
+    monkeypatch.setattr("reports.page.page.to_png", lambda figure: b"")
 
 
 def commit(location: Path, study: Study, record: CommitRecord) -> None:

@@ -12,10 +12,10 @@ import random
 import sys
 import time
 
-from store import s3
+from store.objects import s3
 from tests.forking import in_child, kill_after
 from tests.store.test_faults import CHUNKS, check_whole, run
-from tests.store.test_verify import digest
+from tests.store.upkeep.test_verify import digest
 
 
 def main(location: str, kills: int, seed: int) -> int:

@@ -13,13 +13,13 @@ from rich.console import Console
 
 import interpunct
 from store.commits import load_records
-from store.locations import object_store
-from store.prompt import run_prompt
-from store.reader import open_store
+from store.objects.locations import object_store
+from store.query.prompt import run_prompt
+from store.query.reader import open_store
 from store.status import read_status, show
 from store.writer import StudyWriter
 from tests.builders import build_store, publish_book, synthetic_study
-from tests.store.test_reader import failed_attempt
+from tests.store.query.test_reader import failed_attempt
 
 
 @pytest.fixture

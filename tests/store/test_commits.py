@@ -13,7 +13,7 @@ from store.commits import (
 )
 from store.errors import StoreError
 from store.keys import ShardKey
-from store.locations import object_store
+from store.objects.locations import object_store
 
 
 def shard(number: int) -> ShardKey:

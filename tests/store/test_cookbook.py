@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from store.cookbook import filled, queries
-from store.reader import open_store
+from store.query.reader import open_store
 from tests.builders import build_store
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "sql.md").read_text(encoding="utf-8")

@@ -21,17 +21,17 @@ from typing import Any
 
 import pytest
 
-from store import local_folder
 from store.errors import StoreFull, StoreLocked, StoreUnavailable
-from store.locations import object_store
-from store.reader import open_store
-from store.s3 import S3Prefix
+from store.objects import local_folder
+from store.objects.locations import object_store
+from store.objects.s3 import S3Prefix
+from store.query.reader import open_store
 from store.study import study_of
-from store.verify import verify
+from store.upkeep.verify import verify
 from store.writer import StudyWriter, publish_chunk
 from tests.builders import book_chunks, record_of, shard_of, synthetic_study
 from tests.store.s3_faults import Fault
-from tests.store.test_verify import digest
+from tests.store.upkeep.test_verify import digest
 
 BOOKS, STUDY = 2, synthetic_study(layers=1, tokens=4, width=8)
 CHUNKS = {number: book_chunks(STUDY, number) for number in range(BOOKS)}

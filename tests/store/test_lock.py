@@ -12,9 +12,9 @@ import pytest
 
 from store import lock, paths
 from store.errors import StoreError, StoreLocked
-from store.locations import object_store
 from store.lock import Owner, StoreLock, current_term
-from store.objects import ObjectStore
+from store.objects.base import ObjectStore
+from store.objects.locations import object_store
 from store.writer import StudyWriter
 from tests.builders import publish_book, synthetic_study
 

@@ -6,7 +6,7 @@ import pytest
 
 from store.columns import SCHEMA_VERSION
 from store.errors import StoreError, StudyMismatch
-from store.locations import object_store
+from store.objects.locations import object_store
 from store.study import Study, study_of
 from store.writer import StudyWriter
 

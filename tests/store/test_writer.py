@@ -11,7 +11,7 @@ from store import paths
 from store.commits import FileReceipt
 from store.errors import ChunkInvalid, ObjectMissing
 from store.keys import ChunkKey
-from store.locations import object_store
+from store.objects.locations import object_store
 from store.writer import StudyWriter, publish_chunk, read_chunk, read_settled_chunk, settle_chunk
 from tests.builders import book_chunks, publish_book, record_of, shard_of, synthetic_study
 

@@ -10,8 +10,8 @@ from jobs.corpus.cleaning import clean
 from jobs.corpus.decoding import decode
 from jobs.corpus.formats import stem_of
 from jobs.corpus.references import UnusableTextError
-from jobs.selection import select
-from jobs.tokens import tokenize
+from jobs.marks.selection import select
+from jobs.marks.tokens import tokenize
 from tests.jobs.corpus.historic_forms import FORMS, SMALL_PRINT
 
 FIXED = {"derandomize": True, "deadline": None, "suppress_health_check": [HealthCheck.too_slow]}

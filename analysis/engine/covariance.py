@@ -1,0 +1,81 @@
+"""Sums of products of all pairs of centred vectors, which make covariances.
+
+Vectors go in panels of PANEL, dimension by dimension, so that one load brings a dimension of a whole panel. A block of
+8 x 16 sums stays in registers; of a group of vectors with itself, only blocks on and above the diagonal are made. BLAS
+makes as much of it as of a whole matrix product for a few hundred vectors, or half as fast where it knows the triangle.
+A pair's products are always added in the order of the dimensions: its sum is the same to the last bit in every block.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.engine.binning import Vectors
+from analysis.engine.compilation import compiled
+from analysis.engine.scratch import Scratch
+from analysis.engine.simd.products import PANEL, add_products
+
+PIECE = 128
+"""Dimensions taken at a time: of four panels, they take 32 KiB, which a first-level cache holds."""
+
+PACKED_AT_ONCE = 64
+"""Dimensions of a panel that are filled before the next ones."""
+
+
+def products(
+    a: Vectors, rows: NDArray[np.int64], b: Vectors, columns: NDArray[np.int64], diagonal: bool, memory: Scratch
+) -> NDArray[np.float64]:
+    """Float64 [R, C] or more: entry (r, c) sums the products of vectors `rows[r]` of `a` and `columns[c]` of `b`.
+
+    Each is less its own mean, and 0 in the dimensions that it leaves out. With `diagonal`, rows and columns are the
+    same vectors, and entries below the diagonal hold no result. The array lies in `memory`.
+    """
+    panels_a = panels_b = _panels(a, rows, memory, "centred rows")
+    if not diagonal:
+        panels_b = _panels(b, columns, memory, "centred columns")
+    out = memory.array("products", (len(panels_a) * PANEL, len(panels_b) * PANEL), np.float64)
+    _add_all(panels_a, panels_b, -(-len(rows) // PANEL), diagonal, out)
+    return out
+
+
+def _panels(vectors: Vectors, rows: NDArray[np.int64], memory: Scratch, name: str) -> NDArray[np.float64]:
+    """Float64 [an even number of panels, D, PANEL]; vectors that are not there are 0."""
+    number = 2 * -(-len(rows) // (2 * PANEL))
+    panels = memory.array(name, (number, vectors.x.shape[1], PANEL), np.float64)
+    _pack(vectors, rows, panels)
+    return panels
+
+
+@compiled
+def _pack(vectors: Vectors, rows: NDArray[np.int64], panels: NDArray[np.float64]) -> None:
+    x, set_start, set_dims = vectors.x, vectors.set_start, vectors.set_dims
+    for first in range(0, panels.shape[0] * PANEL, PANEL):
+        panel, number = panels[first // PANEL], min(PANEL, max(0, rows.size - first))
+        if number < PANEL:
+            panel[:] = 0.0
+        # A few dimensions of all the vectors, then the next: where they go stays in the first-level cache.
+        for start in range(0, panel.shape[0], PACKED_AT_ONCE):
+            stop = min(start + PACKED_AT_ONCE, panel.shape[0])
+            for lane in range(np.uintp(number)):
+                row, mean = x[rows[first + lane]], vectors.mean[rows[first + lane]]
+                for d in range(np.uintp(start), np.uintp(stop)):
+                    panel[d, lane] = row[d] - mean if row[d] == row[d] else 0.0
+        for lane in range(number):
+            outlier_set = vectors.set_of[rows[first + lane]]
+            for k in range(set_start[outlier_set], set_start[outlier_set + 1]):
+                panel[set_dims[k], lane] = 0.0
+
+
+@compiled
+def _add_all(
+    a: NDArray[np.float64], b: NDArray[np.float64], used: int, diagonal: bool, out: NDArray[np.float64]
+) -> None:
+    """Two panels of `a` stay in the first-level cache while all of `b` goes by, two panels at a time."""
+    dims, width = a.shape[1], out.shape[1]
+    out[:] = 0.0
+    for start in range(0, dims, PIECE):
+        length = min(PIECE, dims - start)
+        for first in range(0, used, 2):
+            for column in range(first if diagonal else 0, b.shape[0], 2):
+                for panel in range(first, min(first + 2, used)):
+                    add_products(a, (panel * dims + start) * PANEL, b, (column * dims + start) * PANEL, dims * PANEL,
+                                 length, out, panel * PANEL * width + column * PANEL, width)  # fmt: skip

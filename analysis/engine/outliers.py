@@ -1,0 +1,227 @@
+"""Which dimensions each vector leaves out, and sums over the rest."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.engine.binning import Vectors
+from analysis.engine.compilation import compiled, compiled_sums, inlined
+
+ROWS_AT_ONCE = 128
+"""Vectors whose deviations are taken together: NumPy's copies of them stay in the cache."""
+
+AVERAGED = 64
+"""Vectors, at most, whose mean says where dimensions stand."""
+
+SORTED_BY = 24
+"""Dimensions by which outlier sets are sorted."""
+
+_INFINITY, _NEGATIVE_INFINITY = np.array([np.inf, -np.inf], np.float32).view(np.int32)
+"""As bits."""
+
+
+def find_outliers(x: NDArray[np.float32], outlier_z: float) -> Vectors:
+    """Vectors (float32 [N, D], C-contiguous, finite) with the dimensions where |z| > outlier_z left out.
+
+    z is computed as NumPy does in float32, from the vector's own mean and standard deviation (ddof = 1). A constant
+    vector has no z and leaves nothing out.
+    """
+    mean, deviation = np.empty(len(x), np.float32), np.empty(len(x), np.float32)
+    with np.errstate(all="ignore"):
+        for start in range(0, len(x), ROWS_AT_ONCE):
+            part = slice(start, start + ROWS_AT_ONCE)
+            part_mean = x[part].mean(axis=1, keepdims=True)
+            mean[part], deviation[part] = part_mean[:, 0], x[part].std(axis=1, ddof=1, mean=part_mean)
+    dimension = _similar_first(x)
+    survey = _survey(x, dimension, mean, deviation, np.float32(outlier_z))
+    arranged, masks, lowest, highest, kept, middle, total, squares = survey
+    rows = [mask.tobytes() for mask in masks]
+    distinct = sorted(set(rows))
+    number = {mask: k for k, mask in enumerate(distinct)}
+    set_of = np.array([number[mask] for mask in rows], np.int64)
+    set_bits = np.frombuffer(b"".join(distinct), np.uint64).reshape(len(distinct), masks.shape[1])
+    left_out = np.unpackbits(set_bits.view(np.uint8), axis=1, bitorder="little", count=x.shape[1])
+    order = _neighbours_first(arranged, left_out, lowest, highest)
+    owner, dims = np.divmod(np.flatnonzero(left_out[order].view(np.bool_)), x.shape[1])
+    set_start = np.searchsorted(owner, np.arange(len(distinct) + 1)).astype(np.int64)
+    set_of = np.argsort(order)[set_of]
+    return Vectors(
+        x=arranged,
+        dimension=dimension,
+        lowest=lowest,
+        highest=highest,
+        kept=kept,
+        mean=middle,
+        total=total,
+        squares=squares,
+        set_of=set_of,
+        set_start=set_start,
+        set_dims=dims,
+        set_bits=set_bits[order],
+    )
+
+
+def first_unusable(x: NDArray[np.float32], largest: float) -> int:
+    """The first vector of float32 [N, D] with a value not below `largest` in magnitude, or no number; -1 if none."""
+    return int(_first_from(x.view(np.int32), np.float32(largest).view(np.int32)))
+
+
+@compiled
+def _first_from(x: NDArray[np.int32], least: np.int32) -> int:
+    """Without their sign, bits of floats stand in the order of magnitudes, then infinity, then what is no number."""
+    for i in range(x.shape[0]):
+        found = 0
+        for bits in x[i]:
+            found += int(np.int32(bits & np.int32(0x7FFFFFFF)) >= least)
+        if found:
+            return i
+    return -1
+
+
+def rearranged(vectors: Vectors, dimension: NDArray[np.int64]) -> Vectors:
+    """The same vectors with their dimensions in another order: the one of vectors that they are to meet."""
+    place = np.empty_like(dimension)
+    place[dimension] = np.arange(dimension.size)
+    bits = np.unpackbits(vectors.set_bits.view(np.uint8), axis=1, bitorder="little")
+    left_out = np.zeros_like(bits)
+    left_out[:, place[vectors.dimension]] = bits[:, : dimension.size]
+    return vectors._replace(
+        x=_padded(np.take(vectors.x, np.argsort(vectors.dimension)[dimension], axis=1)),
+        dimension=dimension,
+        set_dims=np.nonzero(left_out)[1].astype(np.int64),
+        set_bits=np.packbits(left_out, axis=1, bitorder="little").view(np.uint64),
+    )
+
+
+def _similar_first(x: NDArray[np.float32]) -> NDArray[np.int64]:
+    """An order of the dimensions in which neighbours mostly lie in the same bins: by their means over vectors.
+
+    Tokens share much of their mean vector. The order changes no count, and makes many words of bit rows 0.
+    """
+    if len(x) == 0:
+        return np.arange(x.shape[1])
+    some = x[:: -(-len(x) // AVERAGED)]
+    return np.argsort(some.mean(axis=0, dtype=np.float64), kind="stable")
+
+
+def _neighbours_first(
+    x: NDArray[np.float32], left_out: NDArray[np.uint8], lowest: NDArray[np.float32], highest: NDArray[np.float32]
+) -> NDArray[np.int64]:
+    """An order of the outlier sets in which neighbours mostly ask for the same variants.
+
+    Sets are sorted by whether they leave out the dimension that is most often another vector's extreme, then the next.
+    """
+    dims = np.flatnonzero(left_out.any(axis=0))
+    values = x[:, dims]
+    moves = ((values == lowest[:, None]) | (values == highest[:, None])).sum(axis=0)
+    first = dims[np.argsort(-moves, kind="stable")[:SORTED_BY]]
+    # In the order of a Gray code: where sets differ in few of these dimensions they stand together, at carries too.
+    keys = np.bitwise_xor.accumulate(left_out[:, first], axis=1)
+    return np.lexsort(keys[:, ::-1].T) if first.size else np.arange(len(left_out))
+
+
+def _padded(x: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.pad(x, ((0, 0), (0, -x.shape[1] % 64)), constant_values=np.nan) if x.shape[1] % 64 else x
+
+
+@compiled_sums
+def _survey(
+    x: NDArray[np.float32],
+    dimension: NDArray[np.int64],
+    mean: NDArray[np.float32],
+    deviation: NDArray[np.float32],
+    outlier_z: np.float32,
+) -> tuple[NDArray[Any], ...]:
+    """The vectors with their dimensions in this order, padded with NaN to a multiple of 64, and what there is to know.
+
+    Left-out dimensions as bits (d % 64 of word d // 64); extremes, number, mean and centred sums of the rest.
+    """
+    number, dims = x.shape
+    masks = np.zeros((number, (dims + 63) // 64), np.uint64)
+    arranged = np.empty((number, 64 * masks.shape[1]), np.float32)
+    lowest, highest = np.empty(number, np.int32), np.empty(number, np.int32)
+    kept, middle = np.zeros(number, np.int64), np.zeros(number)
+    total, squares = np.zeros(number), np.zeros(number)
+    as_bits = arranged.view(np.int32)
+    for i in range(number):
+        row, bits, row_mean, limit = arranged[i, :dims], as_bits[i], mean[i], _limit(deviation[i], outlier_z)
+        for d in range(dims):
+            row[d] = x[i, np.uintp(dimension[d])]
+        arranged[i, dims:] = np.nan
+        count, low, high, first = 0, _in_order(_INFINITY), _in_order(_NEGATIVE_INFINITY), 0.0
+        for d in range(dims):
+            kept_here, place = _keeps(row[d], row_mean, limit), _in_order(bits[d])
+            count += kept_here
+            low = min(low, place if kept_here else _in_order(_INFINITY))
+            high = max(high, place if kept_here else _in_order(_NEGATIVE_INFINITY))
+            first += np.float64(row[d] if kept_here else np.float32(0))
+        centre_of_kept = first / max(count, 1)
+        rest, square = 0.0, 0.0
+        for d in range(dims):
+            centred = row[d] - centre_of_kept if _keeps(row[d], row_mean, limit) else 0.0
+            rest += centred
+            square += centred * centred
+        kept[i], lowest[i], highest[i] = count, _in_order(low), _in_order(high)
+        middle[i], total[i], squares[i] = centre_of_kept, rest, square
+        for w in range(masks.shape[1]):
+            masks[i, w] = _left_out(row[64 * w : 64 * w + 64], row_mean, limit)
+    return arranged, masks, lowest.view(np.float32), highest.view(np.float32), kept, middle, total, squares
+
+
+@inlined
+def _left_out(values: NDArray[np.float32], mean: np.float32, limit: np.float32) -> np.uint64:
+    """Up to 64 values as bits, set for those left out. Most words have none, which is seen first."""
+    word, left_out = np.uint64(0), 0
+    for value in values:
+        left_out += not _keeps(value, mean, limit)
+    if left_out:
+        for d in range(values.size):
+            word |= np.uint64(not _keeps(values[d], mean, limit)) << np.uint64(d)
+    return word
+
+
+@inlined
+def _in_order(bits: np.int32) -> np.int32:
+    """Turns a float32's bits into an integer that stands in the same order, and back: extremes of integers vectorise.
+
+    Floats are a sign and a magnitude; of negative ones the magnitude is turned round.
+    """
+    return np.int32(bits ^ ((bits >> np.int32(31)) & np.int32(0x7FFFFFFF)))
+
+
+@inlined
+def _limit(deviation: np.float32, outlier_z: np.float32) -> np.float32:
+    """The largest deviation from the mean whose z, rounded as NumPy rounds it, is not above `outlier_z`.
+
+    One comparison then stands for a division: quotients of the same divisor, once rounded, are still in order.
+    """
+    limit = np.float32(outlier_z * deviation)
+    if np.isnan(limit) or deviation == 0:
+        return np.float32(0) if deviation == 0 else np.float32(np.inf)
+    while limit / deviation > outlier_z:
+        limit = np.nextafter(limit, np.float32(-np.inf))
+    while limit < np.inf and np.nextafter(limit, np.float32(np.inf)) / deviation <= outlier_z:
+        limit = np.nextafter(limit, np.float32(np.inf))
+    return limit
+
+
+@inlined
+def _keeps(value: np.float32, mean: np.float32, limit: np.float32) -> bool:
+    """A function of its own: differences must be rounded as NumPy rounds them, and may be NaN, which keeps."""
+    return not abs(np.float32(value - mean)) > limit
+
+
+@compiled
+def centred(vectors: Vectors, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Float64 [R, D]: the vectors `rows` less their means, 0 in dimensions that they leave out and in padding."""
+    dims = vectors.x.shape[1]
+    values = np.empty((rows.size, dims))
+    for r in range(rows.size):
+        row, mean = vectors.x[rows[r]], vectors.mean[rows[r]]
+        for d in range(dims):
+            values[r, d] = row[d] - mean if row[d] == row[d] else 0.0
+        outlier_set = vectors.set_of[rows[r]]
+        for k in range(vectors.set_start[outlier_set], vectors.set_start[outlier_set + 1]):
+            values[r, vectors.set_dims[k]] = 0.0
+    return values

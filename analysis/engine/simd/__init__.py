@@ -1,0 +1,1 @@
+"""The vector code that the steps are made of, as LLVM instructions."""

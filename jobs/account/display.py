@@ -1,0 +1,165 @@
+"""How a run shows what it is doing: bars on a terminal, plain lines elsewhere, and a table at the end."""
+
+from __future__ import annotations
+
+import sys
+import time
+from datetime import timedelta
+from typing import Protocol, TextIO
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from jobs.account.tally import Tally
+
+SECONDS_BETWEEN_LINES = 15.0
+"""How often a log gets a line where nothing but progress is to be told."""
+
+STAGES = ("prepare", "forward", "pairs", "write", "commit")
+
+
+class Listener(Protocol):
+    """Who is told what a run does. `line` is for events, with the key of the unit they concern."""
+
+    def line(self, event: str, **keys: object) -> None:
+        """An event worth a line in a log."""
+
+    def update(self, tally: Tally) -> None:
+        """The numbers have changed. Called often: a listener shows as much of it as it sees fit."""
+
+    def close(self) -> None:
+        """The run is over."""
+
+
+def listener_for(console: Console) -> Listener:
+    """Bars where the console is a terminal, lines otherwise."""
+    return Bars(console) if console.is_terminal else Lines()
+
+
+class Lines:
+    """One line an event, `time event key=value ...`, and one every so often on how far the run is."""
+
+    def __init__(self, stream: TextIO | None = None, between: float = SECONDS_BETWEEN_LINES) -> None:
+        self._stream = stream or sys.stderr
+        self._between = between
+        self._last = time.monotonic()
+        self._shown = _rates(Tally())
+
+    def line(self, event: str, **keys: object) -> None:
+        told = " ".join(f"{name}={_quoted(value)}" for name, value in keys.items())
+        print(
+            f"{time.strftime('%Y-%m-%dT%H:%M:%S')} {event}" + (f" {told}" if told else ""),
+            file=self._stream,
+            flush=True,
+        )
+
+    def update(self, tally: Tally) -> None:
+        now = time.monotonic()
+        if now - self._last < self._between:
+            return
+        elapsed, self._last = now - self._last, now
+        before, self._shown = self._shown, _rates(tally)
+        rates = {f"{name}_per_s": round((value - before[name]) / elapsed) for name, value in self._shown.items()}
+        done = f"{tally.pairs / tally.pairs_expected:.1%}" if tally.pairs_expected else "0%"
+        self.line(
+            "progress",
+            shards=f"{tally.shards_committed}/{tally.shards}",
+            windows=f"{tally.windows}/{tally.windows_expected}",
+            pairs=f"{tally.pairs}/{tally.pairs_expected}",
+            done=done,
+            **rates,
+            retries=tally.retries,
+            eta=_duration(seconds_left(tally)),
+            **{f"queue_{name}": length for name, length in tally.queues.items()},
+        )
+
+    def close(self) -> None:
+        pass
+
+
+class Bars:
+    """One bar a stage, and a line for an event that no bar shows. A stage's total grows while shards are prepared."""
+
+    _SHOWN_BY_BARS = frozenset({"committed", "progress"})
+
+    def __init__(self, console: Console) -> None:
+        self._progress = Progress(
+            TextColumn("{task.description:>8}"),
+            BarColumn(bar_width=None),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+            refresh_per_second=4,
+        )
+        self._tasks: dict[str, TaskID] = {
+            name: self._progress.add_task(name, total=None, rate="") for name in ("shards", "windows", "pairs")
+        }
+        self._progress.start()
+
+    def line(self, event: str, **keys: object) -> None:
+        if event in self._SHOWN_BY_BARS:
+            return
+        told = " ".join(f"{name}={_quoted(value)}" for name, value in keys.items())
+        self._progress.console.print(f"{event} {told}".rstrip(), markup=False, highlight=False)
+
+    def update(self, tally: Tally) -> None:
+        values = {
+            "shards": (tally.shards_committed, tally.shards),
+            "windows": (tally.windows, tally.windows_expected),
+            "pairs": (tally.pairs, tally.pairs_expected),
+        }
+        for name, (done, total) in values.items():
+            rate = f"{done / tally.elapsed:,.0f}/s" if name != "shards" and tally.elapsed > 0 else ""
+            self._progress.update(self._tasks[name], completed=done, total=total or None, rate=rate)
+
+    def close(self) -> None:
+        self._progress.stop()
+
+
+def seconds_left(tally: Tally) -> float | None:
+    """How long the rest will take at the pace so far; None before the first shard tells."""
+    if not tally.pairs or not tally.shards:
+        return None
+    share_prepared = max(tally.shards_prepared, 1) / tally.shards
+    done = tally.pairs / tally.pairs_expected * share_prepared
+    return tally.elapsed * (1 - done) / done
+
+
+def summary_table(tally: Tally) -> Table:
+    """What the run did, for the end of it."""
+    table = Table(title="Run", show_header=False, title_justify="left")
+    table.add_column(style="bold")
+    table.add_column(justify="right")
+    rows = [
+        ("books used", f"{tally.books_used:,}"),
+        ("books done before", f"{tally.books_done_before:,}"),
+        ("books not used", f"{len(tally.not_used):,}"),
+        ("marks", f"{tally.marks:,}"),
+        ("pairs", f"{tally.pairs:,}"),
+        ("of them reused", f"{tally.pairs_reused:,}"),
+        ("bytes written", f"{tally.bytes:,}"),
+        ("retries", f"{tally.retries:,}"),
+        *((f"seconds: {stage}", f"{tally.seconds[stage]:,.1f}") for stage in STAGES),
+        ("seconds in all", f"{tally.elapsed:,.1f}"),
+    ]
+    hidden = {"of them reused", "retries", "books done before", "books not used"}
+    for name, value in rows:
+        if name not in hidden or value != "0":
+            table.add_row(name, value)
+    return table
+
+
+def _rates(tally: Tally) -> dict[str, int]:
+    return {"windows": tally.windows, "pairs": tally.pairs}
+
+
+def _quoted(value: object) -> str:
+    text = str(value)
+    return f'"{text}"' if " " in text else text
+
+
+def _duration(seconds: float | None) -> str:
+    return "unknown" if seconds is None else str(timedelta(seconds=round(seconds)))

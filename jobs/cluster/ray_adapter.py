@@ -1,0 +1,262 @@
+"""Ray, and nothing of the work itself: how a cluster is started or joined, remote forms of the stages, and failures.
+
+All retries of a shard's work are the driver's (`jobs.cluster.unit_scheduler`) and none are Ray's: the driver counts
+them by unit of work, bounds them, names them in the log, and makes again what was lost with a machine. Ray's own
+retries would be silent, and without end for a task that is killed for memory.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import os
+import re
+import socket
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import ray
+import ray.exceptions
+from ray._private import ray_constants
+from ray._raylet import Config  # type: ignore[attr-defined]
+
+from jobs.cluster.unit_scheduler import Fault
+from jobs.config import RunConfig
+from jobs.corpus.references import BookRef, Source
+from jobs.errors import SourceError, UsageError
+from jobs.stages.partition import ShardWork
+from jobs.stages.prepare import PreparedOutline, PreparedShard, RunContext
+from jobs.stages.stages import Stages
+from jobs.stages.tasks import Block, BlockReceipt, ModelWork
+from store.commits import CommitRecord, FileReceipt
+from store.errors import StoreUnavailable
+from store.keys import BlockKey, ChunkKey
+
+CLUSTER_ENVIRONMENT = {
+    "RAY_grpc_client_keepalive_time_ms": "10000",
+    "RAY_grpc_client_keepalive_timeout_ms": "10000",
+    "RAY_health_check_period_ms": "2000",
+    "RAY_health_check_timeout_ms": "5000",
+    "RAY_health_check_failure_threshold": "3",
+    "RAY_prestart_worker_first_driver": "0",
+}
+"""What every process of a cluster, and the driver, must have in its environment before Ray starts.
+
+A machine that vanishes without closing its connections (a cut link, a preempted spot instance) is found out by the
+first five in some 20 seconds. With Ray's defaults, work on the healthy machines stands still for minutes, and the task
+that ran on the lost one may stay pending for ever. The last lets a driver join before the first worker processes run:
+with the default it waits for them, and for ever if they are killed while they start.
+"""
+
+LOCAL_ENVIRONMENT = {
+    **CLUSTER_ENVIRONMENT,
+    "RAY_AUTH_MODE": "token",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_DEDUP_LOGS": "1",
+    "RAY_USAGE_STATS_ENABLED": "0",
+}
+
+BLOCKS_AHEAD = 4
+"""Blocks that a model yields before it waits for the driver to take them: enough to hide the driver's latency."""
+
+_NODE_DIED = re.compile(r"node (has )?died|node .{0,80}(dead|terminated|failed)", re.IGNORECASE | re.DOTALL)
+"""How Ray says, in an error about a process, that its whole machine went away."""
+
+_GIB = 1 << 30
+_LOCAL_OBJECT_STORE = (_GIB // 4, 8 * _GIB)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What an exception from Ray means for the unit of work that met it."""
+
+    fault: Fault
+    reason: str
+    status: str = "quarantined"
+    """What the book is called where it is given up for this: `failed` where something outside of it is at fault."""
+    error: Exception | None = None
+    """For a fault of the whole run: what ends the run if it lasts."""
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """What the cluster offers when the run starts."""
+
+    nodes: int
+    cpus: int
+    gpus: int
+    object_store_bytes: int
+    largest_memory: int
+
+
+def start_local(num_cpus: int | None = None) -> None:
+    """Start Ray on this machine for this process alone: loopback only, no dashboard, quiet."""
+    set_environment(LOCAL_ENVIRONMENT)
+    # By itself Ray turns the loopback address into one that other machines reach, and listens on all of them. This is
+    # the switch by which it stays on the loopback where a cluster of several machines is not supported.
+    ray_constants.ENABLE_RAY_CLUSTER = False
+    ray.init(
+        address="local",
+        num_cpus=num_cpus,
+        include_dashboard=False,
+        _node_ip_address="127.0.0.1",
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+        object_store_memory=_local_object_store(),
+    )
+
+
+def join(address: str) -> None:
+    """Connect to a running cluster. Raises UsageError where there is none."""
+    set_environment(CLUSTER_ENVIRONMENT)
+    try:
+        _knock(address)
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    except (OSError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
+        raise UsageError(f"no Ray cluster at {address!r}: {_first_line(error)}") from error
+
+
+def describe_cluster() -> Cluster:
+    """Nodes and resources as Ray reports them now."""
+    nodes = [node for node in ray.nodes() if node["Alive"]]
+    total = ray.cluster_resources()
+    return Cluster(
+        nodes=len(nodes),
+        cpus=int(total.get("CPU", 0)),
+        gpus=int(total.get("GPU", 0)),
+        object_store_bytes=int(total.get("object_store_memory", 0)),
+        largest_memory=int(max((node["Resources"].get("memory", 0) for node in nodes), default=0)),
+    )
+
+
+def understand(error: BaseException) -> Failure:
+    """Sort an exception that `ray.get` raised into what the driver has to do about it."""
+    cause = error.cause if isinstance(error, ray.exceptions.RayTaskError) else error
+    cause = cause if isinstance(cause, BaseException) else error
+    text = _first_line(cause)
+    if isinstance(cause, ray.exceptions.OutOfMemoryError):
+        return Failure(Fault.UNIT, "its process was stopped because the machine ran out of memory")
+    lost = (ray.exceptions.ObjectLostError, ray.exceptions.NodeDiedError, ray.exceptions.ActorUnavailableError)
+    if isinstance(cause, lost) or (isinstance(cause, ray.exceptions.RayError) and _NODE_DIED.search(str(cause))):
+        return Failure(Fault.LOST, f"lost with its machine: {text}", "failed")
+    if isinstance(cause, ray.exceptions.WorkerCrashedError | ray.exceptions.ActorDiedError):
+        return Failure(Fault.UNIT, "its process died")
+    if isinstance(cause, StoreUnavailable | UsageError):
+        return Failure(Fault.RUN, f"{type(cause).__name__}: {text}", "failed", cause)
+    outside = isinstance(cause, OSError | SourceError)
+    return Failure(Fault.UNIT, f"{type(cause).__name__}: {text}", "failed" if outside else "quarantined")
+
+
+@ray.remote(num_cpus=1, max_retries=1)
+def survey_remotely(stages: Stages, sources: Sequence[Source], run: RunConfig) -> list[BookRef]:
+    """`stages.survey` on a worker."""
+    return stages.survey(sources, run)
+
+
+class Job(NamedTuple):
+    """What every task gets: one object, since each costs a worker and its machine a look-up for every task."""
+
+    stages: Stages
+    context: RunContext
+
+
+@ray.remote(num_cpus=1, max_retries=0, num_returns=2)
+def prepare_remotely(job: Job, work: ShardWork) -> tuple[PreparedOutline, PreparedShard]:
+    """`stages.prepare` on a worker: the outline for the driver, and all of it for the model and the last stage."""
+    prepared = job.stages.prepare(job.context, work)
+    return prepared.outline, prepared
+
+
+@ray.remote(num_cpus=1, max_retries=0)
+def compute_remotely(job: Job, block: Block, leftovers: Mapping[ChunkKey, FileReceipt]) -> BlockReceipt:
+    """`stages.compute` on a worker."""
+    return job.stages.compute(job.context, block, leftovers)
+
+
+@ray.remote(num_cpus=1, max_retries=0)
+def finish_remotely(job: Job, prepared: PreparedShard, receipts: Sequence[BlockReceipt]) -> CommitRecord:
+    """`stages.finish` on a worker."""
+    return job.stages.finish(job.context, prepared, receipts)
+
+
+@functools.lru_cache(maxsize=256)
+def with_memory(task: Any, memory: int) -> Any:
+    """The task with a request for so many bytes; kept, since Ray takes a while to make it."""
+    return task.options(memory=memory)
+
+
+@dataclass(frozen=True)
+class BlockHeader:
+    """What the driver learns of a block without fetching it: its size, and what the model did for it."""
+
+    key: BlockKey
+    tokens: int
+    bytes: int
+    work: ModelWork
+
+
+class Extractor:
+    """A model in a process of its own. It takes the model's name, not its weights: each process loads its own.
+
+    The driver replaces one that fails, whatever the reason: a process whose GPU is in error must not be kept, and to
+    start a new one is the same whether a function, a process or a machine has failed.
+    """
+
+    def load(self, job: Job, device: str, threads: int | None) -> str:
+        """Load the model; returns the host's name."""
+        if threads is not None:
+            import torch
+
+            torch.set_num_threads(threads)
+        self._stages = job.stages
+        self._model = job.stages.load(job.context, device)
+        return socket.gethostname()
+
+    def extract(self, prepared: PreparedShard, wanted: Sequence[BlockKey]) -> Iterator[BlockHeader | Block]:
+        """For each block a header, which is small and travels to the driver, and then the block, which does not.
+
+        Ends early where the driver has given up the shard.
+        """
+        for block in self._stages.extract(self._model, prepared, wanted):
+            if ray.get_runtime_context().is_canceled():
+                return
+            yield BlockHeader(block.key, len(block.states), block.states.nbytes, block.work)
+            yield block
+
+
+def start_extractor(cpus: float, gpus: float) -> Any:
+    """A process for one model, which has still to `load`."""
+    return ray.remote(num_cpus=cpus, num_gpus=gpus, max_restarts=0, max_task_retries=0)(Extractor).remote()
+
+
+def start_extraction(actor: Any, prepared: Any, wanted: Sequence[BlockKey]) -> Any:
+    """The stream of headers and blocks of one shard. It waits when the driver is BLOCKS_AHEAD behind."""
+    options = {"num_returns": "streaming", "_generator_backpressure_num_objects": 2 * BLOCKS_AHEAD}
+    return actor.extract.options(**options).remote(prepared, wanted)
+
+
+def set_environment(settings: Mapping[str, str]) -> None:
+    """Set what the user has not set. Ray has read its settings when it was imported, and is told to read them again."""
+    os.environ.update({name: os.environ.get(name, value) for name, value in settings.items()})
+    # The loop tells each failure once. Ray would tell it again for every other result of the same task.
+    os.environ.setdefault("RAY_IGNORE_UNHANDLED_ERRORS", "1")
+    Config.initialize("")
+
+
+def _knock(address: str) -> None:
+    """Raise OSError where nothing listens at HOST:PORT; Ray itself would try for minutes."""
+    host, _, port = address.rpartition(":")
+    if host and "/" not in host and port.isdigit():
+        socket.create_connection((host, int(port)), timeout=10.0).close()
+
+
+def _local_object_store() -> int:
+    """An eighth of this machine's memory, within bounds: only blocks in flight live there."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    smallest, largest = _LOCAL_OBJECT_STORE
+    return min(max(memory // 8, smallest), largest)
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

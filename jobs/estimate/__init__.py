@@ -1,0 +1,1 @@
+"""What a run would find and cost."""

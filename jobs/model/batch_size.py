@@ -1,0 +1,77 @@
+"""How many windows go through the model at once, where the user leaves that open.
+
+The batch size belongs to the study, since another one may move the last bit of a state. It is therefore settled once,
+when the study's store is created, and recorded there with all other settings; whoever adds to the store takes what is
+recorded. A device with less memory than the first one runs parts of a batch, and the run's record says so.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from dataclasses import replace
+
+from jobs.config import RunConfig, StudyConfig
+from jobs.model.models import ModelIdentity
+from store.study import Study
+
+WITHOUT_GPU = 64
+"""On a CPU, and on a cluster whose machines are not known yet; larger batches gain nothing on a CPU.
+
+It is the smallest on a GPU too: the study outlives what else may fill a GPU today, and a batch that does not fit runs
+in parts.
+"""
+
+LARGEST = 256
+"""On a GPU: about 5,000 positions at once, which fill it; a book has 250 marks of a class unless more are asked for."""
+
+MODEL_WIDTHS = 24
+"""A layer's intermediate values of one position, in multiples of the model's width: residual stream, queries, keys and
+values, four to eight widths inside the feed-forward part, and what the kernels need besides."""
+
+MEMORY_SHARE = 0.5
+"""Of the memory that the weights leave; the rest is for the allocator's waste and the batch being copied out."""
+
+
+def settle_batch_size(
+    config: StudyConfig, identity: ModelIdentity, run: RunConfig, existing: Study | None
+) -> StudyConfig:
+    """The configuration with a batch size: its own, the store's, or one that fits this machine's GPUs."""
+    if config.batch_size is not None:
+        return config
+    if existing is not None:
+        return replace(config, batch_size=existing.config["batch_size"])
+    free = None if run.device == "cpu" or run.address is not None else free_gpu_bytes()
+    return replace(config, batch_size=WITHOUT_GPU if free is None else fitting_batch(identity, config, free))
+
+
+def fitting_batch(identity: ModelIdentity, config: StudyConfig, free_bytes: int) -> int:
+    """The largest power of two whose windows fit a device with so much free memory, from WITHOUT_GPU to LARGEST.
+
+    An estimate from the model's shape: weights as 12 layers * width^2 plus the embedding, the usual count of a decoder.
+    """
+    item = 2 if config.dtype in ("bfloat16", "float16") else 4
+    weights = item * (12 * identity.layers * identity.width**2 + identity.vocabulary * identity.width)
+    intermediate = item * MODEL_WIDTHS * (config.before + 1) * identity.width
+    gathered = 4 * (identity.layers + 1) * identity.width
+    room = MEMORY_SHARE * (free_bytes - weights)
+    size = LARGEST
+    while size > WITHOUT_GPU and size * (intermediate + gathered) > room:
+        size //= 2
+    return size
+
+
+def free_gpu_bytes() -> int | None:
+    """Free memory of the fullest NVIDIA GPU that this process may use; None where there is none.
+
+    The driver's own tool is asked: to ask through torch would take a share of the GPU's memory for this process.
+    """
+    query = ["nvidia-smi", "--query-gpu=memory.free", "--format=csv,noheader,nounits"]
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        query.append(f"--id={visible}")
+    try:
+        answer = subprocess.run(query, capture_output=True, text=True, timeout=30, check=True).stdout
+        return min(int(line) for line in answer.split()) << 20
+    except (OSError, subprocess.SubprocessError, ValueError):
+        return None

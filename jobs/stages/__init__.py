@@ -1,0 +1,1 @@
+"""What a worker does: texts to windows, windows to blocks, blocks to files."""

@@ -1,0 +1,35 @@
+"""The functions that do the work, as one value: both loops run what it holds, and a test may hold others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from jobs.config import RunConfig
+from jobs.corpus.references import BookRef, Source
+from jobs.stages.partition import ShardWork
+from jobs.stages.prepare import PreparedShard, RunContext, prepare_shard
+from jobs.stages.tasks import (
+    Block,
+    BlockReceipt,
+    StatesModel,
+    compute_block,
+    extract_blocks,
+    finish_shard,
+    load_model,
+    survey_sources,
+)
+from store.commits import CommitRecord, FileReceipt
+from store.keys import BlockKey, ChunkKey
+
+
+@dataclass(frozen=True)
+class Stages:
+    """Survey the sources; then prepare, extract, compute and finish each shard. See `jobs.stages.tasks`."""
+
+    survey: Callable[[Sequence[Source], RunConfig], list[BookRef]] = survey_sources
+    prepare: Callable[[RunContext, ShardWork], PreparedShard] = prepare_shard
+    load: Callable[[RunContext, str], StatesModel] = load_model
+    extract: Callable[[StatesModel, PreparedShard, Sequence[BlockKey] | None], Iterator[Block]] = extract_blocks
+    compute: Callable[[RunContext, Block, Mapping[ChunkKey, FileReceipt]], BlockReceipt] = compute_block
+    finish: Callable[[RunContext, PreparedShard, Sequence[BlockReceipt]], CommitRecord] = finish_shard

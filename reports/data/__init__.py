@@ -1,0 +1,1 @@
+"""What a report reads from a store, and the statistics of it."""

@@ -1,0 +1,129 @@
+"""What a report is about: which layer is shown in detail, which books count, and which are sampled.
+
+Aggregates are read from `summaries`, whatever the number of books. Matrices and scatters need pairs: they are
+read for a few books, and for the first marks of each, so that their cost does not grow with the store.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from reports.data.queries import Answer, Store, ask
+from reports.errors import ReportUsageError
+
+MATRIX_MARKS = 500
+"""Matrices and one layer's scatter show pairs among the first so many marks of a class in a book."""
+GRID_MARKS = 250
+"""The grid over all layers samples pairs among the first so many marks."""
+TOKEN_MARKS = 2_000
+"""Intervals of a few books draw from the first so many marks: 2 million pairs of a layer and class in memory."""
+SCATTER_PAIRS = 20_000
+GRID_PAIRS = 1_200
+SCATTER_BOOKS = 8
+GRID_BOOKS = 4
+SPREAD_BOOKS = 2_000
+"""Histograms and mean activations are summed over at most so many books, chosen by the seed."""
+SEED = 0
+
+
+@dataclass(frozen=True)
+class Scope:
+    """The choices of one report, and the small answers they were made from.
+
+    `books` is None where all books count. `example_book` is the one whose matrices are shown: its mean MI in
+    `layer` is nearest the median of the books.
+    """
+
+    layer: int
+    layers: tuple[int, ...]
+    books: tuple[str, ...] | None
+    example_book: str
+    scatter_books: tuple[str, ...]
+    grid_books: tuple[str, ...]
+    spread_books: tuple[str, ...] | None
+    book_rows: Answer
+    book_means: Answer
+    layer_rows: Answer
+
+    @property
+    def books_with_pairs(self) -> int:
+        """How many books the aggregates are over."""
+        return int(self.book_means.frame["book"].nunique())
+
+    @property
+    def marks_used(self) -> pd.DataFrame:
+        """How many marks of each class (columns internal_used, terminal_used) the books with pairs gave."""
+        rows = self.book_rows.frame
+        return rows.loc[rows["book"].isin(self.book_means.frame["book"]), ["internal_used", "terminal_used"]]
+
+    def per_million(self, books: tuple[str, ...], marks: int, wanted: int) -> int:
+        """How many pairs in a million to keep so that about `wanted` of each class remain."""
+        rows = self.book_rows.frame.set_index("book").loc[list(books)]
+        used = rows[["internal_used", "terminal_used"]].clip(upper=marks).to_numpy(dtype=float)
+        available = float((used * (used - 1) / 2).sum(axis=0).max())
+        return 1_000_000 if available <= wanted else math.ceil(1e6 * wanted / available)
+
+
+def choose_scope(store: Store, layer: int | None = None, books: tuple[str, ...] = ()) -> Scope | None:
+    """Resolve the user's choices against what is committed; None where no pair is.
+
+    Raises ReportUsageError for a layer or a book that the store does not have.
+    """
+    layer_rows = ask(store, "layers")
+    book_rows = ask(store, "books")
+    layers = tuple(sorted({int(row) for row in layer_rows.frame.loc[layer_rows.frame["pairs"] > 0, "layer"]}))
+    _check_books(books, book_rows.frame)
+    if not layers:
+        return None
+    chosen_layer = layers[len(layers) // 2] if layer is None else layer
+    if chosen_layer not in layers:
+        raise ReportUsageError(f"layer {layer} is not in the store; it has layers {layers[0]} to {layers[-1]}")
+    restricted = tuple(sorted(set(books))) or None
+    book_means = ask(store, "book_means", books=restricted)
+    with_pairs = _by_typicality(book_means.frame, chosen_layer)
+    if not with_pairs:
+        raise ReportUsageError(f"no pairs are committed for {', '.join(books)}; leave out --books for all books")
+    return Scope(
+        layer=chosen_layer,
+        layers=layers,
+        books=restricted,
+        example_book=with_pairs[0],
+        scatter_books=_sample(with_pairs, SCATTER_BOOKS),
+        grid_books=_sample(with_pairs, GRID_BOOKS),
+        spread_books=restricted if len(with_pairs) <= SPREAD_BOOKS else _sample(with_pairs, SPREAD_BOOKS),
+        book_rows=book_rows,
+        book_means=book_means,
+        layer_rows=layer_rows,
+    )
+
+
+def _check_books(books: tuple[str, ...], known: pd.DataFrame) -> None:
+    unknown = sorted(set(books) - set(known["book"]))
+    if unknown:
+        some = ", ".join(list(known["book"])[:5]) or "none yet"
+        raise ReportUsageError(f"book {unknown[0]!r} is not in the store; its books are: {some}, ...")
+
+
+def _by_typicality(book_means: pd.DataFrame, layer: int) -> list[str]:
+    """Books with pairs in a layer: those with both classes first, then by the distance of their mean MI from the
+    median of the books, then by name."""
+    rows = book_means[book_means["layer"] == layer]
+    if rows.empty:
+        rows = book_means
+    books = rows.groupby("book", observed=True).agg(classes=("class", "nunique"), mi=("mi_mean", "mean"))
+    books["distance"] = (books["mi"] - books["mi"].median()).abs()
+    books["name"] = books.index.astype(str)
+    ordered = books.sort_values(["classes", "distance", "name"], ascending=[False, True, True])
+    return [str(name) for name in ordered["name"]]
+
+
+def _sample(books: list[str], wanted: int) -> tuple[str, ...]:
+    """The most typical book and a seeded choice of the others."""
+    if len(books) <= wanted:
+        return tuple(sorted(books))
+    chosen = np.random.default_rng(SEED).choice(np.array(sorted(books[1:])), wanted - 1, replace=False)
+    return tuple(sorted([books[0], *map(str, chosen)]))

@@ -1,0 +1,1 @@
+"""Sections to a page and a PDF."""

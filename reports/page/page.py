@@ -1,0 +1,166 @@
+"""One self-contained HTML page: styles, script, figures and data are inside it, so that it opens offline anywhere.
+
+Everything that comes from a store is escaped by Jinja2. The only markup set as it stands is the SVG that matplotlib
+wrote, whose text matplotlib has escaped.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import io
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow
+import pyarrow.csv
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from reports.figures.style import to_png, to_svg
+from reports.page.exhibits import Exhibit, Report, Table
+
+PLAIN_CSV_BYTES = 30_000
+"""CSV data up to this size is in the page as it is, larger data as .csv.gz, which pandas, R and DuckDB read."""
+
+
+@dataclass(frozen=True)
+class Download:
+    """A file inside the page: the name it is saved under and its data URI."""
+
+    name: str
+    uri: str
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """The parts of a report as files, by key: SVG and PNG of each exhibit, CSV of each frame of each part."""
+
+    drawings: Mapping[str, str]
+    pictures: Mapping[str, bytes]
+    data: Mapping[str, Mapping[str, bytes]]
+
+
+def render_parts(report: Report) -> Rendered:
+    """Draw every exhibit and write every frame, once for all the forms a report takes."""
+    parts = [part for section in report.sections for part in section.parts]
+    exhibits = [part for part in parts if isinstance(part, Exhibit)]
+    return Rendered(
+        {exhibit.key: to_svg(exhibit.figure, exhibit.key) for exhibit in exhibits},
+        {exhibit.key: to_png(exhibit.figure) for exhibit in exhibits},
+        {part.key: {name: to_csv(frame) for name, frame in _frames(part).items()} for part in parts},
+    )
+
+
+def render_page(report: Report, rendered: Rendered) -> str:
+    """The page as HTML."""
+    template = _environment().get_template("report.html.j2")
+    return template.render(
+        report=report,
+        drawings={key: Markup(svg) for key, svg in rendered.drawings.items()},
+        downloads={key: [download(name, csv) for name, csv in data.items()] for key, data in rendered.data.items()},
+        styles=Markup(_asset("report.css")),
+        script=Markup(_asset("report.js")),
+        is_exhibit=lambda part: isinstance(part, Exhibit),
+        cells=cells,
+        heading=heading,
+        is_number=lambda table, column: pd.api.types.is_numeric_dtype(table.frame[column]),
+    )
+
+
+def files_beside(report: Report, rendered: Rendered) -> dict[str, bytes]:
+    """The same figures, data and queries as files next to the page, for scripts that would rather not read HTML."""
+    contents: dict[str, bytes] = {}
+    for section in report.sections:
+        for part in section.parts:
+            if part.sql:
+                contents[f"queries/{part.key}.sql"] = "\n".join(f"{query.strip()};\n" for query in part.sql).encode()
+            contents.update({f"data/{name}.csv": csv for name, csv in rendered.data[part.key].items()})
+    for key, svg in rendered.drawings.items():
+        contents[f"figures/{key}.svg"] = _standalone(svg).encode()
+        contents[f"figures/{key}.png"] = rendered.pictures[key]
+    return contents
+
+
+def to_csv(frame: pd.DataFrame) -> bytes:
+    """A frame as CSV: a header, numbers with all their digits, what is missing as an empty field."""
+    buffer = io.BytesIO()
+    pyarrow.csv.write_csv(pyarrow.Table.from_pandas(frame, preserve_index=False), buffer)
+    return buffer.getvalue()
+
+
+def download(name: str, csv: bytes) -> Download:
+    """A CSV file inside the page: as it is where it is small, packed where it is not."""
+    if len(csv) <= PLAIN_CSV_BYTES:
+        return Download(f"{name}.csv", "data:text/csv;base64," + base64.b64encode(csv).decode())
+    packed = gzip.compress(csv, compresslevel=6, mtime=0)
+    return Download(f"{name}.csv.gz", "data:application/gzip;base64," + base64.b64encode(packed).decode())
+
+
+def cells(row: Any, columns: list[str]) -> list[tuple[str, str]]:
+    """What a row of a table shows, and what it is sorted by."""
+    return [(_shown(value), _sort_key(value)) for value in (row[column] for column in columns)]
+
+
+def heading(table: Table, column: str) -> str:
+    """The heading of a column: the table's own, or the column's name with its underscores as spaces."""
+    return table.headings.get(column, column.replace("_", " "))
+
+
+def png_uri(data: bytes) -> str:
+    """A PNG as a data URI."""
+    return "data:image/png;base64," + base64.b64encode(data).decode()
+
+
+def _frames(part: Exhibit | Table) -> Mapping[str, pd.DataFrame]:
+    return part.data if isinstance(part, Exhibit) else {part.key: part.frame}
+
+
+def _standalone(svg: str) -> str:
+    """An SVG file of its own: colours that every program reads, dark ink for white paper."""
+    plain = re.sub(r"var\(--\w+, (#\w+)\)", r"\1", svg).replace("currentColor", "#111418")
+    return '<?xml version="1.0" encoding="utf-8"?>\n' + plain
+
+
+def _shown(value: Any) -> str:
+    if _is_missing(value):
+        return "–"
+    if isinstance(value, float | np.floating):
+        number = float(value)
+        return f"{number:,.4g}" if abs(number) < 1e5 else f"{number:,.0f}"
+    if isinstance(value, int | np.integer) and not isinstance(value, bool):
+        return f"{int(value):,}"
+    return str(value)
+
+
+def _sort_key(value: Any) -> str:
+    if _is_missing(value):
+        return ""
+    return repr(float(value)) if isinstance(value, int | float | np.integer | np.floating) else str(value)
+
+
+def _is_missing(value: Any) -> bool:
+    return value is None or value is pd.NA or (isinstance(value, float | np.floating) and math.isnan(float(value)))
+
+
+@cache
+def _environment() -> Environment:
+    return Environment(
+        loader=PackageLoader("reports.page", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+@cache
+def _asset(name: str) -> str:
+    return (files("reports.page") / "templates" / name).read_text(encoding="utf-8")

@@ -1,0 +1,158 @@
+"""The report as a PDF with real pages: headings in an outline, figures, captions, tables, page numbers."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+
+import matplotlib as mpl
+from fpdf import FPDF
+from fpdf.fonts import FontFace, TTFFont
+from PIL import Image
+
+from reports.page.exhibits import Exhibit, Report, Table
+from reports.page.page import cells, heading
+
+FONT = "DejaVu"
+TABLE_ROWS = 60
+"""Tables on paper stop after so many rows; the page and the CSV have all."""
+INK = (17, 20, 24)
+QUIET = (90, 100, 114)
+LINE = (205, 211, 219)
+MARGIN = 16.0
+
+
+def render_pdf(report: Report, pictures: Mapping[str, bytes], now: datetime) -> bytes:
+    """The report on A4 pages. `pictures` holds each exhibit's PNG by key. Text of any script that DejaVu covers."""
+    document = _Document(report.title)
+    document.set_creation_date(now)
+    document.title_page(report)
+    for section in report.sections:
+        document.section(section.title, section.introduction)
+        for part in section.parts:
+            if isinstance(part, Exhibit):
+                document.exhibit(part, pictures[part.key])
+            else:
+                document.table_part(part)
+    return bytes(document.output())
+
+
+class _Document(FPDF):
+    """A4 with a footer; its methods set one part of a report each."""
+
+    def __init__(self, title: str) -> None:
+        super().__init__(format="A4")
+        fonts = Path(mpl.get_data_path()) / "fonts" / "ttf"
+        self.add_font(FONT, "", fonts / "DejaVuSans.ttf")
+        self.add_font(FONT, "B", fonts / "DejaVuSans-Bold.ttf")
+        regular = self.fonts[FONT.lower()]
+        self._known_characters = set(regular.cmap) if isinstance(regular, TTFFont) else set()
+        self.set_margin(MARGIN)
+        self.set_auto_page_break(True, margin=MARGIN + 4)
+        self.set_title(title)
+        self.set_creator("Interpunct")
+        self._running_title = title
+        self.add_page()
+
+    def footer(self) -> None:
+        """The title and the page's number."""
+        self.set_y(-MARGIN + 2)
+        self._font(8, colour=QUIET)
+        self.cell(0, 5, self._running_title[:80])
+        self.set_x(MARGIN)
+        self.cell(0, 5, f"{self.page_no()} / {{nb}}", align="R")
+
+    def title_page(self, report: Report) -> None:
+        """Title, subtitle, findings and numbers at a glance."""
+        self._font(22, bold=True)
+        self._paragraph(report.title, 10)
+        self._font(11, colour=QUIET)
+        self._paragraph(report.subtitle, 6)
+        self.ln(4)
+        self._font(11)
+        for finding in report.findings:
+            self._paragraph(finding, 6)
+            self.ln(1.5)
+        self.ln(2)
+        self._font(9, colour=QUIET)
+        for name, number in report.figures_in_numbers.items():
+            self._paragraph(f"{name}: {number}", 5)
+        self._paragraph(f"snapshot of the store: {report.snapshot}", 5)
+
+    def section(self, title: str, introduction: str) -> None:
+        """A heading, which also goes into the document's outline."""
+        self._room_for(45)
+        self.ln(6)
+        self.start_section(title)
+        self._font(15, bold=True)
+        self._paragraph(title, 8)
+        if introduction:
+            self._font(9.5, colour=QUIET)
+            self._paragraph(introduction, 5)
+
+    def exhibit(self, exhibit: Exhibit, picture: bytes) -> None:
+        """Title, figure over the whole width, caption; on one page together."""
+        width, height = Image.open(io.BytesIO(picture)).size
+        shown = self.epw * height / width
+        self._room_for(min(shown + 40, self.eph))
+        self._part_title(exhibit.title, level=1)
+        scale = min(1.0, (self.eph - 45) / shown)
+        self.image(io.BytesIO(picture), w=self.epw * scale, alt_text=exhibit.alt)
+        self.ln(1.5)
+        self._font(8.5, colour=QUIET)
+        self._paragraph(exhibit.caption, 4.4)
+
+    def table_part(self, part: Table) -> None:
+        """Title, caption and the first rows; headings repeat on every page."""
+        self._room_for(50)
+        self._part_title(part.title, level=1)
+        self._font(8.5, colour=QUIET)
+        left = len(part.frame) - TABLE_ROWS
+        more = f" The first {TABLE_ROWS} of {len(part.frame):,} rows." if left > 0 else ""
+        self._paragraph(part.caption + more, 4.4)
+        self.ln(1.5)
+        columns = part.frame.columns.tolist()
+        self._font(6.5 if len(columns) > 6 else 8)
+        bold = FontFace(emphasis="BOLD", fill_color=(240, 242, 245))
+        self.set_draw_color(*LINE)
+        self.set_line_width(0.15)
+        widths = _column_widths(part, columns)
+        style = {"headings_style": bold, "borders_layout": "HORIZONTAL_LINES", "padding": (0.4, 0.6)}
+        with self.table(col_widths=widths, line_height=3.6, text_align="LEFT", **style) as table:
+            table.row([heading(part, column) for column in columns])
+            for row in part.frame.head(TABLE_ROWS).to_dict("records"):
+                table.row([self._printable(shown) for shown, _ in cells(row, columns)])
+
+    def _part_title(self, title: str, level: int) -> None:
+        self.ln(4)
+        self.start_section(title, level=level)
+        self._font(11.5, bold=True)
+        self._paragraph(title, 6)
+        self.ln(1)
+
+    def _paragraph(self, text: str, height: float) -> None:
+        self.multi_cell(0, height, self._printable(text), new_x="LMARGIN", new_y="NEXT", align="L")
+
+    def _font(self, size: float, bold: bool = False, colour: tuple[int, int, int] = INK) -> None:
+        self.set_font(FONT, "B" if bold else "", size)
+        self.set_text_color(*colour)
+
+    def _room_for(self, height: float) -> None:
+        if self.get_y() + height > self.h - self.b_margin and self.get_y() > MARGIN + 1:
+            self.add_page()
+
+    def _printable(self, text: str) -> str:
+        """Characters that the font lacks as a visible mark, so that a line of Chinese does not vanish."""
+        known = self._known_characters
+        return "".join(c if ord(c) in known or c == "\n" else "\N{WHITE SQUARE}" for c in text)
+
+
+def _column_widths(part: Table, columns: list[str]) -> tuple[int, ...]:
+    """Shares of the width by what the columns hold: whole words of headings, whole numbers, texts up to a limit."""
+    lengths = [max(map(len, heading(part, column).split())) + 2 for column in columns]
+    for row in part.frame.head(TABLE_ROWS).to_dict("records"):
+        for number, (shown, _) in enumerate(cells(row, columns)):
+            lengths[number] = max(lengths[number], min(len(shown) + 2, 36))
+    return tuple(lengths)

@@ -1,0 +1,49 @@
+"""What changed since the last report: books that came or went, and the headline numbers then and now."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from reports.page.exhibits import Section, Table
+
+BOOKS_NAMED = 20
+
+
+def changes_section(before: Mapping[str, Any] | None, now: Mapping[str, Any]) -> Section:
+    """Compare the facts of two reports: keys books, pairs, mi_difference and made (of the earlier one)."""
+    if before is None:
+        return Section("changes", "Since the last report", "This is the first report in this folder.")
+    came = sorted(set(now["books"]) - set(before.get("books", ())))
+    went = sorted(set(before.get("books", ())) - set(now["books"]))
+    when = str(before.get("made", "an earlier time"))
+    text = f"Compared with the report of {when}: {_books(came, 'added')}; {_books(went, 'no longer there')}."
+    rows: list[tuple[str, float, float]] = [
+        ("books", len(before.get("books", ())), len(now["books"])),
+        ("pairs", before.get("pairs", 0), now["pairs"]),
+        *_differences(before.get("mi_difference", {}), now["mi_difference"]),
+    ]
+    frame = pd.DataFrame(rows, columns=["number", "then", "now"])
+    frame["change"] = frame["now"] - frame["then"]
+    table = Table(
+        "changes",
+        "Then and now",
+        "Differences are terminal minus internal mean mutual information, in bits, layer by layer.",
+        frame,
+    )
+    return Section("changes", "Since the last report", text, (table,))
+
+
+def _books(keys: list[str], what: str) -> str:
+    if not keys:
+        return f"no book {what}"
+    named = ", ".join(keys[:BOOKS_NAMED]) + (", ..." if len(keys) > BOOKS_NAMED else "")
+    return f"{len(keys):,} book{'s' if len(keys) > 1 else ''} {what} ({named})"
+
+
+def _differences(then: Mapping[str, float], now: Mapping[str, float]) -> list[tuple[str, float, float]]:
+    layers = sorted(set(then) | set(now), key=int)
+    missing = float("nan")
+    return [(f"difference, layer {layer}", then.get(layer, missing), now.get(layer, missing)) for layer in layers]

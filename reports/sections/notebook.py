@@ -1,0 +1,163 @@
+"""The six figures of the notebook that the study began with: their queries, their statistics, their captions."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from analysis.moments import COV_EDGES, MI_EDGES
+from reports.data.queries import Answer, Store, ask
+from reports.data.scope import GRID_BOOKS, GRID_MARKS, GRID_PAIRS, MATRIX_MARKS, SCATTER_PAIRS, SEED, Scope
+from reports.data.statistics import both_classes, densities, gaussian_reference
+from reports.figures.activations import mean_activations
+from reports.figures.layers import distributions_by_layer
+from reports.figures.matrices import pair_matrices
+from reports.figures.scatter import mi_against_covariance, mi_against_covariance_by_layer
+from reports.page.exhibits import Exhibit, Section
+
+EDGES = {"mi": MI_EDGES, "cov": COV_EDGES}
+
+
+def notebook_section(store: Store, scope: Scope, moments: Answer, means: pd.DataFrame) -> Section:
+    """All six figures. `means` has quantity, layer, class, mean, low, high."""
+    matrix = ask(store, "pair_matrix", layer=scope.layer, book=scope.example_book, marks=MATRIX_MARKS)
+    return Section(
+        "six-figures",
+        "The six figures of the notebook",
+        f"The figures of one layer show layer {scope.layer}; those of one book show {scope.example_book}, "
+        "the book whose mean mutual information is nearest the median of the books.",
+        (
+            activations_exhibit(store, scope),
+            matrices_exhibit(scope, matrix, "mi"),
+            matrices_exhibit(scope, matrix, "cov"),
+            scatter_exhibit(store, scope, moments),
+            grid_exhibit(store, scope, moments),
+            layers_exhibit(store, scope, moments, means),
+        ),
+    )
+
+
+def activations_exhibit(store: Store, scope: Scope) -> Exhibit:
+    """Figure a: mean activation per dimension of both classes, and one against the other."""
+    answer = ask(store, "activation_means", layer=scope.layer, books=scope.spread_books)
+    frame = both_classes(answer.frame)
+    marks = answer.frame.groupby("class", observed=True)["marks"].max().to_dict()
+    counts = " and ".join(f"{count:,} {name}" for name, count in marks.items())
+    return Exhibit(
+        "mean-activations",
+        "Mean activation per dimension",
+        f"Left: the hidden state of layer {scope.layer}, averaged over {counts} marks, one value a dimension. "
+        "Right: the same means, terminal against internal; a point off the dashed line is a dimension that tells "
+        "the classes apart. Axes turn logarithmic away from zero where a few dimensions dwarf the others; the "
+        "largest are numbered." + _spread_note(scope),
+        f"Line chart and scatter plot of the mean activation of {len(frame)} dimensions for both classes.",
+        mean_activations(frame, scope.layer),
+        (answer.sql,),
+        {"mean-activations": frame},
+    )
+
+
+def matrices_exhibit(scope: Scope, matrix: Answer, quantity: str) -> Exhibit:
+    """Figures b and c: matrices of all pairs of both classes, with their distributions below."""
+    name = {"mi": "mutual information", "cov": "covariance"}[quantity]
+    scale = " about zero" if quantity == "cov" and (matrix.frame["cov"] < 0).any() else ""
+    limited = f" Only the first {MATRIX_MARKS} marks of each class are shown." if _is_limited(scope) else ""
+    return Exhibit(
+        f"matrices-{quantity}",
+        f"Pairwise {name}",
+        f"Each cell is one pair of marks of {scope.example_book} in layer {scope.layer}, in the order of the text; "
+        f"both classes share one colour scale{scale}, which leaves out 0.5 % of the values at either end. Stripes "
+        "are marks that resemble, or do not resemble, all others. Below: the distribution of the same values "
+        "(0.1 % at either end not shown); dashed lines are means. Pairs that share a mark are not independent: "
+        f"read the intervals further down, not the width of these curves.{limited}",
+        f"Two heat maps of the {name} of all pairs of marks, internal and terminal, above their two histograms.",
+        pair_matrices(matrix.frame, quantity, scope.layer, scope.example_book),
+        (matrix.sql,),
+        {f"pairs-{quantity}": matrix.frame[["class", "i", "j", quantity]]},
+    )
+
+
+def scatter_exhibit(store: Store, scope: Scope, moments: Answer) -> Exhibit:
+    """Figure d: mutual information against covariance in one layer: internal, terminal, both."""
+    keep = scope.per_million(scope.scatter_books, MATRIX_MARKS, SCATTER_PAIRS)
+    answer = ask(
+        store,
+        "pair_sample",
+        layer=scope.layer,
+        books=scope.scatter_books,
+        marks=MATRIX_MARKS,
+        seed=SEED,
+        per_million=keep,
+    )
+    reference = gaussian_reference(answer.frame)
+    return Exhibit(
+        "mi-against-covariance",
+        "Mutual information against covariance",
+        f"Left and middle: pairs of one class in layer {scope.layer}, stronger where there are more (logarithmic). "
+        "Right: both classes, each point one pair, drawn in a mixed order. r is Pearson's, over all pairs of the "
+        "layer. Dashed: the mutual information that Gaussian vectors of the same correlation would have, "
+        "-log2(1 - corr^2) / 2. The plug-in estimate is lifted above that by its bias and pulled below it, where the "
+        "correlation is high, by bins too coarse to follow it. "
+        + _sample_note(keep, len(scope.scatter_books), MATRIX_MARKS, len(answer.frame)),
+        "Density plots of mutual information against covariance for internal and terminal pairs, and a scatter "
+        "plot of both.",
+        mi_against_covariance(answer.frame, reference, moments.frame, scope.layer),
+        (answer.sql, moments.sql),
+        {"pair-sample": answer.frame, "gaussian-reference": reference},
+    )
+
+
+def grid_exhibit(store: Store, scope: Scope, moments: Answer) -> Exhibit:
+    """Figure e: mutual information against covariance in every layer."""
+    keep = scope.per_million(scope.grid_books, GRID_MARKS, GRID_PAIRS)
+    answer = ask(store, "layer_samples", books=scope.grid_books, marks=GRID_MARKS, seed=SEED, per_million=keep)
+    return Exhibit(
+        "mi-against-covariance-by-layer",
+        "Mutual information against covariance in every layer",
+        "One panel a layer; layer 0 is the embeddings, the last one comes after the final norm. Mutual information "
+        "is on one axis for all; covariance grows by orders of magnitude, so each panel has its own; 0.3 % of the "
+        "points at either end lie outside. r is over all pairs of the layer, in the colour of its class. "
+        + _sample_note(keep, min(len(scope.grid_books), GRID_BOOKS), GRID_MARKS, len(answer.frame)),
+        f"Grid of {len(scope.layers)} small scatter plots of mutual information against covariance, one a layer.",
+        mi_against_covariance_by_layer(answer.frame, moments.frame),
+        (answer.sql, moments.sql),
+        {"layer-samples": answer.frame},
+    )
+
+
+def layers_exhibit(store: Store, scope: Scope, moments: Answer, means: pd.DataFrame) -> Exhibit:
+    """Figure f: distributions and means of covariance and mutual information over the layers."""
+    answer = ask(store, "layer_histograms", books=scope.spread_books)
+    frame = densities(answer.frame, EDGES)
+    return Exhibit(
+        "distributions-by-layer",
+        "Distributions and means over the layers",
+        "Left and middle: one line a layer, from dark (embeddings) to light (last). Bins of mutual information are "
+        "0.025 bits wide; bins of covariance are a twelfth of a decade, so that line shows the share of the pairs "
+        "in each bin, on an axis that is logarithmic away from zero. Right: means over the books, with 95 % "
+        "intervals where they could be computed." + _spread_note(scope),
+        "Line charts of the distributions of covariance and mutual information in each layer, and of their means.",
+        distributions_by_layer(frame, means),
+        (answer.sql, moments.sql),
+        {"histograms": frame, "means": means},
+    )
+
+
+def _is_limited(scope: Scope) -> bool:
+    used = scope.book_rows.frame.set_index("book").loc[scope.example_book, ["internal_used", "terminal_used"]]
+    return bool((used > MATRIX_MARKS).any())
+
+
+def _sample_note(per_million: int, books: int, marks: int, pairs: int) -> str:
+    whose = f"{books} book{'s' if books != 1 else ''}"
+    if per_million >= 1_000_000:
+        return f"All {pairs:,} pairs among the first {marks} marks of each class in {whose} are drawn."
+    return (
+        f"Drawn are {pairs:,} pairs, {per_million / 1e4:.3g} % of those among the first {marks} marks of each class "
+        f"in {whose}, chosen by a hash of their names with seed {SEED}."
+    )
+
+
+def _spread_note(scope: Scope) -> str:
+    if scope.spread_books is None or len(scope.spread_books) == scope.books_with_pairs:
+        return ""
+    return f" Over {len(scope.spread_books):,} books chosen with seed {SEED}."

@@ -1,0 +1,150 @@
+"""The top of a report: what was run, the main finding in numbers, and one picture of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from reports.data.chance import PAIRS, Chance
+from reports.data.intervals import CLAIM_BOOKS, TOKEN_BOOKS
+from reports.data.queries import Answer
+from reports.data.scope import TOKEN_MARKS, Scope
+from reports.figures.headline import headline
+from reports.page.exhibits import Exhibit, Section, Table
+
+
+def findings(differences: pd.DataFrame, scope: Scope) -> tuple[str, ...]:
+    """The main finding in words, from the differences terminal - internal over the layers.
+
+    `differences` has quantity, layer, difference, low, high, varies, by_chance.
+    """
+    rows = differences[(differences["quantity"] == "mi") & differences["difference"].notna() & differences["varies"]]
+    if rows.empty:
+        return ("Only one of the two classes has pairs, so there is nothing to compare yet.",)
+    largest = rows.loc[rows["difference"].abs().idxmax()]
+    more, less = ("terminal", "internal") if largest["difference"] > 0 else ("internal", "terminal")
+    first = (
+        f"The classes differ most in layer {int(largest['layer'])}: pairs of {more} marks share "
+        f"{abs(largest['difference']):.3g} bits more than pairs of {less} marks{_interval(largest, scope)}."
+    )
+    return (first,) if rows["low"].isna().all() else (first, _counted(rows, scope.books_with_pairs))
+
+
+def _counted(rows: pd.DataFrame, books: int) -> str:
+    """In how many layers the classes part, where there are books enough to say so, or one that is all there is."""
+    if 1 < books < CLAIM_BOOKS:
+        return (
+            f"{books} books are too few to say in how many layers the classes part in others: layers are counted from "
+            f"{CLAIM_BOOKS} books on."
+        )
+    above, below = _apart(rows, 0.0)
+    less_above, less_below = _apart(rows, rows["by_chance"])
+    where = "In this one book, terminal" if books == 1 else "Terminal"
+    return (
+        f"{where} marks share more in {above} of {len(rows)} layers and internal marks in {below}, with 95 % "
+        "intervals over all layers at once that leave out zero. Taking off what independent vectors of these margins "
+        f"would show, which is more than the bias of dependent ones, leaves {less_above} and {less_below}."
+    )
+
+
+def numbers(study: dict[str, Any], scope: Scope) -> dict[str, str]:
+    """The size of the study at a glance."""
+    pairs = int(scope.book_means.frame["pairs"].sum())
+    used = scope.marks_used.sum()
+    return {
+        "model": str(study.get("model", "unknown")),
+        "layers": f"{len(scope.layers)}",
+        "books": f"{scope.books_with_pairs:,}",
+        "internal marks": f"{int(used['internal_used']):,}",
+        "terminal marks": f"{int(used['terminal_used']):,}",
+        "pairs": f"{pairs:,}",
+    }
+
+
+def headline_exhibit(
+    scope: Scope, moments: Answer, means: pd.DataFrame, differences: pd.DataFrame, chance: Chance
+) -> Exhibit:
+    """The picture of the main finding: mean MI of both classes over the layers, and their difference."""
+    return Exhibit(
+        "headline",
+        "What the two classes share, layer by layer",
+        "Left: mean mutual information of pairs within a class, averaged over books. Right: terminal minus internal; "
+        "above zero, marks that end resemble each other more than marks that go on. No internal mark is paired with a "
+        "terminal one: a class can resemble itself more by a mean vector that its marks share, and a difference is no "
+        "evidence that the model keeps the classes apart. Layer 0 holds the embeddings, which no context has touched: "
+        "it is named, not drawn, and not counted. " + interval_note(scope) + chance_note(chance),
+        "Line chart of mean mutual information of both classes over the layers, and of their difference.",
+        headline(means, differences, chance.frame),
+        (scope.book_means.sql, moments.sql, chance.sql),
+        {"means": means, "differences": differences, "chance": chance.frame},
+    )
+
+
+def interval_note(scope: Scope) -> str:
+    """How the intervals were made, for captions."""
+    books = scope.books_with_pairs
+    if books <= TOKEN_BOOKS:
+        how = (
+            "Bands are 95 % intervals from a bootstrap over the tokens of the one book: they say how sure the numbers "
+            "are for this book, not for others."
+            if books == 1
+            else f"Bands come from a bootstrap over the {books} books and then over the tokens within each: they say "
+            "how sure the numbers are for these books; so few allow no claim about others."
+        )
+        limited = scope.marks_used.to_numpy().max() > TOKEN_MARKS
+        return how + (f" Tokens are drawn from the first {TOKEN_MARKS:,} marks of each class." if limited else "")
+    return (
+        f"Bands are 95 % intervals from a wild bootstrap over the {books:,} books, each taken whole"
+        + ("" if books >= CLAIM_BOOKS else "; so few books allow no claim about others")
+        + ". Pairs share marks and are not independent, so no test is made on pairs."
+    )
+
+
+def chance_note(chance: Chance) -> str:
+    """How the chance level was found, for captions."""
+    how = (
+        f"from the histograms of {PAIRS} pairs of one book"
+        if chance.measured
+        else "computed from the stored entropies for heavy-tailed histograms; a study that keeps its hidden states "
+        "measures it"
+    )
+    return (
+        " Dotted: what the plug-in estimator would find between independent vectors of these margins, which depends on "
+        f"how the values are spread and so on the class ({how}). The bias of dependent vectors is smaller, so the "
+        "dashed line, the difference less that of the dotted ones, takes too much off where mutual information is "
+        "high: it is no corrected difference."
+    )
+
+
+def study_section(study: dict[str, Any], model: dict[str, Any], versions: dict[str, str], picture: Exhibit) -> Section:
+    """What was run: settings, model and versions, with the picture of the main finding first."""
+    rows = [("setting", name, _plain(value)) for name, value in study.items()]
+    rows += [("model", name, _plain(value)) for name, value in model.items()]
+    rows += [("version", name, value) for name, value in versions.items()]
+    table = Table(
+        "study",
+        "What was run",
+        "Settings and model bind everything in the store; versions are those that first wrote it.",
+        pd.DataFrame(rows, columns=["kind", "name", "value"]),
+    )
+    return Section("overview", "Overview", "", (picture, table))
+
+
+def _apart(rows: pd.DataFrame, level: pd.Series | float) -> tuple[int, int]:
+    """In how many layers the whole interval lies above the level, and in how many below it."""
+    return int((rows["low"] > level).sum()), int((rows["high"] < level).sum())
+
+
+def _interval(row: pd.Series, scope: Scope) -> str:
+    """The interval of the size of the difference, whichever class has more."""
+    if pd.isna(row["low"]):
+        return ""
+    low, high = (row["low"], row["high"]) if row["difference"] > 0 else (-row["high"], -row["low"])
+    whose = " for these books" if 1 < scope.books_with_pairs <= TOKEN_BOOKS else ""
+    zero = ", not distinguishable from zero" if low <= 0 <= high else ""
+    return f" (95 % interval{whose} {low:.3g} to {high:.3g}{zero})"
+
+
+def _plain(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -1,0 +1,147 @@
+"""The tables of a report: layers, books, outlier dimensions, extreme pairs in their words, and books that failed."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from reports.data.chance import Chance
+from reports.data.queries import Answer, Store, ask
+from reports.data.scope import GRID_MARKS, MATRIX_MARKS, Scope
+from reports.data.statistics import cliffs_delta_by_layer
+from reports.page.exhibits import Section, Table
+
+EXTREME_PAIRS = 8
+OUTLIERS_PER_LAYER = 5
+TABLE_ROWS = 500
+"""A table in the page has at most so many rows; the CSV beside the page has all."""
+
+
+def layer_table(
+    store: Store, scope: Scope, moments: Answer, means: pd.DataFrame, differences: pd.DataFrame, chance: Chance
+) -> Table:
+    """One row a layer: means over books, their difference with its interval, pooled r, and what is there by chance.
+
+    `means` and `differences` are from `reports.data.intervals`: of the same means, so that the columns can be
+    subtracted.
+    """
+    values = ask(store, "mi_values", book=scope.example_book, marks=GRID_MARKS)
+    wide = means.pivot_table(index="layer", columns=["quantity", "class"], values="mean", observed=True)
+    wide.columns = [f"{quantity}_mean_{mark_class}" for quantity, mark_class in wide.columns]
+    r = moments.frame.pivot_table(index="layer", columns="class", values="r", observed=True)
+    wide = wide.join(r.add_prefix("r_"))
+    chosen = differences[differences["quantity"] == "mi"].set_index("layer")
+    wide = wide.join(chosen[["difference", "low", "high", "standardised"]])
+    names = [f"{quantity}_{name}" for quantity in ("mi_mean", "cov_mean", "r") for name in ("internal", "terminal")]
+    level = chance.frame.pivot_table(index="layer", columns="class", values="chance")
+    wide = wide.join(level.add_prefix("chance_")).join(cliffs_delta_by_layer(values.frame))
+    sizes = ["difference", "low", "high", "standardised", "cliffs_delta"]
+    columns = [*names, *sizes, "chance_internal", "chance_terminal"]
+    return Table(
+        "layers",
+        "Layer by layer",
+        "Means over books of each book's mean; difference is terminal minus internal mean mutual information in bits "
+        "with its 95 % interval; in pooled SD is that difference in standard deviations, over the pairs of all books. "
+        f"Cliff's delta sets each terminal pair of {scope.example_book} (first {GRID_MARKS} marks) against each "
+        "internal pair of it: how often the terminal one shares more, less how often it shares less, from -1 to 1. It "
+        "describes that one book, has no interval, and has chance in it as the means do. r is Pearson's between mutual "
+        "information and covariance, pooled over the pairs of all books; if independent is what the estimator would "
+        "find between independent vectors of these margins, more than the bias of dependent ones.",
+        wide.reindex(columns=columns).reset_index(),
+        {
+            "mi_mean_internal": "MI internal",
+            "mi_mean_terminal": "MI terminal",
+            "cov_mean_internal": "cov internal",
+            "cov_mean_terminal": "cov terminal",
+            "r_internal": "pooled r internal",
+            "r_terminal": "pooled r terminal",
+            "standardised": "in pooled SD",
+            "cliffs_delta": "Cliff's delta",
+            "chance_internal": "internal if independent",
+            "chance_terminal": "terminal if independent",
+        },
+        (scope.book_means.sql, moments.sql, chance.sql, values.sql),
+    )
+
+
+def outlier_section(store: Store, scope: Scope) -> Section:
+    """Dimensions that are left out as outliers, layer by layer."""
+    answer = ask(store, "outlier_dimensions", books=scope.spread_books)
+    top = answer.frame.groupby("layer", observed=True).head(OUTLIERS_PER_LAYER)
+    counts = answer.frame.groupby("layer", observed=True)["dimension"].nunique()
+    frame = top.assign(dimensions_in_layer=top["layer"].map(counts))
+    table = Table(
+        "outlier-dimensions",
+        "What most marks leave out",
+        f"The {OUTLIERS_PER_LAYER} dimensions of each layer that most marks leave out, and the share of the marks of "
+        "each class that do. A dimension is left out of a pair where either vector has it beyond the study's "
+        "threshold of standard deviations. Dimensions that stay on the list from layer to layer are the massive "
+        "activations of the residual stream.",
+        frame.drop(columns=["marks"]),
+        {"marks_without": "marks that leave it out", "dimensions_in_layer": "outlier dimensions in the layer"},
+        (answer.sql,),
+    )
+    return Section("outliers", "Outlier dimensions", "", (table,))
+
+
+def extremes_section(store: Store, scope: Scope) -> Section:
+    """The pairs that share the most and the least information, with their words in context."""
+    answer = ask(
+        store,
+        "extreme_pairs",
+        layer=scope.layer,
+        books=scope.scatter_books,
+        marks=MATRIX_MARKS,
+        count=EXTREME_PAIRS,
+    )
+    frame = answer.frame
+    shown = pd.DataFrame(
+        {
+            "class": frame["class"],
+            "extreme": frame["extreme"],
+            "mi": frame["mi"],
+            "cov": frame["cov"],
+            "corr": frame["corr"],
+            "book": frame["book"],
+            "i": frame["i"],
+            "j": frame["j"],
+            "first": _in_context(frame, "i"),
+            "second": _in_context(frame, "j"),
+        }
+    )
+    table = Table(
+        "extreme-pairs",
+        f"Extreme pairs of layer {scope.layer}",
+        f"The {EXTREME_PAIRS} pairs of each class that share the most and the least information, among the first "
+        f"{MATRIX_MARKS} marks of {len(scope.scatter_books)} book{'s' if len(scope.scatter_books) > 1 else ''}. The "
+        "mark stands in brackets; words after it are for the reader, the model had not seen them.",
+        shown,
+        {"mi": "MI (bits)", "first": "first mark in context", "second": "second mark in context"},
+        (answer.sql,),
+    )
+    return Section("extremes", "Pairs in their words", "", (table,))
+
+
+def failed_section(scope_books: Answer) -> Section:
+    """Books that gave no pairs, and why; warnings about books that did."""
+    frame = scope_books.frame
+    left_out = frame[(frame["status"] != "used") | frame["reason"].notna()]
+    columns = ["book", "title", "status", "reason", "source"]
+    if left_out.empty:
+        return Section("failures", "Books that failed", "None: every book was used.")
+    table = Table(
+        "failed-books",
+        "Books that were left out, or used with a warning",
+        f"{int((frame['status'] != 'used').sum()):,} of {len(frame):,} books gave no pairs. Failed and quarantined "
+        "books are tried again by the next run; rejected ones are not.",
+        left_out[columns].head(TABLE_ROWS),
+        {},
+        (scope_books.sql,),
+    )
+    return Section("failures", "Books that failed", "", (table,))
+
+
+def _in_context(frame: pd.DataFrame, which: str) -> pd.Series:
+    before = frame[f"before_{which}"].fillna("").str.replace(r"\s+", " ", regex=True)
+    after = frame[f"after_{which}"].fillna("").str.replace(r"\s+", " ", regex=True)
+    mark = frame[f"token_{which}"].astype("string").fillna("?").str.strip()
+    return before.str[-90:] + "[" + mark + "]" + after.str[:50]

@@ -1,0 +1,1 @@
+"""Where bytes live: one small interface, a local folder and S3 behind it."""

@@ -1,0 +1,1 @@
+"""Committed rows as DuckDB views, and what comes out of a query."""

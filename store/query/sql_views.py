@@ -1,0 +1,197 @@
+"""The SQL views of a store, made over explicit lists of files and never over a pattern.
+
+On a local folder DuckDB reads the Parquet files itself. On S3 that would take its httpfs extension, which it downloads;
+there, a `pyarrow.dataset` over the same list stands in, into which DuckDB pushes filters and projections down.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.fs as pafs
+
+from store import paths
+from store.columns import Table
+from store.commits import FileReceipt
+from store.encoding import decode
+from store.objects.base import ObjectStore
+from store.objects.locations import is_remote
+from store.query.sandbox import quoted
+from store.study import Study
+
+_SQL_TYPES = {
+    pa.int16(): "SMALLINT",
+    pa.uint16(): "USMALLINT",
+    pa.int32(): "INTEGER",
+    pa.int64(): "BIGINT",
+    pa.float32(): "FLOAT",
+    pa.float64(): "DOUBLE",
+    pa.string(): "VARCHAR",
+}
+
+
+@dataclass(frozen=True)
+class Partitions:
+    """The layers, classes and books a reader asked for; None stands for all."""
+
+    layers: frozenset[int] | None = None
+    classes: frozenset[str] | None = None
+    books: frozenset[str] | None = None
+
+    def include(self, path: str) -> bool:
+        """Whether a file can hold rows that were asked for; files that are not partitioned always can."""
+        if self.layers is None and self.classes is None:
+            return True
+        key = paths.parse_chunk_path(path)
+        if key is None or key.layer is None:
+            return True
+        return (self.layers is None or key.layer in self.layers) and (
+            self.classes is None or key.mark_class in self.classes
+        )
+
+    def conditions(self, table: Table) -> list[str]:
+        """The same as SQL conditions on a table's columns."""
+        names = {column.name for column in table.columns}
+        conditions = []
+        if self.books is not None:
+            conditions.append(_in("book", [quoted(name) for name in sorted(self.books)]))
+        if self.layers is not None and "layer" in names:
+            conditions.append(_in("layer", [str(layer) for layer in sorted(self.layers)]))
+        if self.classes is not None and "class" in names:
+            conditions.append(_in('"class"', [quoted(name) for name in sorted(self.classes)]))
+        return conditions
+
+
+def files_view(
+    connection: duckdb.DuckDBPyConnection,
+    objects: ObjectStore,
+    table: Table,
+    files: list[FileReceipt],
+    wanted: Partitions,
+    hidden: dict[str, set[tuple[str, str]]],
+) -> None:
+    """Make one table's view, with comments. `hidden` names rows of `books` to leave out, by file."""
+    whole = [file.path for file in files if file.path not in hidden]
+    partly = [file.path for file in files if file.path in hidden]
+    if not whole:
+        relation = connection.from_arrow(pa.schema(_fields(table)).empty_table())
+    elif is_remote(objects.location):
+        relation = connection.from_arrow(_dataset(objects, table, whole))
+    else:
+        relation = _parquet_relation(connection, objects, table, whole)
+    names = ", ".join(f'"{column.name}"' for column in table.columns)
+    relation = relation.project(names)
+    if partly:
+        relation = relation.union(connection.from_arrow(_rows_left(objects, table, partly, hidden)).project(names))
+    for condition in wanted.conditions(table):
+        relation = relation.filter(condition)
+    relation.create_view(table.name)
+    _comment(connection, table)
+    if whole and not is_remote(objects.location):
+        _set_files(connection, table, [objects.address(path) for path in whole])
+
+
+def study_view(connection: duckdb.DuckDBPyConnection, study: Study) -> None:
+    """Make the view `study`: one row with the fingerprint, each setting, and the model's identity as JSON."""
+    row = {"fingerprint": study.fingerprint, "schema_version": study.schema_version}
+    row |= {name: _plain(value) for name, value in study.config.items()}
+    row |= {"model_identity": json.dumps(study.model), "written_with": json.dumps(study.written_with)}
+    connection.from_arrow(pa.Table.from_pylist([row])).create_view("study")
+    connection.execute("COMMENT ON VIEW study IS 'One row: the configuration that every number of the store rests on'")
+
+
+def sql_type(kind: pa.DataType) -> str:
+    """The DuckDB type that a column of this Arrow type has in a view."""
+    if pa.types.is_dictionary(kind):
+        return sql_type(kind.value_type)
+    if pa.types.is_list(kind):
+        return f"{sql_type(kind.value_type)}[]"
+    if pa.types.is_map(kind):
+        return f"MAP({sql_type(kind.key_type)}, {sql_type(kind.item_type)})"
+    return _SQL_TYPES[kind]
+
+
+def _parquet_relation(
+    connection: duckdb.DuckDBPyConnection, objects: ObjectStore, table: Table, files: list[str]
+) -> duckdb.DuckDBPyRelation:
+    """The first of the files as DuckDB reads it; the view over it reads all, once `_set_files` names them.
+
+    The list of files is a variable, which DuckDB looks up anew for each query: as a literal, 100,000 names take
+    seconds to parse, and every comment on a column would go through them again.
+    """
+    _set_files(connection, table, [objects.address(files[0])])
+    options = ""
+    if table.partitioned_by:
+        types = {column.name: sql_type(column.type) for column in table.columns}
+        partitions = ", ".join(f"'{name}': {types[name]}" for name in table.partitioned_by)
+        options = f", hive_partitioning = true, hive_types = {{{partitions}}}"
+    return connection.sql(f"SELECT * FROM read_parquet(getvariable('files_of_{table.name}'){options})")
+
+
+def _set_files(connection: duckdb.DuckDBPyConnection, table: Table, addresses: list[str]) -> None:
+    connection.execute(f"SET VARIABLE files_of_{table.name} = $1", [addresses])
+
+
+def _dataset(objects: ObjectStore, table: Table, files: list[str]) -> ds.Dataset:
+    """The files as an Arrow dataset; the partition of each is known from its path, so nothing is read here."""
+    return ds.FileSystemDataset.from_paths(
+        files,
+        schema=pa.schema(_fields(table)),
+        format=ds.ParquetFileFormat(),
+        filesystem=pafs.SubTreeFileSystem(objects.location.removeprefix("s3://"), _s3_file_system()),
+        partitions=[_partition(path) for path in files],
+    )
+
+
+def _partition(path: str) -> ds.Expression:
+    key = paths.parse_chunk_path(path)
+    if key is None or key.layer is None:
+        return ds.scalar(True)
+    return (ds.field("layer") == pa.scalar(key.layer, pa.int16())) & (ds.field("class") == key.mark_class)
+
+
+def _s3_file_system() -> pafs.S3FileSystem:
+    """Arrow's S3 client, pointed to the same server and region as ours."""
+    from store.objects.s3 import client, endpoint  # boto3 is slow to import; local stores do without
+
+    server = endpoint()
+    region = client(os.getpid(), server).meta.region_name
+    return pafs.S3FileSystem(endpoint_override=server, region=None if region == "aws-global" else region)
+
+
+def _rows_left(
+    objects: ObjectStore, table: Table, files: list[str], hidden: dict[str, set[tuple[str, str]]]
+) -> pa.Table:
+    """The rows of some small files without the hidden ones."""
+    tables: list[pa.Table] = []
+    for path, data in zip(files, objects.read_all(files), strict=True):
+        rows = decode(table, data, objects.address(path))
+        identities = zip(rows.column("book").to_pylist(), rows.column("source").to_pylist(), strict=True)
+        tables.append(rows.filter(pa.array([identity not in hidden[path] for identity in identities])))
+    return pa.concat_tables(tables)
+
+
+def _fields(table: Table) -> list[pa.Field]:
+    return [pa.field(column.name, column.type) for column in table.columns]
+
+
+def _comment(connection: duckdb.DuckDBPyConnection, table: Table) -> None:
+    connection.execute(f"COMMENT ON VIEW {table.name} IS {quoted(table.description)}")
+    for column in table.columns:
+        text = column.description + (f" [{column.unit}]" if column.unit else "")
+        connection.execute(f'COMMENT ON COLUMN {table.name}."{column.name}" IS {quoted(text)}')
+
+
+def _in(column: str, values: list[str]) -> str:
+    return f"{column} IN ({', '.join(values)})" if values else "false"
+
+
+def _plain(value: Any) -> Any:
+    """A setting as one SQL value: lists stay lists, anything nested or empty becomes JSON."""
+    return json.dumps(value) if isinstance(value, dict) or value == [] else value

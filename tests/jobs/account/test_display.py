@@ -1,0 +1,128 @@
+"""What a run shows: structured lines in a log, bars on a terminal, a table at the end."""
+
+from __future__ import annotations
+
+import io
+import re
+
+import pytest
+from rich.console import Console
+
+from jobs.account.display import Bars, Lines, listener_for, seconds_left, summary_table
+from jobs.account.tally import Tally
+from jobs.stages.prepare import PreparedOutline
+from jobs.stages.tasks import BlockReceipt, ModelWork
+from store.keys import BlockKey, ShardKey
+
+
+def half_done() -> Tally:
+    tally = Tally(layers=2, shards=4, shards_prepared=2, shards_committed=1, pairs_expected=1000, pairs=500)
+    tally.windows, tally.windows_expected, tally.retries = 30, 60, 2
+    tally.queues = {"pairs": 3}
+    return tally
+
+
+def terminal() -> Console:
+    return Console(file=io.StringIO(), force_terminal=True, width=120)
+
+
+def test_a_log_gets_one_line_an_event_with_its_keys():
+    stream = io.StringIO()
+    Lines(stream).line("trying again", unit="pairs of shard abc", attempt=2)
+    assert re.fullmatch(r'\S+T\S+ trying again unit="pairs of shard abc" attempt=2\n', stream.getvalue())
+
+
+def test_a_log_is_told_of_progress_now_and_then_only():
+    stream = io.StringIO()
+    lines = Lines(stream, between=1000.0)
+    for _ in range(100):
+        lines.update(half_done())
+    assert stream.getvalue() == ""
+    Lines(stream, between=0.0).update(half_done())
+    (line,) = stream.getvalue().splitlines()
+    assert "shards=1/4 windows=30/60 pairs=500/1000 done=50.0%" in line
+    assert "retries=2" in line
+    assert "queue_pairs=3" in line
+
+
+def test_the_time_left_counts_shards_that_are_not_prepared_yet():
+    tally = half_done()
+    tally.started -= 60.0
+    assert seconds_left(tally) == pytest.approx(180.0, rel=0.01)
+    assert seconds_left(Tally()) is None
+
+
+def test_a_terminal_gets_bars_and_only_the_events_that_no_bar_shows():
+    console = terminal()
+    bars = Bars(console)
+    bars.line("committed", shard="abc")
+    bars.line("rejected", book="short")
+    bars.update(half_done())
+    bars.close()
+    shown = console.file.getvalue()
+    assert "committed" not in shown
+    assert "rejected book=short" in shown
+    for bar in ("shards", "windows", "pairs"):
+        assert bar in shown
+    assert "500/1000" in shown
+
+
+def test_the_listener_suits_the_console():
+    bars = listener_for(terminal())
+    bars.close()
+    assert isinstance(bars, Bars)
+    assert isinstance(listener_for(Console(file=io.StringIO())), Lines)
+
+
+def test_the_table_at_the_end_has_seconds_by_stage_and_leaves_out_what_did_not_happen():
+    tally = half_done()
+    tally.seconds["forward"] = 12.3
+    console = Console(file=io.StringIO(), width=80)
+    console.print(summary_table(tally))
+    shown = console.file.getvalue()
+    assert re.search(r"seconds: forward\s+│\s+12\.3", shown)
+    assert re.search(r"retries\s+│\s+2", shown)
+    assert "reused" not in shown
+
+
+def test_the_tally_is_plain_json():
+    import json
+
+    tally = half_done()
+    tally.not_used["b"] = ("failed", "gone")
+    told = json.loads(json.dumps(tally.to_dict()))
+    assert told["pairs"] == 500
+    assert told["not_used"] == {"b": {"status": "failed", "reason": "gone"}}
+    assert tally.undone == {"b": ("failed", "gone")}
+
+
+SHARD, BLOCK = ShardKey("a" * 16), BlockKey(ShardKey("a" * 16), 0, "internal")
+
+
+def prepared(tally: Tally, shard: ShardKey = SHARD) -> None:
+    """A shard of two books, with 5 marks of each class and 10 pairs of each book and layer."""
+    tally.prepared(PreparedOutline(shard, {"internal": 5, "terminal": 5}, 20, 2, {"short": "no comma"}, 0.5))
+
+
+def test_books_and_marks_count_when_they_are_committed_and_once():
+    tally = Tally(layers=3, shards=1)
+    prepared(tally)
+    assert (tally.books_used, tally.marks, tally.pairs_expected) == (0, 0, 60)
+    tally.committed(SHARD, 0.1)
+    assert (tally.books_used, tally.marks, tally.pairs_expected) == (2, 10, 60)
+
+
+def test_what_a_shard_that_was_given_up_had_left_is_not_expected_any_more():
+    tally = Tally(layers=3, shards=2)
+    prepared(tally, ShardKey("b" * 16))
+    prepared(tally)
+    tally.extracted(SHARD, ModelWork(5, 0.1, 5))
+    tally.computed(BlockReceipt(BLOCK, (), {}, {}, 7))
+    tally.given_up(SHARD)
+    tally.given_up(SHARD)
+    tally.extracted(SHARD, ModelWork(5, 0.1, 5))
+    assert (tally.windows, tally.windows_expected) == (5, 10 + 5)
+    assert (tally.pairs, tally.pairs_expected) == (7, 60 + 7)
+    assert (tally.blocks, tally.blocks_expected) == (1, 6 + 1)
+    assert (tally.shards_prepared, tally.books_used, tally.marks) == (1, 0, 0)
+    assert tally.not_used == {}

@@ -1,0 +1,138 @@
+"""Books are grouped, skipped and cut as a function of the books alone."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jobs.corpus.references import BookRef, NamedBook
+from jobs.stages.partition import (
+    SMALL_RUN,
+    PartSlice,
+    block_keys,
+    books_per_shard,
+    compute_memory,
+    is_committed,
+    pairs_in_rows,
+    pairs_of,
+    plan_limits,
+    plan_parts,
+    plan_shards,
+    shard_of,
+)
+from store.commits import Committed, CommittedBook
+from store.keys import ShardKey
+
+NOTHING = Committed(frozenset(), {})
+
+
+def book(key: str, sha256: str | None = None) -> NamedBook:
+    return NamedBook(key, BookRef(key, f"/books/{key}.txt", sha256=sha256 or f"sha-{key}"))
+
+
+def books(number: int) -> list[NamedBook]:
+    return [book(f"b{index:03d}") for index in range(number)]
+
+
+def committed(*done: NamedBook, status: str = "used", shards: tuple[str, ...] = ()) -> Committed:
+    return Committed(frozenset(shards), {b.key: CommittedBook(b.key, b.ref.sha256, b.ref.source, status) for b in done})
+
+
+def test_few_books_are_committed_one_by_one_and_many_in_groups():
+    assert {len(shard.books) for shard in plan_shards(books(SMALL_RUN), "f", NOTHING)} == {1}
+    assert [len(shard.books) for shard in plan_shards(books(70), "f", NOTHING)] == [32, 32, 6]
+    assert books_per_shard(10_000, 5) == 5
+
+
+def test_no_book_is_lost_or_done_twice():
+    named = books(100)
+    planned = [b for shard in plan_shards(named, "f", NOTHING) for b in shard.books]
+    assert planned == named
+
+
+def test_a_relaunch_names_the_same_shards_though_some_are_done():
+    named = books(100)
+    shards = list(plan_shards(named, "f", NOTHING))
+    done = committed(*shards[1].books, shards=(shards[1].key.name,))
+    assert list(plan_shards(named, "f", done)) == [shards[0], *shards[2:]]
+
+
+def test_books_that_were_committed_in_another_grouping_are_not_done_again():
+    named = books(40)
+    (first, _) = plan_shards(named, "f", NOTHING)
+    done = committed(named[0], named[5])
+    (rest, _) = plan_shards(named, "f", done)
+    assert set(rest.books) == set(first.books) - {named[0], named[5]}
+    assert rest.key != first.key
+
+
+@pytest.mark.parametrize(
+    ("status", "again"), [("used", False), ("rejected", False), ("failed", True), ("quarantined", True)]
+)
+def test_only_failed_and_quarantined_books_are_tried_again(status, again):
+    (b,) = books(1)
+    assert is_committed(b, committed(b, status=status)) is not again
+
+
+def test_a_changed_text_is_another_book():
+    assert not is_committed(book("a", "new"), committed(book("a", "old")))
+
+
+def test_a_shard_is_named_by_its_texts_their_keys_and_the_study():
+    a, b = book("a"), book("b")
+    assert shard_of("f", [a, b]).key == shard_of("f", [b, a]).key == ShardKey.of("f", ["sha-a a", "sha-b b"])
+    renamed = NamedBook("a-2", a.ref)
+    assert shard_of("f", [a]).key != shard_of("f", [renamed]).key, "files carry the key"
+    assert len({shard_of("f", [a, b]).key, shard_of("g", [a, b]).key, shard_of("f", [a]).key}) == 3
+    assert [part.key for part in shard_of("f", [a, b]).split("f")] == [shard_of("f", [a]).key, shard_of("f", [b]).key]
+    with pytest.raises(ValueError, match="no checksum"):
+        shard_of("f", [NamedBook("a", BookRef("a", "/a"))])
+
+
+@given(st.lists(st.integers(0, 60), max_size=8), st.integers(1, 500))
+def test_parts_cover_every_row_once_in_order_within_the_limit(tokens, limit):
+    parts = plan_parts(tokens, limit)
+    rows = [(s.book, row) for part in parts for s in part for row in range(s.start, s.stop)]
+    assert rows == [(index, row) for index, count in enumerate(tokens) for row in range(count)]
+    for part in parts:
+        pairs = sum(pairs_in_rows(tokens[s.book], s.start, s.stop) for s in part)
+        assert pairs <= limit or (len(part) == 1 and part[0].stop - part[0].start == 1)
+
+
+def test_the_usual_shard_fits_in_one_part_and_a_huge_class_in_many():
+    assert len(plan_parts([250] * 32)) == 1
+    parts = plan_parts([20_000])
+    assert len(parts) == 48
+    assert parts[0] == (PartSlice(0, 0, 210),)
+
+
+@given(st.integers(0, 50), st.integers(0, 50), st.integers(0, 50))
+def test_pairs_in_rows_counts(tokens, start, length):
+    start, stop = min(start, tokens), min(start + length, tokens)
+    expected = sum(1 for i in range(start, stop) for j in range(i + 1, tokens))
+    assert pairs_in_rows(tokens, start, stop) == expected
+    assert pairs_in_rows(tokens, 0, tokens) == pairs_of(tokens)
+
+
+def test_blocks_come_class_by_class_and_layer_by_layer():
+    keys = block_keys(ShardKey("00c0ffee00c0ffee"), ("internal", "terminal"), 2)
+    assert [(k.mark_class, k.layer) for k in keys] == [
+        ("internal", 0),
+        ("internal", 1),
+        ("terminal", 0),
+        ("terminal", 1),
+    ]
+
+
+def test_limits_grow_with_the_machine_and_leave_a_model_two_shards():
+    small, large = plan_limits(1, 2, 1 << 30, 0.5), plan_limits(8, 256, 64 << 30, 0.5)
+    assert small.extracting == 2
+    assert large.extracting == 16
+    assert small.block_bytes == 1 << 29
+    assert small.blocks < large.blocks
+
+
+def test_a_pair_task_asks_for_bounded_memory():
+    assert compute_memory(500, 576, 15) < 1 << 29
+    assert compute_memory(65_535, 4096, 15) < 16 << 30

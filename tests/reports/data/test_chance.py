@@ -1,0 +1,55 @@
+"""The chance level of a store: measured from its hidden states, or computed from its entropies."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+
+from analysis.nulls import chance_mi, expected_mi_of_entropy
+from reports.build import build_report
+from reports.data.chance import PAIRS, chance_level
+from reports.data.queries import ask
+from reports.data.scope import GRID_MARKS, SEED, choose_scope
+from store.columns import TABLES
+from store.keys import MARK_CLASSES, ChunkKey
+from store.query.reader import open_store
+from store.writer import StudyWriter, publish_chunk
+from tests.builders import book_chunks, hidden_states, record_of, shard_of, synthetic_study
+
+
+def test_a_store_without_states_has_a_computed_level(store, scope):
+    chance = chance_level(store, scope, 15, 5.0)
+    assert not chance.measured
+    assert len(chance.frame) == 8
+    entropies = ask(store, "marginal_entropies", books=scope.grid_books, marks=GRID_MARKS).frame
+    assert chance.frame[["layer", "class"]].equals(entropies[["layer", "class"]])
+    for level, row in zip(chance.frame["chance"], entropies.itertuples(), strict=True):
+        assert level == expected_mi_of_entropy(row.entropy, 15, round(row.dimensions)) > 0
+
+
+def test_a_store_that_keeps_states_shows_them_in_the_report(tmp_path):
+    study = synthetic_study(layers=2, tokens=20, width=40)
+    chunks = list(book_chunks(study, 0))
+    for layer in range(2):
+        for mark_class in MARK_CLASSES:
+            states = hidden_states(layer, mark_class, 0, 20, 40, study.config["seed"])
+            rows = [{"book": "book0", "i": i, "state": state.tolist()} for i, state in enumerate(states)]
+            table = pa.Table.from_pylist(rows, schema=TABLES["hidden_states"].schema)
+            chunks.append((ChunkKey("hidden_states", shard_of(study, 0), layer, mark_class), table))
+    files = [publish_chunk(tmp_path, key, table) for key, table in chunks]
+    writer = StudyWriter.open(tmp_path, study)
+    with writer.lock():
+        writer.commit(record_of(study, 0, files))
+    with open_store(tmp_path) as store:
+        scope = choose_scope(store)
+        assert scope is not None
+        chance = chance_level(store, scope, 15, 5.0)
+        report = build_report(store)
+    assert chance.measured
+    rows = chance.frame.set_index(["layer", "class"])["chance"]
+    states = hidden_states(1, "terminal", 0, 20, 40, study.config["seed"])
+    assert rows[1, "terminal"] == chance_mi(states, 15, 5.0, pairs=PAIRS, rng=np.random.default_rng(SEED))
+    (table,) = [part for section in report.sections for part in section.parts if part.key == "layers"]
+    assert table.frame.set_index("layer").loc[1, "chance_terminal"] == rows[1, "terminal"]
+    headline = report.sections[0].parts[0]
+    assert [line.get_label() for line in headline.figure.axes[0].lines].count("if independent") == 1

@@ -1,0 +1,116 @@
+"""The report's SQL: parameters become literals, aggregates from summaries equal those over the pairs themselves."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+
+import duckdb
+import numpy as np
+import pandas as pd
+import pytest
+
+from reports.data.queries import ask, literal, render
+
+HOSTILE = "x'); DROP TABLE pairs; --"
+
+
+@pytest.mark.parametrize("value", ["plain", "O'Brien", HOSTILE, 'näïve \\ " %', ""])
+def test_a_string_literal_reads_back_as_itself(value):
+    assert duckdb.sql(f"SELECT {literal(value)}").fetchall()[0] == (value,)
+
+
+@pytest.mark.parametrize("value", [0, -3, 2.5, 1e-30, None])
+def test_numbers_and_null_read_back_as_themselves(value):
+    ((found,),) = duckdb.sql(f"SELECT {literal(value)}").fetchall()
+    assert found is None if value is None else float(found) == value
+
+
+def test_a_list_is_one_for_in_and_an_empty_list_matches_nothing():
+    assert duckdb.sql(f"SELECT 'b' IN {literal(['a', 'b'])}").fetchall()[0] == (True,)
+    assert duckdb.sql(f"SELECT count(*) FROM range(3) WHERE 'b' IN {literal([])}").fetchall()[0] == (0,)
+
+
+def test_a_truth_value_is_refused():
+    with pytest.raises(TypeError, match="numbers, strings"):
+        literal(True)
+
+
+def test_a_query_says_which_parameters_it_takes():
+    with pytest.raises(KeyError, match="pair_matrix takes"):
+        render("pair_matrix", layer=1)
+
+
+def test_every_query_names_what_it_is_for():
+    for query in (files("reports.data") / "sql").iterdir():
+        assert query.read_text(encoding="utf-8").startswith("-- "), query.name
+
+
+def test_moments_merged_from_summaries_equal_those_over_the_pairs(store):
+    merged = ask(store, "layer_moments", books=None).frame.set_index(["layer", "class"])
+    direct = store.sql(
+        """SELECT layer, class, count(*) AS pairs, count(DISTINCT book) AS books,
+                  avg(mi::DOUBLE) AS mi_mean, stddev_samp(mi::DOUBLE) AS mi_std, min(mi) AS mi_min, max(mi) AS mi_max,
+                  avg(cov::DOUBLE) AS cov_mean, stddev_samp(cov::DOUBLE) AS cov_std,
+                  min(cov) AS cov_min, max(cov) AS cov_max, corr(mi::DOUBLE, cov::DOUBLE) AS r
+           FROM pairs GROUP BY layer, class ORDER BY layer, class"""
+    ).df()
+    direct = direct.set_index(["layer", "class"])
+    assert len(merged) == 8
+    for column in direct:
+        np.testing.assert_allclose(merged[column], direct[column], rtol=1e-9, err_msg=column)
+
+
+def test_moments_of_some_books_are_of_those_books_only(store):
+    merged = ask(store, "layer_moments", books=["book1"]).frame
+    direct = store.sql("SELECT layer, class, avg(mi::DOUBLE) AS m FROM pairs WHERE book = 'book1' GROUP BY ALL").df()
+    together = merged.merge(direct, on=["layer", "class"])
+    assert len(together) == 8
+    np.testing.assert_allclose(together["mi_mean"], together["m"], rtol=1e-9)
+
+
+def test_mean_activations_weigh_books_by_their_marks(store):
+    found = ask(store, "activation_means", layer=1, books=None).frame
+    rows = store.sql("SELECT class, tokens, mean FROM activations WHERE layer = 1").df()
+    for mark_class, group in rows.groupby("class"):
+        expected = np.average(np.stack(group["mean"]), axis=0, weights=group["tokens"])
+        mine = found[found["class"] == mark_class].sort_values("dimension")
+        np.testing.assert_allclose(mine["mean"], expected, rtol=1e-12)
+
+
+def test_histograms_count_every_pair_once(store):
+    rows = ask(store, "layer_histograms", books=None).frame
+    totals = rows.groupby(["quantity", "layer", "class"])["pairs"].sum()
+    assert set(totals) == {3 * 66}
+
+
+def test_a_sample_takes_about_the_share_asked_for_and_always_the_same(store):
+    def sample(seed: int) -> pd.DataFrame:
+        return ask(
+            store, "pair_sample", layer=2, books=["book0", "book1"], marks=500, seed=seed, per_million=400_000
+        ).frame
+
+    first, again, other = sample(0), sample(0), sample(1)
+    pd.testing.assert_frame_equal(first, again)
+    assert not first.equals(other)
+    assert 0.25 < len(first) / (2 * 2 * 66) < 0.55
+    assert set(first["book"]) == {"book0", "book1"}
+
+
+def test_outlier_shares_are_of_the_marks(store):
+    rows = ask(store, "outlier_dimensions", books=None).frame
+    direct = store.sql("SELECT layer, class, tokens, outliers FROM activations").df()
+    left_out = sum(int(np.sum(row)) for row in direct["outliers"])
+    assert left_out == rows["marks_without"].sum()
+    assert rows[["internal_share", "terminal_share"]].stack().between(0, 1).all()
+
+
+def test_extreme_pairs_come_with_the_words_of_both_marks(store):
+    rows = ask(store, "extreme_pairs", layer=2, books=None, marks=500, count=3).frame
+    top = store.sql("SELECT max(mi) FROM pairs WHERE layer = 2 AND class = 'terminal'").fetchall()[0][0]
+    most = rows[(rows["class"] == "terminal") & (rows["extreme"] == "most")]
+    assert len(rows) == 12
+    assert most["mi"].iloc[0] == top
+    first = most.iloc[0]
+    mark = f"book = '{first['book']}' AND class = 'terminal' AND i = {first['j']}"
+    words = store.sql(f"SELECT before, token, after FROM tokens WHERE {mark}").fetchall()[0]
+    assert words == (first["before_j"], first["token_j"], first["after_j"])

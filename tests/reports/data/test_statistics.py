@@ -1,0 +1,97 @@
+"""Statistics of the report against closed forms and against the pairs themselves."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis.moments import COV_EDGES, MI_EDGES
+from reports.data.queries import ask
+from reports.data.scope import GRID_MARKS
+from reports.data.statistics import (
+    both_classes,
+    cliffs_delta_by_layer,
+    densities,
+    gaussian_reference,
+    relative_depth,
+    spread_over_books,
+    square,
+)
+
+
+def test_the_gaussian_reference_is_the_closed_form():
+    sample = pd.DataFrame({"class": "internal", "cov": np.arange(100.0), "corr": 0.6})
+    reference = gaussian_reference(sample)
+    np.testing.assert_allclose(reference["gaussian_mi"], -0.5 * np.log2(1 - 0.36))
+    assert reference["cov"].is_monotonic_increasing
+
+
+def test_the_gaussian_reference_leaves_constant_vectors_out_and_survives_perfect_ones():
+    sample = pd.DataFrame({"class": "terminal", "cov": [1.0, 2.0, 3.0], "corr": [np.nan, 1.0, -1.0]})
+    reference = gaussian_reference(sample)
+    assert np.isfinite(reference["gaussian_mi"]).all()
+    assert gaussian_reference(sample.iloc[:1]).empty
+
+
+def test_cliffs_delta_of_each_layer_compares_every_pair_with_every_pair(store, scope):
+    found = cliffs_delta_by_layer(ask(store, "mi_values", book=scope.example_book, marks=GRID_MARKS).frame)
+    assert tuple(found.index) == scope.layers
+    for layer in scope.layers:
+        rows = ask(store, "book_pairs", layer=layer, book=scope.example_book, marks=GRID_MARKS).frame
+        mi = {name: chosen["mi"].to_numpy() for name, chosen in rows.groupby("class")}
+        assert found[layer] == pytest.approx(np.sign(mi["terminal"][:, None] - mi["internal"]).mean())
+
+
+def test_one_class_alone_has_no_cliffs_delta():
+    values = pd.DataFrame({"layer": [0, 1], "class": "internal", "mi": [np.ones(3), np.empty(0)]})
+    assert cliffs_delta_by_layer(values).isna().tolist() == [True, True]
+
+
+def test_densities_of_each_layer_sum_to_one(store):
+    histograms = ask(store, "layer_histograms", books=None).frame
+    frame = densities(histograms, {"mi": MI_EDGES, "cov": COV_EDGES})
+    totals = frame.groupby(["quantity", "layer", "class"])["share"].sum()
+    np.testing.assert_allclose(totals, 1.0)
+    np.testing.assert_allclose(frame["density"] * (frame["right"] - frame["left"]), frame["share"])
+
+
+def test_densities_agree_with_the_pairs(store):
+    frame = densities(ask(store, "layer_histograms", books=None).frame, {"mi": MI_EDGES, "cov": COV_EDGES})
+    values = store.sql("SELECT mi FROM pairs WHERE layer = 1 AND class = 'terminal'").df()["mi"]
+    rows = frame.query("quantity == 'mi' and layer == 1 and `class` == 'terminal'")
+    for row in rows.itertuples():
+        assert row.pairs == ((values >= row.left) & (values < row.right)).sum()
+
+
+def test_open_ended_bins_are_left_out_and_counted_in_the_whole():
+    edges = {"cov": np.array([-np.inf, 0.0, 1.0, np.inf])}
+    rows = [("cov", 0, "internal", 0, 5), ("cov", 0, "internal", 1, 15)]
+    frame = densities(pd.DataFrame(rows, columns=["quantity", "layer", "class", "bin", "pairs"]), edges)
+    assert frame["share"].tolist() == [0.75]
+
+
+def test_no_histogram_gives_an_empty_frame():
+    nothing = pd.DataFrame(columns=["quantity", "layer", "class", "bin", "pairs"])
+    assert densities(nothing, {}).empty
+
+
+def test_a_class_without_marks_is_nan():
+    means = pd.DataFrame({"dimension": [0, 1], "class": "internal", "mean": [1.0, 2.0]})
+    assert both_classes(means)["terminal"].isna().all()
+
+
+def test_a_matrix_of_no_pairs_is_empty():
+    assert square(pd.DataFrame({"i": [], "j": [], "mi": []}), "mi").shape == (0, 0)
+
+
+def test_depth_runs_from_zero_to_one():
+    assert relative_depth(pd.Series([0, 6, 12])).tolist() == [0, 0.5, 1]
+    assert relative_depth(pd.Series([0])).tolist() == [0]
+
+
+def test_spread_is_the_quantiles_over_books():
+    means = pd.DataFrame({"layer": 0, "class": "internal", "book": list("abcde"), "mi_mean": range(5), "cov_mean": 7.0})
+    spread = spread_over_books(means).set_index("quantity")
+    assert spread.loc["mi", ["q25", "q50", "q75"]].tolist() == pytest.approx([1, 2, 3])
+    assert spread.loc["cov", "q95"] == 7

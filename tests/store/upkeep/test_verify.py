@@ -1,0 +1,353 @@
+"""Every kind of damage is found, named and mended by dropping what can be recomputed."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+
+from store import paths
+from store.columns import TABLES
+from store.commits import live_records, load_records
+from store.encoding import encode
+from store.errors import NoStore, StoreLocked
+from store.keys import ChunkKey, ShardKey
+from store.lock import MAINTENANCE, RUN, StoreLock
+from store.objects.locations import object_store
+from store.query.reader import open_store
+from store.upkeep import verify as verify_module
+from store.upkeep.compaction import compact
+from store.upkeep.verify import fix, verify
+from store.writer import StudyWriter, publish_chunk
+from tests.builders import book_chunks, build_store, publish_book, record_of, shard_of, synthetic_study
+
+BOOKS, LAYERS, TOKENS = 2, 2, 5
+STUDY = synthetic_study(LAYERS, TOKENS)
+PAIRS = paths.chunk_path(ChunkKey("pairs", shard_of(STUDY, 0), 1, "internal"))
+
+
+@pytest.fixture
+def built(location):
+    build_store(location, BOOKS, LAYERS, TOKENS)
+    return location
+
+
+def digest(location):
+    with open_store(location) as store:
+        return [
+            store.sql(f"SELECT count(*), sum(hash(t)) FROM {name} t").fetchall()
+            for name in store.tables()
+            if name != "study"
+        ]
+
+
+def recompute(location):
+    """What a run does: commit every shard that is not committed."""
+    writer = StudyWriter.open(location, STUDY)
+    with writer.lock():
+        for number in range(BOOKS):
+            if shard_of(STUDY, number).name not in writer.committed().shards:
+                writer.commit(publish_book(location, STUDY, number))
+
+
+def recommit(location, key, change):
+    """Replace one table of a committed shard by a changed one, with a record that vouches for it."""
+    objects = object_store(location)
+    (record,) = [r for r in load_records(objects) if r.shard == key.shard]
+    table = dict(book_chunks(STUDY, 0))[key]
+    objects.delete(paths.chunk_path(key))
+    receipt = publish_chunk(location, key, change(table))
+    files = tuple(receipt if file.path == receipt.path else file for file in record.files)
+    objects.put(record.path, replace(record, files=files).to_json())
+
+
+def test_a_sound_store_has_no_damage(built):
+    findings = verify(built)
+    assert findings.damages == []
+    assert findings.uncommitted == []
+    assert (findings.records, findings.files) == (BOOKS, BOOKS * (2 * LAYERS + 4))
+    assert findings.rows == BOOKS * (2 * LAYERS * 10 + 2 * TOKENS + 1 + 4 * LAYERS)
+
+
+DAMAGES = {
+    "missing": (lambda objects: objects.delete(PAIRS), "is missing"),
+    "truncated": (lambda objects: objects.put(PAIRS, objects.read(PAIRS)[:-9]), r"has \d+ bytes; its commit says \d+"),
+    "empty": (lambda objects: objects.put(PAIRS, b""), "has 0 bytes"),
+    "one bit": (lambda objects: flip_bit(objects, PAIRS), "sha256 differs"),
+}
+
+
+def flip_bit(objects, path):
+    data = bytearray(objects.read(path))
+    data[len(data) // 2] ^= 1
+    objects.put(path, bytes(data))
+
+
+@pytest.mark.parametrize(("harm", "said"), DAMAGES.values(), ids=DAMAGES)
+def test_a_harmed_file_is_named_and_its_shard_recomputed(built, harm, said):
+    before = digest(built)
+    harm(object_store(built))
+    (damage,) = verify(built).damages
+    assert damage.path == PAIRS
+    assert pc.match_substring_regex(pa.array([damage.what]), said)[0].as_py()
+    assert fix(built).dropped_shards == [shard_of(STUDY, 0).name]
+    assert verify(built).damages == []
+    with open_store(built) as store:
+        assert store.sql("SELECT DISTINCT book FROM pairs").fetchall() == [("book1",)]
+    recompute(built)
+    assert digest(built) == before
+
+
+@pytest.mark.parametrize(
+    "foreign",
+    ["pairs/layer=00/class=internal/mine.parquet", "notes.txt", "_commits/x.json", "x/y", "draft.tmp", ".notes.tmp"],
+)
+def test_files_that_no_store_makes_are_named_and_left_alone(built, foreign):
+    before = digest(built)
+    object_store(built).put(foreign, b"somebody's")
+    findings = verify(built)
+    assert (findings.damages, findings.uncommitted, findings.foreign) == ([], [], [foreign])
+    assert digest(built) == before, "readers never saw it"
+    flip_bit(object_store(built), PAIRS)
+    assert sorted(fix(built).removed) == sorted(shard_files(0)), "with a damage to mend, too"
+    assert object_store(built).read(foreign) == b"somebody's"
+
+
+def shard_files(number):
+    return [paths.chunk_path(key) for key, _ in book_chunks(STUDY, number)]
+
+
+def test_a_record_cannot_make_fix_remove_a_file_that_no_store_makes(built):
+    objects = object_store(built)
+    objects.put("thesis.txt", b"years of work")
+    (record,) = [r for r in load_records(objects) if r.shard == shard_of(STUDY, 0)]
+    thesis = replace(record.files[0], path="thesis.txt")
+    objects.put(record.path, replace(record, files=(*record.files, thesis)).to_json())
+    assert any(damage.path == "thesis.txt" for damage in verify(built).damages)
+    fix(built)
+    assert objects.read("thesis.txt") == b"years of work"
+
+
+def test_a_folder_that_was_moved_to_another_disk_and_linked_is_sound(tmp_path):
+    store, elsewhere = tmp_path / "store", tmp_path / "larger-disk"
+    build_store(store, BOOKS, LAYERS, TOKENS)
+    elsewhere.mkdir()
+    for folder in ("books", "pairs/layer=01"):
+        moved = elsewhere / folder.replace("/", "-")
+        (store / folder).rename(moved)
+        (store / folder).symlink_to(moved, target_is_directory=True)
+    (store / "pairs" / "up").symlink_to(store, target_is_directory=True)
+    (store / "around").symlink_to(store / "around")
+    findings = fix(store)
+    assert (findings.damages, findings.foreign, findings.uncommitted) == ([], [], [])
+    assert findings.files == BOOKS * (2 * LAYERS + 4)
+
+
+def test_a_damaged_record_is_dropped(built):
+    before = digest(built)
+    objects = object_store(built)
+    record = paths.commit_path(shard_of(STUDY, 0))
+    objects.put(record, objects.read(record)[:50])
+    (damage,) = verify(built).damages
+    assert str(damage) == f"{record}: is no readable commit record"
+    fix(built)
+    recompute(built)
+    assert digest(built) == before
+
+
+def test_uncommitted_files_are_no_damage_and_fix_removes_them(built):
+    publish_book(built, STUDY, 5)
+    findings = verify(built)
+    assert findings.damages == []
+    assert len(findings.uncommitted) == 2 * LAYERS + 4
+    assert len(fix(built).removed) == 2 * LAYERS + 4
+    assert verify(built).uncommitted == []
+
+
+def test_a_leftover_temporary_file_is_removed(tmp_path):
+    build_store(tmp_path, BOOKS, LAYERS, TOKENS)
+    path = Path(PAIRS)
+    temporary = str(path.parent / paths.temporary_name(path.name))
+    (tmp_path / temporary).write_bytes(b"half")
+    assert verify(tmp_path).uncommitted == [temporary]
+    fix(tmp_path)
+    assert not (tmp_path / temporary).exists()
+
+
+def without_last_row(table):
+    return table.slice(0, table.num_rows - 1)
+
+
+def shifted(name):
+    def change(table):
+        values = pc.add(table.column(name), pa.scalar(1, table.schema.field(name).type))
+        return table.set_column(table.column_names.index(name), table.schema.field(name), values)
+
+    return change
+
+
+SHARD = shard_of(STUDY, 0)
+INCOMPLETE = {
+    "pairs": (ChunkKey("pairs", SHARD, 1, "internal"), without_last_row, "has 9 pairs; 5 tokens make 10"),
+    "other mi": (ChunkKey("pairs", SHARD, 1, "internal"), shifted("mi"), "its pairs give"),
+    "ordinals": (ChunkKey("pairs", SHARD, 0, "terminal"), shifted("j"), "has 10 pairs; 5 tokens make 10"),
+    "tokens": (ChunkKey("tokens", SHARD), without_last_row, "has 4 terminal tokens; its books row says 5"),
+    "activations": (ChunkKey("activations", SHARD), without_last_row, "averages None tokens; it has 5"),
+    "summaries": (ChunkKey("summaries", SHARD), without_last_row, "has no summary"),
+    "summary's mean": (ChunkKey("summaries", SHARD), shifted("cov_mean"), "has cov_mean"),
+    "summary's count": (ChunkKey("summaries", SHARD), shifted("pairs"), "has pairs 11; its pairs give 10"),
+    "books": (ChunkKey("books", SHARD), without_last_row, "and not in both"),
+}
+
+
+@pytest.mark.parametrize(("key", "change", "said"), INCOMPLETE.values(), ids=INCOMPLETE)
+def test_what_does_not_fit_together_is_found(tmp_path, key, change, said):
+    build_store(tmp_path, BOOKS, LAYERS, TOKENS)
+    recommit(tmp_path, key, change)
+    damages = verify(tmp_path).damages
+    assert any(said in damage.what for damage in damages), damages
+    assert {damage.record for damage in damages} == {paths.commit_path(SHARD)}
+    fix(tmp_path)
+    assert verify(tmp_path).damages == []
+
+
+def test_a_layer_that_is_missing_everywhere_is_found(tmp_path):
+    build_store(tmp_path, 1, LAYERS, TOKENS)
+    objects = object_store(tmp_path)
+    (record,) = load_records(objects)
+    files = [file for file in record.files if "layer=01" not in file.path]
+    objects.put(record.path, replace(record, files=files).to_json())
+    assert "layer 1 class internal has 0 pairs; 5 tokens make 10" in verify(tmp_path).damages[0].what
+
+
+def test_a_record_that_claims_a_file_of_another_shard(tmp_path):
+    build_store(tmp_path, BOOKS, LAYERS, TOKENS)
+    objects = object_store(tmp_path)
+    first, second = load_records(objects)
+    objects.put(first.path, replace(first, files=(*first.files, second.files[0])).to_json())
+    assert any("is no path of it" in damage.what for damage in verify(tmp_path).damages)
+
+
+def test_a_sound_file_that_is_no_table_of_its_folder(tmp_path):
+    build_store(tmp_path, BOOKS, LAYERS, TOKENS)
+    key, table = ChunkKey("summaries", SHARD), dict(book_chunks(STUDY, 0))[ChunkKey("tokens", SHARD)]
+    objects = object_store(tmp_path)
+    data = encode(TABLES["tokens"], table, "")
+    objects.put(paths.chunk_path(key), data)
+    record = json.loads(objects.read(paths.commit_path(SHARD)))
+    import hashlib
+
+    for file in record["files"]:
+        if file["path"] == paths.chunk_path(key):
+            file |= {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest(), "rows": table.num_rows}
+    objects.put(paths.commit_path(SHARD), json.dumps(record).encode())
+    (damage,) = verify(tmp_path).damages
+    assert damage.path == paths.chunk_path(key)
+    assert "columns are" in damage.what
+
+
+def test_a_damaged_generation_gives_way_to_the_shards_it_replaced(tmp_path):
+    build_store(tmp_path, BOOKS, LAYERS, TOKENS)
+    before = digest(tmp_path)
+    compact(tmp_path)
+    objects = object_store(tmp_path)
+    (generation,) = live_records(load_records(objects))
+    objects.delete(generation.files[0].path)
+    fix(tmp_path)
+    assert len(live_records(load_records(objects))) == BOOKS, "within the grace period nothing is lost"
+    assert digest(tmp_path) == before
+
+
+def test_a_damaged_generation_whose_sources_are_gone_is_recomputed(tmp_path):
+    build_store(tmp_path, BOOKS, LAYERS, TOKENS)
+    before = digest(tmp_path)
+    compact(tmp_path, grace_s=0)
+    (generation,) = live_records(load_records(object_store(tmp_path)))
+    flip_bit(object_store(tmp_path), generation.files[0].path)
+    assert sorted(fix(tmp_path).dropped_shards) == sorted(generation.shards)
+    recompute(tmp_path)
+    assert digest(tmp_path) == before
+
+
+def test_shards_in_two_live_records_are_found(tmp_path):
+    build_store(tmp_path, BOOKS, LAYERS, TOKENS)
+    compact(tmp_path)
+    objects = object_store(tmp_path)
+    (generation,) = [record for record in load_records(objects) if record.number]
+    objects.put(generation.path, replace(generation, replaces=()).to_json())
+    (damage,) = verify(tmp_path).damages
+    assert damage.path == generation.path
+    assert re.fullmatch(r"holds shard [0-9a-f]{16}, which _commits/[0-9a-f]{16}\.json holds too", damage.what)
+    fix(tmp_path)
+    assert verify(tmp_path).damages == []
+
+
+def test_a_used_book_in_two_shards_is_found_and_the_later_one_dropped(tmp_path):
+    """Two drivers that grouped their books differently, one of which had lost the store's lock without noticing."""
+    build_store(tmp_path, BOOKS, LAYERS, TOKENS)
+    before = digest(tmp_path)
+    chunks = [(replace(key, shard=ShardKey("f" * 16)), table) for key, table in book_chunks(STUDY, 0)]
+    files = tuple(publish_chunk(tmp_path, key, table) for key, table in chunks)
+    again = replace(record_of(STUDY, 0, []), shard=ShardKey("f" * 16), files=files).stamped()
+    object_store(tmp_path).put(again.path, again.to_json())
+    (damage,) = verify(tmp_path).damages
+    assert str(damage) == f"{again.path}: holds book book0, which {paths.commit_path(shard_of(STUDY, 0))} holds too"
+    assert fix(tmp_path).dropped_shards == ["f" * 16]
+    assert digest(tmp_path) == before
+
+
+@pytest.mark.parametrize("purpose", [RUN, MAINTENANCE])
+def test_fix_waits_for_nobody_and_disturbs_nobody(built, purpose):
+    with StoreLock(object_store(built), purpose), pytest.raises(StoreLocked):
+        fix(built)
+
+
+def test_verify_works_beside_a_run(built):
+    with StudyWriter.open(built, STUDY).lock():
+        assert verify(built).damages == []
+
+
+@pytest.mark.parametrize("moment", ["walk", "load_records"])
+def test_a_shard_committed_meanwhile_is_no_damage(built, monkeypatch, moment):
+    """Committed right after the folders, or the records, were read for the first time."""
+    where = type(object_store(built)) if moment == "walk" else verify_module
+    look, seen = getattr(where, moment), []
+
+    def look_then_commit(*arguments):
+        found = list(look(*arguments))
+        if not seen:
+            seen.append(moment)
+            writer = StudyWriter.open(built, STUDY)
+            with writer.lock():
+                writer.commit(publish_book(built, STUDY, BOOKS))
+        return found
+
+    monkeypatch.setattr(where, moment, look_then_commit)
+    findings = verify(built)
+    assert seen
+    assert (findings.damages, findings.uncommitted, findings.foreign) == ([], [], [])
+
+
+def test_shards_that_a_compaction_replaces_and_removes_meanwhile_are_no_damage(built, monkeypatch):
+    load, compacted = verify_module.load_records, []
+
+    def load_then_compact(*arguments):
+        records = load(*arguments)
+        if not compacted:
+            compacted.append(compact(built, grace_s=0))
+        return records
+
+    monkeypatch.setattr(verify_module, "load_records", load_then_compact)
+    findings = verify(built)
+    assert compacted[0].removed
+    assert (findings.damages, findings.uncommitted, findings.foreign) == ([], [], [])
+
+
+def test_a_place_without_a_store(location):
+    with pytest.raises(NoStore):
+        verify(location)
