@@ -52,7 +52,7 @@ def administrator(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatc
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "administrator")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "administrator")
     yield monkeypatch
-    store.s3.client.cache_clear()
+    store.objects.s3.client.cache_clear()
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ def become_holder_of(document: dict[str, Any], environment: pytest.MonkeyPatch) 
     key = iam.create_access_key(UserName="node")["AccessKey"]
     environment.setenv("AWS_ACCESS_KEY_ID", key["AccessKeyId"])
     environment.setenv("AWS_SECRET_ACCESS_KEY", key["SecretAccessKey"])
-    store.s3.client.cache_clear()  # the client that the store has at hand is someone else's
+    store.objects.s3.client.cache_clear()  # the client that the store has at hand is someone else's
 
 
 def test_a_node_can_do_all_that_the_store_does(account):

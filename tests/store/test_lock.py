@@ -72,7 +72,7 @@ def test_an_error_inside_releases(tmp_path):
 
 def test_a_dead_process_of_this_machine_is_followed_at_once(location):
     code = (
-        "import os, sys; from store.locations import object_store; from store.lock import StoreLock\n"
+        "import os, sys; from store.objects.locations import object_store; from store.lock import StoreLock\n"
         f"StoreLock(object_store({location!r})).__enter__(); os.kill(os.getpid(), 9)"
     )
     killed = subprocess.run([sys.executable, "-c", code], check=False)

@@ -42,7 +42,7 @@ def test_the_second_process_loads_no_library_that_runs_models(model, tiny_gpt2, 
     assert isinstance(first, Tokenizer)
     assert_same_tokens(first, load_tokenizer(name), sample_text)
     code = (
-        "import sys; from jobs.encoder import load_encoder; from jobs.tokens import tokenize\n"
+        "import sys; from jobs.model.encoder import load_encoder; from jobs.marks.tokens import tokenize\n"
         f"print(tokenize(load_encoder({name!r}), 'Well, well. No.').ids.tolist())\n"
         "print([name for name in ('torch', 'transformers') if name in sys.modules])"
     )

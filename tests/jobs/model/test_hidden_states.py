@@ -247,6 +247,6 @@ def test_products_are_full_float32_unless_tf32_is_asked_for():
 
 
 def test_extraction_imports_without_ray():
-    code = "import sys, jobs.extract; print('ray' in sys.modules, 'torch' in sys.modules)"
+    code = "import sys, jobs.model.hidden_states; print('ray' in sys.modules, 'torch' in sys.modules)"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.split() == ["False", "False"]
