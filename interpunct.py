@@ -17,6 +17,7 @@ from importlib import metadata
 import jobs.commands
 import reports.commands
 import store.commands
+from store.foreign_text import lines_for_terminal
 
 _DESCRIPTION = """\
 How does a language model represent punctuation that goes on (,) and punctuation that ends (.)?
@@ -74,10 +75,11 @@ def _explain(error: Exception) -> int:
     """One line for an error that the user can mend; for any other, one line and how to see more."""
     exit_code = getattr(error, "exit_code", None)
     if isinstance(exit_code, int):
-        print(f"interpunct: {error}", file=sys.stderr)
+        print(f"interpunct: {lines_for_terminal(error)}", file=sys.stderr)
         return exit_code
     print(
-        f"interpunct: unexpected {type(error).__name__}: {error}. Repeat the command with --debug to see where.",
+        f"interpunct: unexpected {type(error).__name__}: {lines_for_terminal(error)}."
+        " Repeat the command with --debug to see where.",
         file=sys.stderr,
     )
     return 1
