@@ -35,10 +35,11 @@ from jobs.config import RunConfig, StudyConfig
 from jobs.corpus.references import BookRef, NamedBook
 from jobs.model.models import RecordedModel
 from jobs.run import bundled
+from jobs.stages.compute import BlockReceipt
+from jobs.stages.extract import Block, ModelWork
 from jobs.stages.partition import ShardWork, shard_of
 from jobs.stages.prepare import PreparedOutline, PreparedShard, RunContext
 from jobs.stages.stages import Stages
-from jobs.stages.tasks import Block, BlockReceipt, ModelWork
 from store.commits import CommitRecord
 from store.study import Study
 

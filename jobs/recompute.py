@@ -25,10 +25,12 @@ from jobs.corpus.references import BookRef, NamedBook
 from jobs.errors import UsageError
 from jobs.model.models import RecordedModel
 from jobs.run import new_run_id
+from jobs.stages.compute import compute_block
+from jobs.stages.extract import Block
+from jobs.stages.finish import finish_shard, record_books
 from jobs.stages.partition import ShardWork, block_keys, pairs_of, plan_shards
 from jobs.stages.prepare import PreparedOutline, PreparedShard, RunContext
 from jobs.stages.tables import books_table, tokens_table
-from jobs.stages.tasks import Block, compute_block, finish_shard, record_books
 from store.errors import StoreError
 from store.keys import MARK_CLASSES, BlockKey
 from store.objects.locations import object_store

@@ -29,10 +29,10 @@ from jobs.errors import UsageError
 from jobs.model.batch_size import settle_batch_size
 from jobs.model.models import ModelIdentity, RecordedModel, identify_model, is_model
 from jobs.serial import run_serially
+from jobs.stages.finish import record_books
 from jobs.stages.partition import ShardWork, plan_shards
 from jobs.stages.prepare import RunContext
 from jobs.stages.stages import Stages
-from jobs.stages.tasks import record_books
 from store.commits import Committed
 from store.objects.locations import object_store
 from store.study import Study, study_of

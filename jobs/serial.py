@@ -16,10 +16,11 @@ from analysis.engine.cores import usable_cores
 from jobs.account.display import Listener
 from jobs.account.run_store import Results
 from jobs.account.tally import Tally
+from jobs.stages.compute import BlockReceipt
+from jobs.stages.extract import Block, StatesModel
 from jobs.stages.partition import ShardWork
 from jobs.stages.prepare import PreparedShard, RunContext
 from jobs.stages.stages import Stages
-from jobs.stages.tasks import Block, BlockReceipt, StatesModel
 
 SIDE_BY_SIDE = 4
 """Blocks at once, at most. About a quarter of a small block's time holds the interpreter's lock."""

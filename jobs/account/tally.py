@@ -7,8 +7,9 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
+from jobs.stages.compute import BlockReceipt
+from jobs.stages.extract import ModelWork
 from jobs.stages.prepare import PreparedOutline
-from jobs.stages.tasks import BlockReceipt, ModelWork
 from store.keys import ShardKey
 
 

@@ -38,10 +38,10 @@ from jobs.cluster.ray_adapter import (
 from jobs.cluster.unit_scheduler import Fault, GivenUp, Launch, Schedule, Stage, Unit
 from jobs.cluster.watchdog import Watchdog
 from jobs.errors import JobError
+from jobs.stages.compute import BlockReceipt
 from jobs.stages.partition import Limits, ShardWork, compute_memory, plan_limits
 from jobs.stages.prepare import PreparedOutline, RunContext
 from jobs.stages.stages import Stages
-from jobs.stages.tasks import BlockReceipt
 from store.errors import StoreUnavailable
 from store.keys import BlockKey, ShardKey
 

@@ -25,10 +25,11 @@ from jobs.cluster.unit_scheduler import Fault
 from jobs.config import RunConfig
 from jobs.corpus.references import BookRef, Source
 from jobs.errors import SourceError, UsageError
+from jobs.stages.compute import BlockReceipt
+from jobs.stages.extract import Block, ModelWork
 from jobs.stages.partition import ShardWork
 from jobs.stages.prepare import PreparedOutline, PreparedShard, RunContext
 from jobs.stages.stages import Stages
-from jobs.stages.tasks import Block, BlockReceipt, ModelWork
 from store.commits import CommitRecord, FileReceipt
 from store.errors import StoreUnavailable
 from store.keys import BlockKey, ChunkKey

@@ -7,25 +7,19 @@ from dataclasses import dataclass
 
 from jobs.config import RunConfig
 from jobs.corpus.references import BookRef, Source
+from jobs.stages.compute import BlockReceipt, compute_block
+from jobs.stages.extract import Block, StatesModel, extract_blocks, load_model
+from jobs.stages.finish import finish_shard
 from jobs.stages.partition import ShardWork
 from jobs.stages.prepare import PreparedShard, RunContext, prepare_shard
-from jobs.stages.tasks import (
-    Block,
-    BlockReceipt,
-    StatesModel,
-    compute_block,
-    extract_blocks,
-    finish_shard,
-    load_model,
-    survey_sources,
-)
+from jobs.stages.survey import survey_sources
 from store.commits import CommitRecord, FileReceipt
 from store.keys import BlockKey, ChunkKey
 
 
 @dataclass(frozen=True)
 class Stages:
-    """Survey the sources; then prepare, extract, compute and finish each shard. See `jobs.stages.tasks`."""
+    """Survey the sources; then prepare, extract, compute and finish each shard. Each is a module of `jobs.stages`."""
 
     survey: Callable[[Sequence[Source], RunConfig], list[BookRef]] = survey_sources
     prepare: Callable[[RunContext, ShardWork], PreparedShard] = prepare_shard

@@ -19,9 +19,11 @@ import numpy as np
 
 from jobs.config import RunConfig, StudyConfig
 from jobs.run import execute
+from jobs.stages.compute import compute_block
+from jobs.stages.extract import Block, extract_blocks
+from jobs.stages.finish import finish_shard
 from jobs.stages.prepare import PreparedShard, RunContext, prepare_shard
 from jobs.stages.stages import Stages
-from jobs.stages.tasks import Block, compute_block, extract_blocks, finish_shard
 from store.query.reader import open_store
 
 TABLES = ("pairs", "tokens", "books", "activations", "summaries")

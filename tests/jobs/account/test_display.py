@@ -10,8 +10,9 @@ from rich.console import Console
 
 from jobs.account.display import Bars, Lines, listener_for, seconds_left, summary_table
 from jobs.account.tally import Tally
+from jobs.stages.compute import BlockReceipt
+from jobs.stages.extract import ModelWork
 from jobs.stages.prepare import PreparedOutline
-from jobs.stages.tasks import BlockReceipt, ModelWork
 from store.keys import BlockKey, ShardKey
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from jobs.cluster.extractors import Extractors, Slot
 from jobs.errors import JobError, UsageError
-from jobs.stages.tasks import extract_blocks
+from jobs.stages.extract import extract_blocks
 from store.errors import StoreFull, StoreUnavailable
 from store.query.reader import open_store
 from tests.jobs import injection

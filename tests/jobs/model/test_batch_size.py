@@ -13,8 +13,8 @@ from jobs.errors import UsageError
 from jobs.model import batch_size
 from jobs.model.batch_size import fitting_batch, free_gpu_bytes, settle_batch_size
 from jobs.model.models import ModelIdentity
+from jobs.stages.extract import ModelWork
 from jobs.stages.prepare import PreparedOutline
-from jobs.stages.tasks import ModelWork
 from store.keys import ShardKey
 from store.study import Study
 

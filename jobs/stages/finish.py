@@ -1,0 +1,50 @@
+"""Finishes a shard on a worker: publishes its small tables and writes the commit record of all its files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import pyarrow as pa
+
+from jobs.corpus.references import NamedBook
+from jobs.stages.compute import BlockReceipt
+from jobs.stages.prepare import PreparedShard, RunContext
+from jobs.stages.tables import activations_table, book_row, books_table, summaries_table
+from store.commits import CommitRecord, CommittedBook
+from store.keys import ChunkKey, ShardKey
+from store.writer import publish_chunk
+
+
+def finish_shard(context: RunContext, prepared: PreparedShard, receipts: Sequence[BlockReceipt]) -> CommitRecord:
+    """Publish the shard's tokens, books, activations and summaries; the record that commits all of its files."""
+    summaries = {(r.key, book): summary for r in receipts for book, summary in r.summaries.items()}
+    activations = {(r.key, book): activation for r in receipts for book, activation in r.activations.items()}
+    tables = {"books": prepared.books}
+    if receipts:
+        tables |= {
+            "tokens": prepared.tokens,
+            "activations": activations_table(activations),
+            "summaries": summaries_table(summaries),
+        }
+    shard = prepared.outline.shard
+    files = [file for receipt in sorted(receipts, key=lambda r: r.key) for file in receipt.files]
+    files += [publish_chunk(context.location, ChunkKey(name, shard), table) for name, table in tables.items()]
+    return CommitRecord(shard, tuple(files), _committed_books(prepared.books), context.run_id)
+
+
+def record_books(context: RunContext, books: Mapping[NamedBook, tuple[str, str]]) -> CommitRecord:
+    """Publish a `books` table of its own for books without results: book -> (status, reason).
+
+    The record's name is the run's too, so that the next run's word on the same books stands beside this one's.
+    """
+    table = books_table(book_row(book, status, reason) for book, (status, reason) in books.items())
+    names = [f"{context.run_id} {book.key} {status}" for book, (status, _) in books.items()]
+    shard = ShardKey.of(context.fingerprint, names)
+    receipt = publish_chunk(context.location, ChunkKey("books", shard), table)
+    return CommitRecord(shard, (receipt,), _committed_books(table), context.run_id)
+
+
+def _committed_books(table: pa.Table) -> tuple[CommittedBook, ...]:
+    """The books of a `books` table as a commit record names them."""
+    columns = table.select(["book", "sha256", "source", "status", "reason"]).to_pylist()
+    return tuple(CommittedBook(row.pop("book"), **row) for row in columns)

@@ -1,0 +1,33 @@
+"""The end of a shard: every file and book named, the same record whatever the order of its blocks."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from jobs.stages.compute import compute_block
+from jobs.stages.extract import extract_blocks
+from jobs.stages.finish import finish_shard, record_books
+from jobs.stages.prepare import prepare_shard
+from store.keys import ChunkKey
+from store.writer import read_chunk
+from tests.jobs.injection import HashModel
+
+
+def test_a_finished_shard_names_every_file_and_book(context, work):
+    prepared = prepare_shard(context, work)
+    receipts = [compute_block(context, block) for block in extract_blocks(HashModel(), prepared)]
+    record = finish_shard(context, prepared, receipts[::-1])
+    assert record == finish_shard(context, prepared, receipts)
+    assert len(record.files) == len(receipts) + 4
+    assert [(book.key, book.status) for book in record.books] == [(f"book{n}", "used") for n in range(3)]
+    summaries = read_chunk(context.location, ChunkKey("summaries", work.key)).to_pylist()
+    assert len(summaries) == len(receipts) * 3
+    assert sum(row["pairs"] for row in summaries) == sum(receipt.pairs for receipt in receipts)
+
+
+def test_books_without_results_have_a_record_of_their_own_for_each_run(context, work):
+    first = record_books(context, {work.books[0]: ("failed", "no answer")})
+    second = record_books(replace(context, run_id="next"), {work.books[0]: ("failed", "no answer")})
+    assert first.shard != second.shard
+    assert first.books[0].reason == "no answer"
+    assert len(first.files) == 1
