@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from analysis.moments import summarise
 from store import paths
+from store.books import BookStatus
 from store.columns import TABLES
 from store.commits import CommitRecord, CommittedBook, FileReceipt
 from store.keys import MARK_CLASSES, BlockKey, ChunkKey, ShardKey
@@ -76,7 +77,7 @@ def fill(location: str, shape: Shape, progress: Callable[[int, int], None]) -> N
             files.append(_publish(location, "activations", shard, [_activation(row) for row in rows]))
             files.append(_publish(location, "tokens", shard, [row for name in books for row in _tokens(name)]))
             files.append(_publish(location, "books", shard, [_book(name) for name in books]))
-            committed = tuple(CommittedBook(name, _checksum(name), f"/{name}.txt", "used") for name in books)
+            committed = tuple(CommittedBook(name, _checksum(name), f"/{name}.txt", BookStatus.USED) for name in books)
             writer.commit(CommitRecord(shard, tuple(files), committed, "made-up"))
 
 
@@ -97,7 +98,7 @@ def clone_until(location: Path, shape: Shape, files: int) -> int:
         while committed < files:
             copy = ShardKey(f"{number:016x}")
             receipts = [_link(location, receipt, copy) for receipt in published]
-            book = CommittedBook(f"copy{number}", _checksum(str(number)), f"/copy{number}.txt", "used")
+            book = CommittedBook(f"copy{number}", _checksum(str(number)), f"/copy{number}.txt", BookStatus.USED)
             writer.commit(CommitRecord(copy, tuple(receipts), (book,), "made-up"))
             committed, number = committed + len(receipts), number + 1
     return committed
@@ -167,7 +168,13 @@ def _tokens(book: str) -> Iterator[dict[str, object]]:
 def _book(name: str) -> dict[str, object]:
     counts = {column.name: 0 for column in TABLES["books"].columns if pa.types.is_integer(column.type)}
     counts |= {f"{name}_used": MARKS for name in MARK_CLASSES}
-    text = {"book": name, "source": f"/{name}.txt", "sha256": _checksum(name), "status": "used", "left_out": []}
+    text = {
+        "book": name,
+        "source": f"/{name}.txt",
+        "sha256": _checksum(name),
+        "status": BookStatus.USED,
+        "left_out": [],
+    }
     return counts | text
 
 

@@ -31,6 +31,7 @@ from jobs.stages.finish import finish_shard, record_books
 from jobs.stages.partition import ShardWork, block_keys, pairs_of, plan_shards
 from jobs.stages.prepare import PreparedOutline, PreparedShard, RunContext
 from jobs.stages.tables import books_table, tokens_table
+from store.books import BookStatus
 from store.errors import StoreError
 from store.keys import MARK_CLASSES, BlockKey
 from store.objects.locations import object_store
@@ -72,7 +73,7 @@ def _check(source: Store, location: str) -> None:
 
 def _recompute(source: Store, context: RunContext, results: Results) -> None:
     rows = source.sql("SELECT * FROM books ORDER BY book").to_arrow_table().to_pylist()
-    with_text = [_named(row) for row in rows if row["status"] in ("used", "rejected")]
+    with_text = [_named(row) for row in rows if BookStatus(row["status"]).analysed]
     results.open()
     shards = list(plan_shards(with_text, context.fingerprint, results.committed()))
     tally = Tally(layers=source.study.model["layers"] + 1, books=len(rows), shards=len(shards))
@@ -132,8 +133,8 @@ def _stored_shard(part: Store, work: ShardWork) -> PreparedShard:
         shard=work.key,
         tokens={name: sum(n for (_, c), n in counts.items() if c == name) for name in MARK_CLASSES},
         pairs=sum(map(pairs_of, counts.values())),
-        used=sum(row["status"] == "used" for row in books),
-        rejected={row["book"]: row["reason"] for row in books if row["status"] == "rejected"},
+        used=sum(row["status"] == BookStatus.USED for row in books),
+        rejected={row["book"]: row["reason"] for row in books if row["status"] == BookStatus.REJECTED},
         seconds=time.perf_counter() - started,
     )
     return PreparedShard(outline, {}, tokens_table(tokens), books_table(books))
@@ -167,7 +168,7 @@ def _states(part: Store, key: BlockKey, books: tuple[str, ...], marks: int) -> N
 def _record_others(rows: Sequence[Mapping[str, Any]], context: RunContext, results: Results) -> None:
     """Duplicates and books that failed have no shard; they keep their row."""
     known = results.committed().books
-    others = {_named(row): (row["status"], row["reason"]) for row in rows if row["book"] not in known}
+    others = {_named(row): (BookStatus(row["status"]), row["reason"]) for row in rows if row["book"] not in known}
     if others:
         results.commit(record_books(context, others))
 

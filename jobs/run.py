@@ -33,6 +33,7 @@ from jobs.stages.finish import record_books
 from jobs.stages.partition import ShardWork, plan_shards
 from jobs.stages.prepare import RunContext
 from jobs.stages.stages import Stages
+from store.books import BookStatus
 from store.commits import Committed
 from store.objects.locations import object_store
 from store.study import Study, study_of
@@ -45,9 +46,6 @@ FEW_SOURCES, FEW_DOWNLOADS, FEW_BYTES = 64, 4, 256 << 20
 
 LISTED = 20
 """Books that were not used are listed one by one up to here; the table `books` has them all."""
-
-SETTLED = ("rejected", "duplicate")
-"""What is said of a text for its content: it makes the run that says it end with 1, and is not said again."""
 
 INTERRUPTED = 130
 
@@ -90,7 +88,7 @@ class _Plan:
     """What is to be done, and the books that need no work: key -> (status, reason)."""
 
     shards: list[ShardWork]
-    set_aside: dict[NamedBook, tuple[str, str]]
+    set_aside: dict[NamedBook, tuple[BookStatus, str]]
     books: int
     done_before: int
 
@@ -135,7 +133,7 @@ class _Job:
 
         yield from survey_on_ray(sources, self._context.run, self._stages, self._listener)
 
-    def _work(self, shards: list[ShardWork]) -> dict[NamedBook, tuple[str, str]]:
+    def _work(self, shards: list[ShardWork]) -> dict[NamedBook, tuple[BookStatus, str]]:
         """Do the shards; books that were given up, with status and reason."""
         if self._context.run.serial:
             run_serially(self._context, shards, self._results, self.tally, self._listener, self._stages)
@@ -169,7 +167,7 @@ class _Job:
         self._ray_started = True
         _stop_on_sigterm()  # Ray has put a handler of its own in place, which aborts the process
 
-    def _record_set_aside(self, books: dict[NamedBook, tuple[str, str]], committed: Committed) -> None:
+    def _record_set_aside(self, books: dict[NamedBook, tuple[BookStatus, str]], committed: Committed) -> None:
         """Give each book without results its row in `books`, unless an earlier run has said the same of it."""
         news = {
             book: (status, reason)
@@ -207,12 +205,12 @@ class _Job:
 
 def _plan(named: Iterator[NamedBook], context: RunContext, committed: Committed) -> _Plan:
     usable: list[NamedBook] = []
-    set_aside: dict[NamedBook, tuple[str, str]] = {}
+    set_aside: dict[NamedBook, tuple[BookStatus, str]] = {}
     for book in named:
         if book.ref.problem is not None:
-            set_aside[book] = ("rejected" if book.ref.sha256 else "failed", book.ref.problem)
+            set_aside[book] = (BookStatus.REJECTED if book.ref.sha256 else BookStatus.FAILED, book.ref.problem)
         elif book.duplicate_of is not None:
-            set_aside[book] = ("duplicate", f"the same book as {book.duplicate_of}")
+            set_aside[book] = (BookStatus.DUPLICATE, f"the same book as {book.duplicate_of}")
         else:
             usable.append(book)
     shards = list(plan_shards(usable, context.fingerprint, committed, context.run.books_per_shard))
@@ -220,7 +218,7 @@ def _plan(named: Iterator[NamedBook], context: RunContext, committed: Committed)
     return _Plan(shards, set_aside, len(usable) + len(set_aside), len(usable) - to_do)
 
 
-def _is_recorded(book: NamedBook, why: tuple[str, str], committed: Committed) -> bool:
+def _is_recorded(book: NamedBook, why: tuple[BookStatus, str], committed: Committed) -> bool:
     """Whether the store says this of the book.
 
     What is settled is settled, whatever words are found for it today: the book that another one repeats may have
@@ -229,12 +227,12 @@ def _is_recorded(book: NamedBook, why: tuple[str, str], committed: Committed) ->
     known = committed.books.get(book.key)
     if known is None or (known.status, known.sha256) != (why[0], book.ref.sha256):
         return False
-    return why[0] in SETTLED or known.reason == why[1]
+    return why[0].settled or known.reason == why[1]
 
 
-def _is_settled(book: NamedBook, why: tuple[str, str], committed: Committed) -> bool:
+def _is_settled(book: NamedBook, why: tuple[BookStatus, str], committed: Committed) -> bool:
     """Whether an earlier run has said this of the book and trying again cannot change it: it counts as done."""
-    return why[0] in SETTLED and _is_recorded(book, why, committed)
+    return why[0].settled and _is_recorded(book, why, committed)
 
 
 def _refuse_useless(plan: _Plan) -> None:

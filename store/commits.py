@@ -14,12 +14,10 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from store import paths
+from store.books import BookStatus
 from store.errors import ObjectMissing, StoreError
 from store.keys import ShardKey
 from store.objects.base import ObjectStore
-
-RETRIED = frozenset({"failed", "quarantined"})
-"""Statuses of books that the next run tries again; a later attempt's row takes the place of theirs."""
 
 _LISTINGS = 5
 
@@ -41,9 +39,12 @@ class CommittedBook:
     key: str
     sha256: str | None
     source: str
-    status: str
+    status: BookStatus
     reason: str | None = None
     attempted: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "status", BookStatus(self.status))
 
 
 @dataclass(frozen=True)
@@ -163,7 +164,7 @@ def superseded_books(live: Iterable[CommitRecord]) -> dict[str, set[tuple[str, s
     for record in live:
         for book in record.books:
             at = book.attempted or record.committed
-            attempt = _Attempt(book.status not in RETRIED, book.status == "used", at, record.path, book)
+            attempt = _Attempt(not book.status.retried, book.status is BookStatus.USED, at, record.path, book)
             attempts.setdefault(book.source, []).append(attempt)
     superseded: dict[str, set[tuple[str, str]]] = {}
     for of_source in attempts.values():
@@ -195,7 +196,7 @@ def committed(live: Iterable[CommitRecord]) -> Committed:
         hidden = superseded.get(record.path, set())
         for book in record.books:
             before = books.get(book.key)
-            retried_over_read = before is not None and before.status not in RETRIED and book.status in RETRIED
+            retried_over_read = before is not None and not before.status.retried and book.status.retried
             if (book.key, book.source) not in hidden and not retried_over_read:
                 books[book.key] = book
     return Committed(frozenset(name for record in live for name in record.holds), books)

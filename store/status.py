@@ -15,7 +15,8 @@ from rich.table import Table
 from rich.text import Text
 
 from store import lock, paths
-from store.commits import RETRIED, CommittedBook, committed, live_records, load_records
+from store.books import BookStatus
+from store.commits import CommittedBook, committed, live_records, load_records
 from store.errors import NoStore, ObjectMissing
 from store.objects.base import ObjectStore
 from store.objects.locations import object_store
@@ -145,11 +146,11 @@ def _run_lines(status: Status) -> Text:
 
 def _problems(status: Status) -> Table | None:
     """Books that gave no results; what is tried again comes first."""
-    bad = [book for book in status.books.values() if book.status in RETRIED or book.status == "rejected"]
+    bad = [book for book in status.books.values() if book.status.retried or book.status is BookStatus.REJECTED]
     if not bad:
         return None
     table = Table("book", "status", "reason", "source", title="books without results", title_justify="left")
-    for book in sorted(bad, key=lambda book: (book.status not in RETRIED, book.key))[:_SHOWN_PROBLEMS]:
+    for book in sorted(bad, key=lambda book: (not book.status.retried, book.key))[:_SHOWN_PROBLEMS]:
         table.add_row(book.key, book.status, book.reason or "", book.source)
     if len(bad) > _SHOWN_PROBLEMS:
         table.caption = f"and {len(bad) - _SHOWN_PROBLEMS:,} more: SELECT book, status, reason FROM books"

@@ -12,6 +12,7 @@ import pyarrow as pa
 from analysis.moments import summarise
 from analysis.pairwise import PairStatistics, prepare, row_range
 from jobs.config import StudyConfig
+from store.books import BookStatus
 from store.columns import TABLES
 from store.commits import CommitRecord, CommittedBook, FileReceipt
 from store.keys import MARK_CLASSES, ChunkKey, ShardKey
@@ -56,7 +57,7 @@ def publish_book(location: str | Path, study: Study, number: int) -> CommitRecor
 
 
 def record_of(study: Study, number: int, files: list[FileReceipt]) -> CommitRecord:
-    book = CommittedBook(f"book{number}", book_checksum(number), f"/books/book{number}.txt", "used")
+    book = CommittedBook(f"book{number}", book_checksum(number), f"/books/book{number}.txt", BookStatus.USED)
     return CommitRecord(shard_of(study, number), tuple(files), (book,), "made-up-run")
 
 
@@ -149,7 +150,7 @@ def book_table(number: int, tokens: int) -> pa.Table:
         "tokens": 31 * tokens,
         "unique_tokens": 14,
         "left_out": [("internal: window", 2), ("terminal: window", 2)],
-        "status": "used",
+        "status": BookStatus.USED,
         "reason": None,
     }
     return table_of("books", [row | marks])

@@ -10,6 +10,7 @@ from typing import Any
 from jobs.stages.compute import BlockReceipt
 from jobs.stages.extract import ModelWork
 from jobs.stages.prepare import PreparedOutline
+from store.books import BookStatus
 from store.keys import ShardKey
 
 
@@ -53,7 +54,7 @@ class Tally:
     """The fewest windows that a model had to run at once, of a full batch: less than the study's batch size where a
     device's memory did not hold one."""
     seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
-    not_used: dict[str, tuple[str, str]] = field(default_factory=dict)
+    not_used: dict[str, tuple[BookStatus, str]] = field(default_factory=dict)
     """Book -> (status, reason), for books that this run did not use."""
     queues: dict[str, int] = field(default_factory=dict)
     started: float = field(default_factory=time.time)
@@ -65,14 +66,14 @@ class Tally:
         return time.time() - self.started
 
     @property
-    def undone(self) -> dict[str, tuple[str, str]]:
+    def undone(self) -> dict[str, tuple[BookStatus, str]]:
         """Books that the next run tries again: their source failed, or they were given up."""
-        return {book: why for book, why in self.not_used.items() if why[0] in ("failed", "quarantined")}
+        return {book: why for book, why in self.not_used.items() if why[0].retried}
 
     @property
-    def failures(self) -> dict[str, tuple[str, str]]:
+    def failures(self) -> dict[str, tuple[BookStatus, str]]:
         """Books that this run was to use and could not: undone, or rejected for their content."""
-        return {book: why for book, why in self.not_used.items() if why[0] != "duplicate"}
+        return {book: why for book, why in self.not_used.items() if why[0] is not BookStatus.DUPLICATE}
 
     def prepared(self, outline: PreparedOutline) -> None:
         """A shard is prepared."""
@@ -81,7 +82,7 @@ class Tally:
         self.windows_expected += sum(outline.tokens.values())
         self.pairs_expected += outline.pairs * self.layers
         self.blocks_expected += len(outline.classes) * self.layers
-        self.not_used |= {book: ("rejected", reason) for book, reason in outline.rejected.items()}
+        self.not_used |= {book: (BookStatus.REJECTED, reason) for book, reason in outline.rejected.items()}
         self._under_way[outline.shard] = _ShardUnderWay(outline)
 
     def extracted(self, shard: ShardKey, work: ModelWork) -> None:

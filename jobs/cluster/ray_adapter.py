@@ -30,6 +30,7 @@ from jobs.stages.extract import Block, ModelWork
 from jobs.stages.partition import ShardWork
 from jobs.stages.prepare import PreparedOutline, PreparedShard, RunContext
 from jobs.stages.stages import Stages
+from store.books import BookStatus
 from store.commits import CommitRecord, FileReceipt
 from store.errors import StoreUnavailable
 from store.keys import BlockKey, ChunkKey
@@ -74,7 +75,7 @@ class Failure:
 
     fault: Fault
     reason: str
-    status: str = "quarantined"
+    status: BookStatus = BookStatus.QUARANTINED
     """What the book is called where it is given up for this: `failed` where something outside of it is at fault."""
     error: Exception | None = None
     """For a fault of the whole run: what ends the run if it lasts."""
@@ -140,13 +141,15 @@ def understand(error: BaseException) -> Failure:
         return Failure(Fault.UNIT, "its process was stopped because the machine ran out of memory")
     lost = (ray.exceptions.ObjectLostError, ray.exceptions.NodeDiedError, ray.exceptions.ActorUnavailableError)
     if isinstance(cause, lost) or (isinstance(cause, ray.exceptions.RayError) and _NODE_DIED.search(str(cause))):
-        return Failure(Fault.LOST, f"lost with its machine: {text}", "failed")
+        return Failure(Fault.LOST, f"lost with its machine: {text}", BookStatus.FAILED)
     if isinstance(cause, ray.exceptions.WorkerCrashedError | ray.exceptions.ActorDiedError):
         return Failure(Fault.UNIT, "its process died")
     if isinstance(cause, StoreUnavailable | UsageError):
-        return Failure(Fault.RUN, f"{type(cause).__name__}: {text}", "failed", cause)
+        return Failure(Fault.RUN, f"{type(cause).__name__}: {text}", BookStatus.FAILED, cause)
     outside = isinstance(cause, OSError | SourceError)
-    return Failure(Fault.UNIT, f"{type(cause).__name__}: {text}", "failed" if outside else "quarantined")
+    return Failure(
+        Fault.UNIT, f"{type(cause).__name__}: {text}", BookStatus.FAILED if outside else BookStatus.QUARANTINED
+    )
 
 
 @ray.remote(num_cpus=1, max_retries=1)

@@ -17,6 +17,7 @@ from enum import Enum
 
 from jobs.corpus.references import NamedBook
 from jobs.stages.partition import Limits, ShardWork, block_keys
+from store.books import BookStatus
 from store.keys import BlockKey, ShardKey
 
 
@@ -66,7 +67,7 @@ class GivenUp:
     """A book whose shard of its own kept failing: the status it gets in `books`, and the last reason."""
 
     book: NamedBook
-    status: str
+    status: BookStatus
     reason: str
 
 
@@ -187,7 +188,7 @@ class Schedule:
         if unit.stage is Stage.FINISH:
             del self._active[unit.shard]
 
-    def failed(self, unit: Unit, fault: Fault, reason: str, status: str = "quarantined") -> bool:
+    def failed(self, unit: Unit, fault: Fault, reason: str, status: BookStatus = BookStatus.QUARANTINED) -> bool:
         """A unit failed. True where it is tried again, False where its shard is split or its book given up.
 
         `status` is the book's, should it be given up for this.
@@ -237,7 +238,7 @@ class Schedule:
         """Whether what was prepared has to be made again: at every second loss, since most spare it."""
         return fault is Fault.LOST and self._failures[unit][fault] % 2 == 0
 
-    def _give_up(self, progress: _Progress, unit: Unit, reason: str, status: str) -> None:
+    def _give_up(self, progress: _Progress, unit: Unit, reason: str, status: BookStatus) -> None:
         del self._active[progress.work.key]
         self._again = deque(launch for launch in self._again if launch.unit.shard != progress.work.key)
         self._failures = {u: f for u, f in self._failures.items() if u.shard != progress.work.key}

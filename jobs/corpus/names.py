@@ -7,12 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Protocol
 
 from jobs.corpus.references import BookRef, NamedBook
+from store.books import BookStatus
 
 _EBOOK_KEY = re.compile(r"pg(\d+)(?:-[1-9]\d*)?")
 """A second edition has a number behind its key, and is the original where the first one was rejected."""
-
-_TRIED_AGAIN = ("failed", "quarantined")
-_ANALYSED = ("used", "rejected")
 
 
 class CommittedBook(Protocol):
@@ -23,7 +21,7 @@ class CommittedBook(Protocol):
     @property
     def source(self) -> str: ...
     @property
-    def status(self) -> str: ...
+    def status(self) -> BookStatus: ...
 
 
 def name_books(refs: Iterable[BookRef], committed: Mapping[str, CommittedBook]) -> Iterator[NamedBook]:
@@ -51,11 +49,11 @@ class _Names:
         self._by_ebook: dict[int, str] = {}
         self._by_source: dict[tuple[str, str | None], str] = {}
         for key, book in committed.items():
-            again = book.status in _TRIED_AGAIN
+            again = book.status.retried
             self._by_source[book.source, None if again else book.sha256] = key
-            if book.status in _ANALYSED and book.sha256 is not None:
+            if book.status.analysed and book.sha256 is not None:
                 self._by_content.setdefault(book.sha256, key)
-            if book.status == "used" and (match := _EBOOK_KEY.fullmatch(key)):
+            if book.status is BookStatus.USED and (match := _EBOOK_KEY.fullmatch(key)):
                 self._by_ebook.setdefault(int(match[1]), key)
 
     def is_new(self, ref: BookRef) -> bool:

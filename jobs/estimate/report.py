@@ -31,6 +31,7 @@ from jobs.model.encoder import load_encoder
 from jobs.model.hidden_states import HiddenStates
 from jobs.model.models import identify_model
 from jobs.stages.partition import is_committed
+from store.books import BookStatus
 from store.commits import Committed, committed, live_records, load_records
 from store.keys import MARK_CLASSES
 from store.objects.locations import object_store
@@ -194,7 +195,9 @@ def _decided(book: NamedBook, done: Committed) -> PlannedBook | None:
     if book.ref.problem is not None:
         return _refused(book, book.ref.problem)
     if book.duplicate_of is not None:
-        return PlannedBook(book.key, book.ref.source, status="duplicate", reason=f"the same as {book.duplicate_of}")
+        return PlannedBook(
+            book.key, book.ref.source, status=BookStatus.DUPLICATE, reason=f"the same as {book.duplicate_of}"
+        )
     if is_committed(book, done):
         return PlannedBook(book.key, book.ref.source, status="done", reason=f"{done.books[book.key].status} already")
     return None

@@ -10,6 +10,7 @@ from jobs.corpus.references import NamedBook
 from jobs.stages.compute import BlockReceipt
 from jobs.stages.prepare import PreparedShard, RunContext
 from jobs.stages.tables import activations_table, book_row, books_table, summaries_table
+from store.books import BookStatus
 from store.commits import CommitRecord, CommittedBook
 from store.keys import ChunkKey, ShardKey
 from store.writer import publish_chunk
@@ -32,7 +33,7 @@ def finish_shard(context: RunContext, prepared: PreparedShard, receipts: Sequenc
     return CommitRecord(shard, tuple(files), _committed_books(prepared.books), context.run_id)
 
 
-def record_books(context: RunContext, books: Mapping[NamedBook, tuple[str, str]]) -> CommitRecord:
+def record_books(context: RunContext, books: Mapping[NamedBook, tuple[BookStatus, str]]) -> CommitRecord:
     """Publish a `books` table of its own for books without results: book -> (status, reason).
 
     The record's name is the run's too, so that the next run's word on the same books stands beside this one's.
@@ -47,4 +48,4 @@ def record_books(context: RunContext, books: Mapping[NamedBook, tuple[str, str]]
 def _committed_books(table: pa.Table) -> tuple[CommittedBook, ...]:
     """The books of a `books` table as a commit record names them."""
     columns = table.select(["book", "sha256", "source", "status", "reason"]).to_pylist()
-    return tuple(CommittedBook(row.pop("book"), **row) for row in columns)
+    return tuple(CommittedBook(row.pop("book"), status=BookStatus(row.pop("status")), **row) for row in columns)

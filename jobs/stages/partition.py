@@ -17,10 +17,6 @@ SMALL_RUN = 32
 ROWS_PER_PART = 1 << 22
 """Pairs in one file: about 200 MB of float64 while they are computed and 30 MB on disk."""
 
-FINAL_STATUSES = frozenset({"used", "rejected"})
-"""A book with one of these is done with; a failed or quarantined one is tried again, and so is one that was set aside
-as the duplicate of a book which turned out to be unusable."""
-
 _GIB = 1 << 30
 
 
@@ -93,7 +89,7 @@ def plan_shards(
 def is_committed(book: NamedBook, committed: Committed) -> bool:
     """Whether the store holds this very text under this key, used or rejected."""
     known = committed.books.get(book.key)
-    return known is not None and known.sha256 == book.ref.sha256 and known.status in FINAL_STATUSES
+    return known is not None and known.sha256 == book.ref.sha256 and known.status.analysed
 
 
 def plan_parts(tokens_per_book: Sequence[int], limit: int = ROWS_PER_PART) -> list[tuple[PartSlice, ...]]:

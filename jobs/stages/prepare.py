@@ -23,6 +23,7 @@ from jobs.model.encoder import load_encoder
 from jobs.model.models import RecordedModel, check_model
 from jobs.stages.partition import ShardWork, pairs_of
 from jobs.stages.tables import book_row, books_table, tokens_table
+from store.books import BookStatus
 from store.keys import MARK_CLASSES, ShardKey
 
 
@@ -90,8 +91,8 @@ def prepare_shard(context: RunContext, work: ShardWork) -> PreparedShard:
         work.key,
         tokens={name: sum(len(book.windows) for book in books) for name, books in by_class.items()},
         pairs=sum(pairs_of(len(book.windows)) for books in by_class.values() for book in books),
-        used=sum(book.row["status"] == "used" for book in prepared),
-        rejected={book.key: book.row["reason"] for book in prepared if book.row["status"] == "rejected"},
+        used=sum(book.row["status"] is BookStatus.USED for book in prepared),
+        rejected={book.key: book.row["reason"] for book in prepared if book.row["status"] is BookStatus.REJECTED},
         seconds=time.perf_counter() - started,
     )
     marks = tokens_table([mark for book in prepared for mark in book.marks])
@@ -118,7 +119,7 @@ def _prepare_books(context: RunContext, work: ShardWork) -> Iterator[_PreparedBo
         except SourceError:
             raise
         except BookError as error:
-            yield _PreparedBook(book.key, book_row(book, "rejected", str(error)))
+            yield _PreparedBook(book.key, book_row(book, BookStatus.REJECTED, str(error)))
 
 
 def _prepare_book(context: RunContext, book: NamedBook, decoded: Decoded) -> _PreparedBook:
@@ -129,7 +130,7 @@ def _prepare_book(context: RunContext, book: NamedBook, decoded: Decoded) -> _Pr
     selection = select(tokenization, config)
     problem = selection.problem(config)
     warnings = (*decoded.warnings, *(cleaned.warnings if cleaned else ()))
-    row = book_row(book, "rejected" if problem else "used", problem or "; ".join(warnings) or None)
+    row = book_row(book, BookStatus.REJECTED if problem else BookStatus.USED, problem or "; ".join(warnings) or None)
     row |= {
         "title": book.ref.title or (cleaned and cleaned.title),
         "author": book.ref.author or (cleaned and cleaned.author),

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from analysis.moments import PairSummary
 from analysis.pairwise import PairStatistics
 from jobs.corpus.references import NamedBook
+from store.books import BookStatus
 from store.columns import ACTIVATIONS, BOOKS, HIDDEN_STATES, PAIRS, SUMMARIES, TOKENS, Table
 from store.keys import BlockKey
 
@@ -64,7 +65,7 @@ def books_table(rows: Iterable[Mapping[str, Any]]) -> pa.Table:
     return pa.Table.from_pylist(sorted(complete, key=lambda row: row["book"]), schema=BOOKS.schema)
 
 
-def book_row(book: NamedBook, status: str, reason: str | None = None) -> dict[str, Any]:
+def book_row(book: NamedBook, status: BookStatus, reason: str | None = None) -> dict[str, Any]:
     """What is known of a book without reading it."""
     ref = book.ref
     known = {"title": ref.title, "author": ref.author, "source": ref.source, "sha256": ref.sha256}

@@ -9,6 +9,7 @@ from reports.data.queries import Answer, Store, ask
 from reports.data.scope import GRID_MARKS, MATRIX_MARKS, Scope
 from reports.data.statistics import cliffs_delta_by_layer
 from reports.page.exhibits import Section, Table
+from store.books import BookStatus
 
 EXTREME_PAIRS = 8
 OUTLIERS_PER_LAYER = 5
@@ -124,14 +125,15 @@ def extremes_section(store: Store, scope: Scope) -> Section:
 def failed_section(scope_books: Answer) -> Section:
     """Books that gave no pairs, and why; warnings about books that did."""
     frame = scope_books.frame
-    left_out = frame[(frame["status"] != "used") | frame["reason"].notna()]
+    without_pairs = int((frame["status"] != BookStatus.USED).sum())
+    left_out = frame[(frame["status"] != BookStatus.USED) | frame["reason"].notna()]
     columns = ["book", "title", "status", "reason", "source"]
     if left_out.empty:
         return Section("failures", "Books that failed", "None: every book was used.")
     table = Table(
         "failed-books",
         "Books that were left out, or used with a warning",
-        f"{int((frame['status'] != 'used').sum()):,} of {len(frame):,} books gave no pairs. Failed and quarantined "
+        f"{without_pairs:,} of {len(frame):,} books gave no pairs. Failed and quarantined "
         "books are tried again by the next run; rejected ones are not.",
         left_out[columns].head(TABLE_ROWS),
         {},

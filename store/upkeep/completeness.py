@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from store.books import BookStatus
 from store.commits import CommitRecord
 from store.keys import MARK_CLASSES, ChunkKey
 
@@ -87,7 +88,7 @@ class Contents:
 
     def _add_books(self, table: pa.Table) -> None:
         for row in table.to_pylist():
-            if row["status"] == "used":
+            if row["status"] == BookStatus.USED:
                 for mark_class in MARK_CLASSES:
                     self.used[mark_class, row["book"]] = row[f"{mark_class}_used"]
 
@@ -116,7 +117,7 @@ def by_book(table: pa.Table) -> Iterator[tuple[str, pa.Table]]:
 def completeness(contents: Contents) -> Iterator[tuple[str, str]]:
     """What is missing or too much: (path, in words what)."""
     books_path = contents.paths.get("books", contents.record.path)
-    recorded = {book.key for book in contents.record.books if book.status == "used"}
+    recorded = {book.key for book in contents.record.books if book.status is BookStatus.USED}
     for book in sorted(recorded ^ {book for _, book in contents.used}):
         yield books_path, f"book {book} is in the commit record or among the books, and not in both"
     for (mark_class, book), tokens in contents.used.items():

@@ -17,6 +17,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from store import lock, paths
+from store.books import BookStatus
 from store.columns import TABLES
 from store.commits import CommitRecord, FileReceipt, live_records, load_records
 from store.encoding import decode
@@ -207,7 +208,7 @@ def _double_claims(live: Iterable[CommitRecord]) -> Iterator[Damage]:
     holders: dict[str, CommitRecord] = {}
     for record in sorted(live, key=lambda record: (record.committed, record.path)):
         shards = [f"shard {name}" for name in record.holds]
-        books = [f"book {book.key}" for book in record.books if book.status == "used"]
+        books = [f"book {book.key}" for book in record.books if book.status is BookStatus.USED]
         for held in (*shards, *books):
             if (first := holders.setdefault(held, record)) is not record:
                 yield Damage(record.path, f"holds {held}, which {first.path} holds too", record.path)

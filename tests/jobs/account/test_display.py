@@ -13,6 +13,7 @@ from jobs.account.tally import Tally
 from jobs.stages.compute import BlockReceipt
 from jobs.stages.extract import ModelWork
 from jobs.stages.prepare import PreparedOutline
+from store.books import BookStatus
 from store.keys import BlockKey, ShardKey
 
 
@@ -90,11 +91,11 @@ def test_the_tally_is_plain_json():
     import json
 
     tally = half_done()
-    tally.not_used["b"] = ("failed", "gone")
+    tally.not_used["b"] = (BookStatus.FAILED, "gone")
     told = json.loads(json.dumps(tally.to_dict()))
     assert told["pairs"] == 500
     assert told["not_used"] == {"b": {"status": "failed", "reason": "gone"}}
-    assert tally.undone == {"b": ("failed", "gone")}
+    assert tally.undone == {"b": (BookStatus.FAILED, "gone")}
 
 
 SHARD, BLOCK = ShardKey("a" * 16), BlockKey(ShardKey("a" * 16), 0, "internal")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from jobs.corpus.names import name_books
 from jobs.corpus.references import BookRef
+from store.books import BookStatus
 
 
 @dataclass(frozen=True)
@@ -15,7 +16,10 @@ class Done:
 
     sha256: str | None
     source: str
-    status: str
+    status: BookStatus
+
+    def __post_init__(self):
+        object.__setattr__(self, "status", BookStatus(self.status))
 
 
 def ref(uri: str, sha256: str | None, stem: str = "book", ebook_id: int | None = None) -> BookRef:
