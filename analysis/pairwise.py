@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,8 +16,9 @@ from numpy.typing import NDArray
 
 from analysis.engine.binning import Variants, Vectors, find_variants, outlier_sets
 from analysis.engine.compilation import announced
+from analysis.engine.covariance import products
 from analysis.engine.finish import Pairs, finish
-from analysis.engine.joint import CpuEngine, Engine, Tile
+from analysis.engine.joint import Tile, joint_terms
 from analysis.engine.marginals import Views, tabulate
 from analysis.engine.nlogn import Terms, terms
 from analysis.engine.outliers import find_outliers, first_unusable, rearranged
@@ -31,8 +31,8 @@ DIMENSIONS_ALLOWED = (2, 65_535)
 LARGEST = float(np.finfo(np.float32).max) / 2
 """Differences of values below this are numbers of float32 too."""
 
-FINISHED_AT_ONCE = 64
-"""Rows of a tile that a thread finishes before it takes others."""
+SIDE = 512
+"""Most rows, and most columns, of a tile."""
 
 _memory = Scratch()
 
@@ -81,19 +81,17 @@ class PreparedVectors:
         return counts
 
 
-def pair_statistics(
-    x: NDArray[np.float32], bins: int = 15, outlier_z: float = 5.0, *, device: str = "cpu"
-) -> PairStatistics:
+def pair_statistics(x: NDArray[np.float32], bins: int = 15, outlier_z: float = 5.0) -> PairStatistics:
     """Statistics of all pairs of the vectors in `x`, float32 [N, D]: arrays in `numpy.triu_indices(N, 1)` order.
 
     A dimension is left out of a pair where |z| > `outlier_z` in either vector, z from the vector's own mean and
     standard deviation (ddof = 1). The joint histogram is `numpy.histogram2d`'s over the dimensions left, `bins` x
-    `bins`. `device="cuda"` computes on a GPU.
+    `bins`.
 
     Raises ValueError for a wrong shape or type and for values that are not finite, naming the vector.
     """
     prepared = prepare(x, bins, outlier_z)
-    return row_range(prepared, 0, len(prepared.x), device=device)
+    return row_range(prepared, 0, len(prepared.x))
 
 
 def prepare(x: NDArray[np.float32], bins: int = 15, outlier_z: float = 5.0, *, where: str = "") -> PreparedVectors:
@@ -124,19 +122,18 @@ def row_ranges(tokens: int, max_pairs: int) -> list[tuple[int, int]]:
     return ranges
 
 
-def row_range(prepared: PreparedVectors, start: int, stop: int, *, device: str = "cpu") -> PairStatistics:
+def row_range(prepared: PreparedVectors, start: int, stop: int) -> PairStatistics:
     """All pairs (i, j) with start <= i < stop and i < j < N, in row-major order."""
     tokens = len(prepared.x)
     if not 0 <= start <= stop <= tokens:
         raise ValueError(f"rows {start} to {stop} are not a range within the {tokens} vectors")
     before = _pairs_before(np.arange(tokens + 1), tokens)
     origin = before[:-1] - before[start] - np.arange(tokens) - 1
-    engine = _engine(device)
-    tiles = _triangle(start, stop, tokens, engine.side)
-    return _compute(engine, prepared, prepared, tiles, origin, before[stop] - before[start])
+    tiles = _triangle(start, stop, tokens, SIDE)
+    return _compute(prepared, prepared, tiles, origin, before[stop] - before[start])
 
 
-def cross_statistics(a: PreparedVectors, b: PreparedVectors, *, device: str = "cpu") -> PairStatistics:
+def cross_statistics(a: PreparedVectors, b: PreparedVectors) -> PairStatistics:
     """All pairs of a vector of `a` (as x) with a vector of `b` (as y): flat arrays [Na * Nb], row-major.
 
     Raises ValueError where the two were not prepared alike.
@@ -146,14 +143,9 @@ def cross_statistics(a: PreparedVectors, b: PreparedVectors, *, device: str = "c
             f"prepared with {a.bins} bins of {a.x.shape[1]} dimensions and {b.bins} bins of {b.x.shape[1]} dimensions; "
             "prepare both groups with the same bins and the same model"
         )
-    engine = _engine(device)
-    tiles = (
-        (rows, columns, False)
-        for rows in _spans(0, len(a.x), engine.side)
-        for columns in _spans(0, len(b.x), engine.side)
-    )
+    tiles = ((rows, columns, False) for rows in _spans(0, len(a.x), SIDE) for columns in _spans(0, len(b.x), SIDE))
     b = replace(b, vectors=rearranged(b.vectors, a.vectors.dimension))
-    return _compute(engine, a, b, tiles, np.arange(len(a.x)) * len(b.x), len(a.x) * len(b.x))
+    return _compute(a, b, tiles, np.arange(len(a.x)) * len(b.x), len(a.x) * len(b.x))
 
 
 @functools.cache
@@ -209,30 +201,21 @@ def _triangle(
             yield rows, columns, False
 
 
-def _engine(device: str) -> Engine:
-    if device == "cpu":
-        return CpuEngine()
-    from analysis.gpu import GpuEngine
-
-    return GpuEngine(device)
-
-
 _Tiles = Iterable[tuple[NDArray[np.int64], NDArray[np.int64], bool]]
 
 
 def _compute(
-    engine: Engine, a: PreparedVectors, b: PreparedVectors, tiles: _Tiles, origin: NDArray[np.int64], pairs: int
+    a: PreparedVectors, b: PreparedVectors, tiles: _Tiles, origin: NDArray[np.int64], pairs: int
 ) -> PairStatistics:
     by_number = terms(a.x.shape[1])
     floats = {name: np.empty(pairs) for name in ("mi", "cov", "corr", "hx", "hy")}
     out = Pairs(origin=origin, n=np.empty(pairs, np.int32), **floats)
     for rows, columns, diagonal in tiles:
-        _tile(engine, a.vectors, rows, b.vectors, columns, a.bins, diagonal, by_number, out)
+        _tile(a.vectors, rows, b.vectors, columns, a.bins, diagonal, by_number, out)
     return PairStatistics(n=out.n, **floats)
 
 
 def _tile(
-    engine: Engine,
     a: Vectors,
     rows: NDArray[np.int64],
     b: Vectors,
@@ -248,23 +231,13 @@ def _tile(
     if not diagonal:
         variants_b, views_b = _look(b, columns, a, row_sets, bins, terms, "column")
     tile = Tile(variants_a, variants_b, views_a.variant, views_b.variant, set_a, set_b, diagonal)
-    joint = engine.joint_terms(tile, terms.table)
-    products = engine.products(a, rows, b, columns, diagonal)
+    joint = joint_terms(tile, terms.table, _memory)
+    sums = products(a, rows, b, columns, diagonal, _memory)
 
-    places_a, places_b = np.argsort(rows), np.argsort(columns)
-
-    def finish_rows(first: int, last: int) -> None:
-        finish(
-            a, b, rows, columns, places_a, places_b, variants_a, variants_b, views_a, views_b, set_a, set_b, joint,
-            products, diagonal, terms, first, last, out,
-        )  # fmt: skip
-
-    if engine.threads == 1:
-        finish_rows(0, len(rows))
-        return
-    firsts = range(0, len(rows), FINISHED_AT_ONCE)
-    with ThreadPoolExecutor(engine.threads) as pool:
-        list(pool.map(finish_rows, firsts, (min(first + FINISHED_AT_ONCE, len(rows)) for first in firsts)))
+    finish(
+        a, b, rows, columns, np.argsort(rows), np.argsort(columns), variants_a, variants_b, views_a, views_b, set_a,
+        set_b, joint, sums, diagonal, terms, out,
+    )  # fmt: skip
 
 
 def _look(

@@ -73,20 +73,17 @@ def measure(title: str, states: NDArray[np.float32], rounds: int) -> None:
         Way("the same, upper triangle in blocks", len(states), by_one_hot_blocks),
         Way(ENGINE, len(states), pair_statistics),
     ]
-    if torch.cuda.is_available():
-        ways.append(Way("interpunct, GPU", len(states), lambda x: pair_statistics(x, device="cuda")))
     pace = dict.fromkeys((way.name for way in ways), 0.0)
     for way in ways:
         way.function(states[: way.tokens])
     for _ in range(rounds):
         for way in ways:
-            clock = time.perf_counter if way.name.endswith("GPU") else time.process_time
             repeats = 20 if way.name.startswith("interpunct") else 1
-            start = clock()
+            start = time.process_time()
             for _ in range(repeats):
                 way.function(states[: way.tokens])
             pairs = repeats * way.tokens * (way.tokens - 1) // 2
-            pace[way.name] = max(pace[way.name], pairs / (clock() - start))
+            pace[way.name] = max(pace[way.name], pairs / (time.process_time() - start))
     one, two = (max(pace_of_processes(states, count) for _ in range(rounds)) for count in (1, 2))
     pace["interpunct, two processes"] = pace[ENGINE] * two / one
     show(title, states, pace)

@@ -21,8 +21,7 @@ MAY_IMPORT = {
 ONLY_IN = {
     "ray": ("jobs/",),
     "transformers": ("jobs/",),
-    "torch": ("jobs/", "analysis/gpu"),
-    "triton": ("analysis/gpu_kernel.py",),
+    "torch": ("jobs/",),
     "matplotlib": ("reports/",),
     "duckdb": ("store/",),
     "argparse": ("interpunct.py", "jobs/commands.py", "store/commands.py", "reports/commands.py"),

@@ -41,13 +41,10 @@ def finish(
     products: NDArray[np.float64],
     diagonal: bool,
     terms: Terms,
-    first: int,
-    last: int,
     pairs: Pairs,
 ) -> None:
-    """Writes the statistics of a tile's pairs, of the rows `first` to `last` in the order of the vectors.
+    """Writes the statistics of a tile's pairs.
 
-    Rows may be done in any order, or at once.
     `joint` and `products` are [R, C]: sums of n log2 n and of centred products over the dimensions that both keep. They
     are in the tile's order, as `rows` and `columns` are; `places_a` and `places_b` tell where in it each vector stands.
     On the diagonal they hold results where the row comes before the column. Results are written in the order of the
@@ -57,7 +54,7 @@ def finish(
     scales_b, cancelled_b, origin = views_b.scale, views_b.cancelled, pairs.origin
     table, per_dimension, per_degree = terms.table, terms.per_dimension, terms.per_degree
     out_mi, out_cov, out_corr, out_n, out_hx, out_hy = pairs.mi, pairs.cov, pairs.corr, pairs.n, pairs.hx, pairs.hy
-    for t in range(first, last):
+    for t in range(places_a.size):
         r = np.uintp(places_a[t])
         left, margins, entropies = views_a.left[r], views_a.margin[r], views_a.entropy[r]
         totals, scales, cancelled = views_a.total[r], views_a.scale[r], views_a.cancelled[r]

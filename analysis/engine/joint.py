@@ -11,14 +11,13 @@ of the AND of two bit rows, and a left-out dimension is simply in no row. Three 
 - Counts are integers up to D, so n log2 n comes from a table, in fixed point: sums are exact and order-free.
 """
 
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.engine.binning import Variants, Vectors
+from analysis.engine.binning import Variants
 from analysis.engine.compilation import compiled, inlined
-from analysis.engine.covariance import products
 from analysis.engine.scratch import Scratch
 from analysis.engine.simd.counting import (
     LANES,
@@ -38,9 +37,6 @@ SAMPLED = 64
 
 GROUP_BYTES = 32_768
 """Bit rows of the partners that a row of the tile meets in one go: most of a first-level cache."""
-
-
-_memory = Scratch()
 
 
 class Rows(NamedTuple):
@@ -65,68 +61,40 @@ class Tile(NamedTuple):
     diagonal: bool
 
 
-class Engine(Protocol):
-    """What does the work of a tile; all engines give the same joint terms to the last bit."""
+def joint_terms(tile: Tile, table: NDArray[np.int64], memory: Scratch) -> NDArray[np.int64]:
+    """Sum of n log2 n over the joint histogram of each pair: int64 [R, C] in units of `table` (int64 [D + 1]).
 
-    side: int
-    """Most rows, and most columns, of a tile."""
-    threads: int
-    """Cores that finish a tile."""
-
-    def joint_terms(self, tile: Tile, table: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Sum of n log2 n over the joint histogram of each pair: int64 [R, C] in units of `table` (int64 [D + 1]).
-
-        On the diagonal, entries with r >= c are not filled. Valid until the thread's next call, as the products are.
-        """
-
-    def products(
-        self, a: Vectors, rows: NDArray[np.int64], b: Vectors, columns: NDArray[np.int64], diagonal: bool
-    ) -> NDArray[np.float64]:
-        """Sums of products of the centred vectors of a tile, float64 [R, C] or more; see
-        `analysis.engine.covariance`."""
-
-
-class CpuEngine:
-    """The engine of bit rows, on one core."""
-
-    side = 512
-    threads = 1
-
-    def joint_terms(self, tile: Tile, table: NDArray[np.int64]) -> NDArray[np.int64]:
-        variants_a, variants_b = tile.variants_a, tile.variants_b
-        ranks = max(choose_ranks(variants_a), choose_ranks(variants_b))
-        rows = _filled_rows(variants_a.bits, variants_a.by_population, ranks)
-        words = variants_b.bits.shape[2]
-        shape = len(tile.set_a), len(tile.set_b)
-        joint = _memory.array("joint terms", shape, np.int64)
-        other_way = _memory.array("joint terms, the other way", shape[::-1], np.int64)
-        same = variants_a is variants_b
-        by_set_b = _transposed(tile.chosen_b, "columns' variants by set")
-        by_set_a = by_set_b if same else _transposed(tile.chosen_a, "rows' variants by set")
-        lists_a = list_dimensions(variants_a, ranks)
-        lists_b = lists_a if same else list_dimensions(variants_b, ranks)
-        a, b, way = (tile.chosen_a, tile.set_a), (tile.chosen_b, tile.set_b), int(tile.diagonal)
-        sparse_terms(lists_a, *a, variants_b.codes, 2 * LISTED, by_set_b, tile.set_b, way, table, joint)
-        sparse_terms(lists_b, *b, variants_a.codes, LISTED, by_set_a, tile.set_a, -way, table, other_way)
-        group = max(1, GROUP_BYTES // (ranks * words * LANES * 8))
-        partners = _aligned(group * ranks * words * LANES, np.uint64)
-        counts = _aligned(ranks * RANKS_AT_ONCE * LANES, np.int64)
-        mixed = _aligned(ranks * words * LANES, np.uint64)
-        _fill(
-            rows, tile.chosen_a, tile.set_a, variants_b.bits, variants_b.by_population,
-            by_set_b, tile.set_b, tile.diagonal, ranks, partners, counts, mixed, variants_a.bits, table, other_way,
-            joint,
-        )  # fmt: skip
-        return joint
-
-    def products(
-        self, a: Vectors, rows: NDArray[np.int64], b: Vectors, columns: NDArray[np.int64], diagonal: bool
-    ) -> NDArray[np.float64]:
-        return products(a, rows, b, columns, diagonal, _memory)
+    On the diagonal, entries with r >= c are not filled. The array lies in `memory`.
+    """
+    variants_a, variants_b = tile.variants_a, tile.variants_b
+    ranks = max(choose_ranks(variants_a), choose_ranks(variants_b))
+    rows = _filled_rows(variants_a.bits, variants_a.by_population, ranks)
+    words = variants_b.bits.shape[2]
+    shape = len(tile.set_a), len(tile.set_b)
+    joint = memory.array("joint terms", shape, np.int64)
+    other_way = memory.array("joint terms, the other way", shape[::-1], np.int64)
+    same = variants_a is variants_b
+    by_set_b = _transposed(tile.chosen_b, memory, "columns' variants by set")
+    by_set_a = by_set_b if same else _transposed(tile.chosen_a, memory, "rows' variants by set")
+    lists_a = list_dimensions(variants_a, ranks)
+    lists_b = lists_a if same else list_dimensions(variants_b, ranks)
+    a, b, way = (tile.chosen_a, tile.set_a), (tile.chosen_b, tile.set_b), int(tile.diagonal)
+    sparse_terms(lists_a, *a, variants_b.codes, 2 * LISTED, by_set_b, tile.set_b, way, table, joint)
+    sparse_terms(lists_b, *b, variants_a.codes, LISTED, by_set_a, tile.set_a, -way, table, other_way)
+    group = max(1, GROUP_BYTES // (ranks * words * LANES * 8))
+    partners = _aligned(group * ranks * words * LANES, np.uint64)
+    counts = _aligned(ranks * RANKS_AT_ONCE * LANES, np.int64)
+    mixed = _aligned(ranks * words * LANES, np.uint64)
+    _fill(
+        rows, tile.chosen_a, tile.set_a, variants_b.bits, variants_b.by_population,
+        by_set_b, tile.set_b, tile.diagonal, ranks, partners, counts, mixed, variants_a.bits, table, other_way,
+        joint,
+    )  # fmt: skip
+    return joint
 
 
-def _transposed(chosen: NDArray[np.int64], name: str) -> NDArray[np.int64]:
-    by_set = _memory.array(name, chosen.shape[::-1], np.int64)
+def _transposed(chosen: NDArray[np.int64], memory: Scratch, name: str) -> NDArray[np.int64]:
+    by_set = memory.array(name, chosen.shape[::-1], np.int64)
     by_set[:] = chosen.T
     return by_set
 

@@ -208,7 +208,7 @@ def test_results_do_not_depend_on_how_pairs_are_cut(monkeypatch):
     x = moving_states(60, 130, seed=11)
     prepared = pairwise.prepare(x, 15, 3.0)
     whole = pairwise.row_range(prepared, 0, 60)
-    monkeypatch.setattr(pairwise.CpuEngine, "side", 7)
+    monkeypatch.setattr(pairwise, "SIDE", 7)
     parts = [pairwise.row_range(prepared, *rows) for rows in pairwise.row_ranges(60, 100)]
     assert len(parts) > 10
     for field in FIELDS:
@@ -229,16 +229,6 @@ def test_groups_meet_in_the_order_of_dimensions_of_the_first():
     np.testing.assert_array_equal(there.x[:, :150], x[15:, a.vectors.dimension])
 
 
-def test_rows_may_be_finished_by_many_threads(monkeypatch):
-    x = moving_states(61, 130, seed=12)
-    whole = pairwise.pair_statistics(x, 15, 3.0)
-    monkeypatch.setattr(pairwise.CpuEngine, "threads", 4)
-    monkeypatch.setattr(pairwise, "FINISHED_AT_ONCE", 3)
-    for field in FIELDS:
-        found = getattr(pairwise.pair_statistics(x, 15, 3.0), field)
-        np.testing.assert_array_equal(found, getattr(whole, field))
-
-
 def test_order_of_tokens_permutes_the_results():
     x = moving_states(30, 100, seed=12)
     order = np.random.default_rng(0).permutation(30)
@@ -250,7 +240,7 @@ def test_order_of_tokens_permutes_the_results():
 
 def test_pairs_between_two_groups_are_pairs_of_the_union(monkeypatch):
     x = moving_states(31, 150, seed=13)
-    monkeypatch.setattr(pairwise.CpuEngine, "side", 8)
+    monkeypatch.setattr(pairwise, "SIDE", 8)
     cross = pairwise.cross_statistics(pairwise.prepare(x[:12]), pairwise.prepare(x[12:]))
     union = pairwise.pair_statistics(x)
     i, j = np.triu_indices(31, 1)

@@ -88,7 +88,7 @@ def test_kernels_are_compiled_once_and_announced(tmp_path):
 
 def test_a_cache_folder_is_found_where_home_cannot_be_written(tmp_path):
     (tmp_path / "interpunct").write_text("in the way")
-    code = "from analysis import compilation; print(compilation._settings.CACHE_DIR)"
+    code = "from analysis.engine import compilation; print(compilation._settings.CACHE_DIR)"
     folder = Path(run(code, NUMBA_CACHE_DIR="", XDG_CACHE_HOME=str(tmp_path), TMPDIR=str(tmp_path)).stdout.strip())
     assert folder.is_dir()
     assert folder.stat().st_uid == os.getuid()
