@@ -79,6 +79,11 @@ class Vocabulary:
             self.learn(np.array([token_id]))
         return self._texts[token_id] or ""
 
+    @property
+    def size(self) -> int:
+        """Entries of the tables: every id that was learnt is below."""
+        return self._known.size
+
     def ids_of(self, mark: str) -> list[int]:
         """Ids among those learnt whose text, stripped of white space, equals the mark."""
         return self._ids_of.get(mark, [])
