@@ -26,7 +26,7 @@ from transformers import GPT2Config, GPT2LMHeadModel
 from transformers.pytorch_utils import Conv1D
 
 from benchmarks import machine, notebook
-from jobs.model.forward import LastPositions
+from jobs.model.forward import ForwardPass
 from jobs.model.hidden_states import set_product_precision
 from jobs.model.shortcuts import PackedLinear
 
@@ -86,7 +86,7 @@ def load(name: str) -> Any:
 def compare(model: Any, windows: NDArray[np.int64], dtype: str, options: argparse.Namespace) -> None:
     """Time the notebook's way (always float32), the pass and the roofline at each batch size, and print ratios."""
     decoder = copy.deepcopy(model.base_model).to(getattr(torch, "float32" if dtype == "tf32" else dtype))
-    forward = LastPositions(decoder)
+    forward = ForwardPass(decoder)
     short = np.ascontiguousarray(windows[:, : notebook.MARK + 1])
     few = windows[: len(windows) // 4]
     ways: dict[str, Callable[[], object]] = {
@@ -106,7 +106,7 @@ def compare(model: Any, windows: NDArray[np.int64], dtype: str, options: argpars
 def report(
     seconds: dict[str, float],
     dtype: str,
-    forward: LastPositions,
+    forward: ForwardPass,
     products: dict[int, list[Product]],
     few: int,
     options: argparse.Namespace,
@@ -142,7 +142,7 @@ def best_of(ways: dict[str, Callable[[], object]], dtype: str, options: argparse
     return best
 
 
-def products_of_a_pass(forward: LastPositions, windows: NDArray[np.int64]) -> list[Product]:
+def products_of_a_pass(forward: ForwardPass, windows: NDArray[np.int64]) -> list[Product]:
     """The products that one pass over these windows makes, in order."""
     found: list[Product] = []
     matrices: dict[tuple[int, int], torch.Tensor] = {}

@@ -79,9 +79,8 @@ def features_of(tokenization: Tokenization, positions: NDArray[np.int64]) -> Mar
 class Quotation:
     """Whether a quotation is open, as a text is read piece by piece. A blank line closes it.
 
-    Straight double quotes open and close in turn. Of the curly single ones, an opening one opens unless white
-    space follows, and a closing one closes where no letter does: between letters, and before the letters of `’tis`, it is an
-    apostrophe.
+    Straight double quotes open and close in turn. Of the curly single ones, an opening one opens unless white space
+    follows, and a closing one closes unless a letter follows: in `don’t` and `’tis` it is an apostrophe.
 
     >>> quotation = Quotation()
     >>> [quotation.read(piece) for piece in ('"Well,', ' he said', '," and', ' left.')]

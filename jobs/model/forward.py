@@ -1,17 +1,17 @@
-"""One forward pass that keeps one position: the hidden states of all layers at the end of each window.
+"""One forward pass that keeps chosen positions: the hidden states of all layers at the marks of some sequences.
 
 `output_hidden_states=True` holds every position of every layer until the pass ends. Here, hooks on the decoder
-blocks copy the last position out as the pass goes by, and `jobs.model.shortcuts` leaves out what is not read. Whether
-that gives the states that transformers would give is not assumed from a model's name: each model is probed once when it
-is loaded, against the plain way, and what does not come out the same is not used.
+blocks copy the chosen positions out as the pass goes by, and `jobs.model.shortcuts` leaves out what is not read.
+Whether that gives the states that transformers would give is not assumed from a model's name: each model is probed once
+when it is loaded, against the plain way, and what does not come out the same is not used.
 """
 
 from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +20,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from jobs.errors import UsageError
-from jobs.model.shortcuts import Undo, applicable, decoder_blocks
+from jobs.model.shortcuts import Undo, applicable, decoder_blocks, narrow_last_block
 
 logger = logging.getLogger(__name__)
 
@@ -34,8 +34,46 @@ TF32_TOLERANCE = 2e-2
 """The same where a GPU multiplies float32 with the 10-bit mantissas of TF32."""
 
 
-class LastPositions:
-    """Runs a decoder over windows of one length and keeps the last position of every layer.
+class Batch(NamedTuple):
+    """Sequences of one length and the positions that are kept of them.
+
+    `tokens`: int64 `[sequences, length]`. `places`: int64 `[n]`, row * length + column of each position, ascending;
+    None for the last position of each sequence.
+    """
+
+    tokens: torch.Tensor
+    places: torch.Tensor | None = None
+
+    def part(self, start: int, stop: int) -> Batch:
+        """The sequences from `start` to `stop` and their positions."""
+        stop = min(stop, len(self.tokens))
+        if self.places is None:
+            return Batch(self.tokens[start:stop])
+        length = self.tokens.shape[1]
+        first, last = torch.searchsorted(self.places, self.places.new_tensor([start * length, stop * length])).tolist()
+        return Batch(self.tokens[start:stop], self.places[first:last] - start * length)
+
+    @property
+    def kept(self) -> int:
+        """How many positions are kept."""
+        return len(self.tokens) if self.places is None else len(self.places)
+
+    def take(self, hidden: torch.Tensor) -> torch.Tensor:
+        """The kept positions `[n, width]` of the states of all `[sequences, length, width]`."""
+        if self.places is None:
+            return hidden[:, -1]
+        return hidden.reshape(-1, hidden.shape[-1]).index_select(0, self.places)
+
+    def on(self, device: torch.device) -> Batch:
+        """The same on a device, by way of pinned memory: any other copy would wait for what a GPU has queued."""
+        if device.type != "cuda":
+            return self
+        moved = [None if part is None else part.pin_memory().to(device, non_blocking=True) for part in self]
+        return Batch(*moved)  # type: ignore[arg-type]
+
+
+class ForwardPass:
+    """Runs a decoder over sequences of one length and keeps chosen positions of every layer.
 
     Raises UsageError where the model looks ahead: its state at a mark would depend on the text behind the mark.
     """
@@ -50,42 +88,54 @@ class LastPositions:
         self._layers, self._width = int(config.num_hidden_layers), int(config.hidden_size)
         reduced = model.device.type == "cuda" and torch.backends.cuda.matmul.fp32_precision == "tf32"
         self._tolerance = TF32_TOLERANCE if reduced and model.dtype == torch.float32 else TOLERANCE[model.dtype]
-        self._kept: torch.Tensor | None = None
+        self._kept: tuple[Batch, torch.Tensor] | None = None
+        self._can_narrow = False
+        self._widen: Undo | None = None
         self._hooked = False
         self._refuse_look_ahead()
         self._take_shortcuts()
 
-    def states(self, windows: npt.NDArray[np.int64], batch_size: int) -> npt.NDArray[np.float32]:
-        """float32 `[layers + 1, n, width]` for int64 `windows` `[n, length]`, run in batches of `batch_size`."""
-        return self.start(windows, batch_size)()
+    def states(
+        self, sequences: npt.NDArray[np.int64], batch_size: int, places: npt.NDArray[np.int64] | None = None
+    ) -> npt.NDArray[np.float32]:
+        """float32 `[layers + 1, n, width]`: states of int64 `sequences` `[count, length]`, run in batches.
 
-    def start(self, windows: npt.NDArray[np.int64], batch_size: int) -> PendingStates:
+        `places`: which positions, int64 `[n]`, row * length + column, ascending; the last of each sequence without it.
+        """
+        return self.start(sequences, batch_size, places)()
+
+    def start(
+        self, sequences: npt.NDArray[np.int64], batch_size: int, places: npt.NDArray[np.int64] | None = None
+    ) -> PendingStates:
         """Begin what `states` does; calling what comes back waits for it.
 
         On a GPU all batches are queued here, and run while the caller does something else. Elsewhere nothing is done
         before the states are asked for: the caller would wait for the same cores.
         """
+        work = Batch(torch.from_numpy(sequences), None if places is None else torch.from_numpy(places))
         if self.model.device.type == "cuda":
-            return self._queue(windows, batch_size)
-        return functools.partial(self._run_batches, windows, batch_size)
+            return self._queue(work, batch_size)
+        return functools.partial(self._run_batches, work, batch_size)
 
     @torch.inference_mode()
-    def _run_batches(self, windows: npt.NDArray[np.int64], batch_size: int) -> npt.NDArray[np.float32]:
-        tokens = torch.from_numpy(windows)
-        result = torch.empty(self._layers + 1, len(tokens), self._width)
-        for start in range(0, len(tokens), batch_size):
-            result[:, start : start + batch_size] = self._run_split(tokens[start : start + batch_size])
+    def _run_batches(self, work: Batch, batch_size: int) -> npt.NDArray[np.float32]:
+        result = torch.empty(self._layers + 1, work.kept, self._width)
+        filled = 0
+        for batch in _batches(work, batch_size):
+            result[:, filled : filled + batch.kept] = self._run_split(batch)
+            filled += batch.kept
         return result.numpy()
 
     @torch.inference_mode()
-    def _queue(self, windows: npt.NDArray[np.int64], batch_size: int) -> PendingStates:
+    def _queue(self, work: Batch, batch_size: int) -> PendingStates:
         """All transfers are between the GPU and pinned memory: any other would wait for the kernels queued before."""
-        tokens = torch.from_numpy(windows).pin_memory().to(self.model.device, non_blocking=True)
-        result = torch.empty(self._layers + 1, len(tokens), self._width, pin_memory=True)
+        result = torch.empty(self._layers + 1, work.kept, self._width, pin_memory=True)
         copies = torch.cuda.Stream()
-        for start in range(0, len(tokens), batch_size):
-            batch = self._run_split(tokens[start : start + batch_size])
-            _copy_out(result[:, start : start + batch_size], batch, copies)
+        filled = 0
+        for batch in _batches(work, batch_size):
+            states = self._run_split(batch.on(self.model.device))
+            _copy_out(result[:, filled : filled + batch.kept], states, copies)
+            filled += batch.kept
         copied = copies.record_event()
 
         def wait() -> npt.NDArray[np.float32]:
@@ -94,36 +144,49 @@ class LastPositions:
 
         return wait
 
-    def _run_split(self, tokens: torch.Tensor) -> torch.Tensor:
+    def _run_split(self, batch: Batch) -> torch.Tensor:
         """Run one batch; where the device's memory does not hold it, run its halves.
 
         The study's batch size stands: where the batches are cut does not change, and the states are the same up to
         rounding. So a study does not come to depend on how much memory was free when it was run.
         """
-        half = len(tokens) // 2
-        if len(tokens) < self._too_many:
+        size = len(batch.tokens)
+        half = size // 2
+        if size < self._too_many:
             try:
-                return self._run(tokens)
+                return self._run(batch)
             except torch.OutOfMemoryError:
-                if len(tokens) == 1:
-                    raise UsageError("the device's memory does not hold one window; use a smaller model") from None
+                if size == 1:
+                    raise UsageError(
+                        f"the device's memory does not hold one sequence of {batch.tokens.shape[1]} tokens; "
+                        "use a smaller model, or choose fewer --passage-tokens"
+                    ) from None
             torch.cuda.empty_cache()
-            logger.warning("%d windows at once do not fit the device's memory; running %d at once", len(tokens), half)
-            self._too_many = len(tokens)
+            logger.warning("%d sequences at once do not fit the device's memory; running %d at once", size, half)
+            self._too_many = size
         self.smallest_batch = min(self.smallest_batch, half)
-        return torch.cat([self._run_split(tokens[:half]), self._run_split(tokens[half:])], dim=1)
+        return torch.cat([self._run_split(batch.part(0, half)), self._run_split(batch.part(half, size))], dim=1)
 
-    def _run(self, tokens: torch.Tensor) -> torch.Tensor:
-        """float32 `[layers + 1, batch, width]` on the device."""
+    def _run(self, batch: Batch) -> torch.Tensor:
+        """float32 `[layers + 1, n, width]` on the device."""
+        self._narrow(batch.places is None)
         if not self._hooked:
-            return self._run_plainly(tokens)[:, :, -1].float()
-        kept = torch.empty(self._layers + 1, len(tokens), self._width, device=tokens.device)
-        self._kept = kept
+            return torch.stack([batch.take(layer) for layer in self._run_plainly(batch.tokens)]).float()
+        kept = torch.empty(self._layers + 1, batch.kept, self._width, device=batch.tokens.device)
+        self._kept = (batch, kept)
         try:
-            kept[-1] = self.model(input_ids=tokens, use_cache=False).last_hidden_state[:, -1]
+            kept[-1] = batch.take(self.model(input_ids=batch.tokens, use_cache=False).last_hidden_state)
         finally:
             self._kept = None
         return kept
+
+    def _narrow(self, wanted: bool) -> None:
+        """Let the last block do the last position only, or all again, where that was found to give the same states."""
+        if wanted and self._can_narrow and self._widen is None:
+            self._widen = narrow_last_block(self.model)
+        elif not wanted and self._widen is not None:
+            self._widen()
+            self._widen = None
 
     def _run_plainly(self, tokens: torch.Tensor) -> torch.Tensor:
         """The reference: `[layers + 1, batch, length, width]`, every position of every layer."""
@@ -146,19 +209,26 @@ class LastPositions:
 
     @torch.inference_mode()
     def _take_shortcuts(self) -> None:
+        """Keep what gives the same states at every position; of the last block's, at the last position."""
         tokens = self._probe_tokens()
-        expected = self._run_plainly(tokens)[:, :, -1].float()
+        everywhere = Batch(tokens, torch.arange(tokens.numel(), device=tokens.device))
+        expected = self._run_plainly(tokens).float()
         for shortcut in (self.hook_blocks, *applicable(self.model)):
             undo = shortcut(self.model)
             if undo is None:
                 continue
-            if self._gives(expected, tokens):
+            if self._gives(expected.flatten(1, 2), everywhere):
                 self.shortcuts.append(shortcut.__name__)
             else:
                 undo()
+        self._can_narrow = True
+        self._can_narrow = self._gives(expected[:, :, -1], Batch(tokens)) and self._widen is not None
+        if self._can_narrow:
+            self.shortcuts.append(narrow_last_block.__name__)
+        self._narrow(False)
 
     def hook_blocks(self, model: PreTrainedModel) -> Undo | None:
-        """Copy the last position of each block's input as the pass goes by, instead of keeping all positions."""
+        """Copy the chosen positions of each block's input as the pass goes by, instead of keeping all."""
         blocks = decoder_blocks(model)
         if blocks is None:
             return None
@@ -178,14 +248,14 @@ class LastPositions:
     def _keep_input_of(self, layer: int) -> Callable[[nn.Module, tuple[Any, ...], dict[str, Any]], None]:
         def keep(block: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
             if self._kept is not None:
-                hidden = args[0] if args else kwargs["hidden_states"]
-                self._kept[layer] = hidden[:, -1]
+                batch, kept = self._kept
+                kept[layer] = batch.take(args[0] if args else kwargs["hidden_states"])
 
         return keep
 
-    def _gives(self, expected: torch.Tensor, tokens: torch.Tensor) -> bool:
+    def _gives(self, expected: torch.Tensor, batch: Batch) -> bool:
         try:
-            states = self._run(tokens)
+            states = self._run(batch)
         except Exception:  # whatever a model's own code raises where a module is not what it expects
             return False
         return relative_difference(states, expected) <= self._tolerance
@@ -195,6 +265,11 @@ class LastPositions:
         vocabulary = self.model.config.get_text_config().vocab_size
         tokens = torch.randint(vocabulary, (PROBE_WINDOWS, PROBE_LENGTH), generator=generator)
         return tokens.to(self.model.device)
+
+
+def _batches(work: Batch, size: int) -> Iterator[Batch]:
+    for start in range(0, len(work.tokens), size):
+        yield work.part(start, start + size)
 
 
 def relative_difference(a: torch.Tensor, b: torch.Tensor) -> float:

@@ -41,7 +41,7 @@ class HiddenStates:
         device: str = "auto",
         batch_size: int = 64,
     ) -> None:
-        from jobs.model.forward import LastPositions
+        from jobs.model.forward import ForwardPass
 
         self.identity: ModelIdentity = identify_model(model, revision)
         self.device: torch.device = _device(device)
@@ -50,7 +50,7 @@ class HiddenStates:
             raise UsageError("dtype is 'tf32', which only a GPU has; use float32 or bfloat16 on this machine")
         set_product_precision(dtype)
         loaded: Any = load_model(model, revision, "float32" if dtype == "tf32" else dtype)
-        self._forward = LastPositions(loaded.to(self.device))
+        self._forward = ForwardPass(loaded.to(self.device))
 
     @property
     def layers(self) -> int:
@@ -76,8 +76,20 @@ class HiddenStates:
         """
         return self.start(windows)()
 
-    def start(self, windows: npt.NDArray[np.integer]) -> PendingStates:
+    def states_at(
+        self, sequences: npt.NDArray[np.integer], rows: npt.NDArray[np.integer], columns: npt.NDArray[np.integer]
+    ) -> npt.NDArray[np.float32]:
+        """Hidden states of all layers at chosen positions of some sequences, from one pass over each.
+
+        `sequences`: token ids, int `[count, length]`, run whole; `rows`, `columns`: int `[n]`, in the order of the
+        sequences and of the positions within each. Returns and raises what `states` does, `[layers + 1, n, width]`.
+        """
+        return self.start(sequences, np.asarray(rows) * sequences.shape[1] + np.asarray(columns))()
+
+    def start(self, windows: npt.NDArray[np.integer], places: npt.NDArray[np.integer] | None = None) -> PendingStates:
         """Begin what `states` does; calling what comes back waits for it and returns the states.
+
+        `places`: instead of the last position of each window, row * length + column of those to keep, ascending.
 
         A GPU works meanwhile; start the next windows before asking for these, and it never waits for the caller. On a
         CPU the pass runs when the states are asked for. Raises what `states` raises.
@@ -86,7 +98,12 @@ class HiddenStates:
         if tokens.ndim != 2:
             raise ValueError(f"windows has shape {tokens.shape}; expected [n, length]")
         self._check(tokens)
-        return self._forward.start(tokens, self.batch_size)
+        if places is None:
+            return self._forward.start(tokens, self.batch_size)
+        chosen: npt.NDArray[np.int64] = np.ascontiguousarray(places, dtype=np.int64)
+        if chosen.size and (chosen[0] < 0 or chosen[-1] >= tokens.size or (np.diff(chosen) < 0).any()):
+            raise ValueError(f"places do not ascend within the {tokens.size} positions of the sequences")
+        return self._forward.start(tokens, self.batch_size, chosen)
 
     def _check(self, windows: npt.NDArray[np.int64]) -> None:
         identity = self.identity

@@ -113,10 +113,10 @@ def decoder_blocks(model: PreTrainedModel) -> nn.ModuleList | None:
 
 
 def applicable(model: PreTrainedModel) -> tuple[Shortcut, ...]:
-    """The shortcuts worth trying on this model where it lies."""
+    """The shortcuts worth trying on this model where it lies, for all positions of a sequence."""
     on_cpu = model.device.type == "cpu"
     packed = (pack_linear_layers,) if on_cpu and onednn_packs(model.dtype) else ()
-    return (*packed, fuse_tanh_gelu, narrow_last_block)
+    return (*packed, fuse_tanh_gelu)
 
 
 def onednn_packs(dtype: torch.dtype) -> bool:

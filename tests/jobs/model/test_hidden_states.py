@@ -19,6 +19,8 @@ from transformers import (
     LlamaModel,
     MambaConfig,
     MambaModel,
+    MistralConfig,
+    MistralModel,
     Qwen3Config,
     Qwen3Model,
 )
@@ -28,7 +30,7 @@ from jobs.errors import UsageError
 from jobs.marks.selection import select
 from jobs.marks.tokens import tokenize
 from jobs.model import shortcuts
-from jobs.model.forward import LastPositions
+from jobs.model.forward import ForwardPass
 from jobs.model.hidden_states import HiddenStates, set_product_precision
 from jobs.model.models import load_model, load_tokenizer
 
@@ -46,11 +48,12 @@ MODELS = {
     "llama": (LlamaModel, LlamaConfig(**GATED, **SCALE)),
     "qwen3": (Qwen3Model, Qwen3Config(**GATED, head_dim=16, **SCALE)),
 }
+SLIDING = {"mistral": (MistralModel, MistralConfig(**GATED, sliding_window=16, **SCALE))}
 
 
 def build(name):
     torch.manual_seed(1)
-    model_class, config = MODELS[name]
+    model_class, config = (MODELS | SLIDING)[name]
     return model_class(config).eval()
 
 
@@ -87,7 +90,7 @@ def marks(sample_text, smollm2):
 def test_every_layer_equals_the_whole_windows_states(name):
     model, windows = build(name), random_windows(37)
     expected = plain_states(model, windows)
-    forward = LastPositions(model)
+    forward = ForwardPass(model)
     states = forward.states(np.ascontiguousarray(windows[:, : BEFORE + 1]), batch_size=16)
     assert states.dtype == np.float32
     assert states.shape == (5, 37, 64)
@@ -96,6 +99,57 @@ def test_every_layer_equals_the_whole_windows_states(name):
     assert "narrow_last_block" in forward.shortcuts
     if shortcuts.onednn_packs(torch.float32):
         assert "pack_linear_layers" in forward.shortcuts
+
+
+def everywhere(model, sequences):
+    """Plain states of all positions: float32 `[layers + 1, count, length, width]`."""
+    with torch.inference_mode():
+        output = model(input_ids=torch.from_numpy(sequences), output_hidden_states=True)
+    return torch.stack(output.hidden_states).float().numpy()
+
+
+@pytest.mark.parametrize("name", [*MODELS, "mistral"])
+def test_chosen_positions_equal_the_plain_pass_of_the_same_sequences(name):
+    """One pass gives every position that is asked for, in every layer; mistral attends to 16 tokens back."""
+    model = build(name)
+    generator = np.random.default_rng(3)
+    sequences = generator.integers(0, VOCABULARY, (7, 60))
+    places = np.sort(generator.choice(sequences.size, 50, replace=False))
+    expected = everywhere(model, sequences)[:, places // 60, places % 60]
+    forward = ForwardPass(model)
+    states = forward.states(sequences, 3, places)
+    assert states.shape == (5, 50, 64)
+    assert relative_difference(states, expected).max() < 1e-4
+    assert "hook_blocks" in forward.shortcuts
+    last = forward.states(sequences, 3)
+    assert relative_difference(last, everywhere(model, sequences)[:, :, -1]).max() < 1e-4
+    np.testing.assert_array_equal(forward.states(sequences, 3, places), states, "windows in between change nothing")
+
+
+def test_chosen_positions_do_not_depend_on_how_memory_cuts_a_batch(monkeypatch):
+    model = build("gpt2")
+    sequences = np.random.default_rng(0).integers(0, VOCABULARY, (9, 20))
+    places = np.array([0, 19, 20, 100, 101, 102, 179])
+    forward = ForwardPass(model)
+    expected = forward.states(sequences, 8, places)
+    run = forward._run
+
+    def small_memory(batch):
+        if len(batch.tokens) > 2:
+            raise torch.OutOfMemoryError("injected")
+        return run(batch)
+
+    monkeypatch.setattr(forward, "_run", small_memory)
+    assert relative_difference(forward.states(sequences, 8, places), expected).max() < 1e-5
+
+
+def test_places_out_of_order_or_out_of_range_are_refused(tiny_gpt2):
+    model = HiddenStates(str(tiny_gpt2))
+    sequences = np.zeros((2, 10), dtype=np.int32)
+    for places in ([3, 1], [-1], [20]):
+        with pytest.raises(ValueError, match="do not ascend within the 20 positions"):
+            model.start(sequences, np.array(places))
+    assert model.states_at(sequences, np.array([0, 1, 1]), np.array([5, 0, 9])).shape == (4, 3, 64)
 
 
 def test_smollm2_equals_the_whole_windows_states(smollm2, marks):
@@ -143,7 +197,7 @@ def test_a_model_that_looks_ahead_is_refused():
     torch.manual_seed(1)
     model = BertModel(BertConfig(**SIZE, intermediate_size=160)).eval()
     with pytest.raises(UsageError, match="looks ahead"):
-        LastPositions(model)
+        ForwardPass(model)
 
 
 def test_an_architecture_without_attention_runs_too():
@@ -151,7 +205,7 @@ def test_an_architecture_without_attention_runs_too():
     model = MambaModel(MambaConfig(vocab_size=VOCABULARY, hidden_size=64, num_hidden_layers=2)).eval()
     windows = random_windows(5)
     expected = plain_states(model, windows)
-    states = LastPositions(model).states(np.ascontiguousarray(windows[:, : BEFORE + 1]), batch_size=2)
+    states = ForwardPass(model).states(np.ascontiguousarray(windows[:, : BEFORE + 1]), batch_size=2)
     assert relative_difference(states, expected).max() < 1e-4
 
 
@@ -168,8 +222,8 @@ def test_a_shortcut_that_changes_the_states_is_undone(monkeypatch):
     monkeypatch.setattr("jobs.model.forward.applicable", lambda model: (break_a_block, raise_in_a_block))
     model, windows = build("gpt2"), random_windows(6)
     expected = plain_states(model, windows)
-    forward = LastPositions(model)
-    assert forward.shortcuts == ["hook_blocks"]
+    forward = ForwardPass(model)
+    assert forward.shortcuts == ["hook_blocks", "narrow_last_block"]
     states = forward.states(np.ascontiguousarray(windows[:, : BEFORE + 1]), batch_size=6)
     assert relative_difference(states, expected).max() < 1e-4
 
@@ -189,15 +243,15 @@ def test_shortcuts_undo_to_the_bit(name):
 def test_a_batch_that_memory_does_not_hold_is_split_and_told(monkeypatch, caplog):
     model, windows = build("gpt2"), random_windows(21)[:, : BEFORE + 1]
     windows = np.ascontiguousarray(windows)
-    forward = LastPositions(model)
+    forward = ForwardPass(model)
     expected = forward.states(windows, batch_size=16)
     run, sizes = forward._run, []
 
-    def small_memory(tokens):
-        sizes.append(len(tokens))
-        if len(tokens) > 5:
+    def small_memory(batch):
+        sizes.append(len(batch.tokens))
+        if len(batch.tokens) > 5:
             raise torch.OutOfMemoryError("injected")
-        return run(tokens)
+        return run(batch)
 
     monkeypatch.setattr(forward, "_run", small_memory)
     states = forward.states(windows, batch_size=16)
@@ -208,13 +262,13 @@ def test_a_batch_that_memory_does_not_hold_is_split_and_told(monkeypatch, caplog
 
 
 def test_memory_that_does_not_hold_one_window_ends_in_one_line(monkeypatch):
-    forward = LastPositions(build("gpt2"))
+    forward = ForwardPass(build("gpt2"))
 
     def no_memory(tokens):
         raise torch.OutOfMemoryError("injected")
 
     monkeypatch.setattr(forward, "_run", no_memory)
-    with pytest.raises(UsageError, match="does not hold one window"):
+    with pytest.raises(UsageError, match="does not hold one sequence of 31 tokens"):
         forward.states(random_windows(3), batch_size=2)
 
 
