@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 
 from analysis.bootstrap import draws_over_books_then_tokens
-from reports.data.chance import Chance, chance_level
+from reports.data.absence import why_no_pairs_at_all
+from reports.data.chance import Chance, chance_level, unknown_chance
 from reports.data.intervals import (
     TOKEN_BOOKS,
     draws_over_tokens,
@@ -22,15 +23,19 @@ from reports.data.intervals import (
 from reports.data.queries import Answer, Store, ask
 from reports.data.scope import SEED, TOKEN_MARKS, Scope, choose_scope
 from reports.errors import ReportUsageError
-from reports.page.exhibits import Report, Section
+from reports.figures.style import cut
+from reports.page.exhibits import Exhibit, Failure, Report, Section, attempt, attempt_section
 from reports.sections.books import books_section
 from reports.sections.changes import changes_section
 from reports.sections.comparison import comparison_section
 from reports.sections.explorer import explorer_data
-from reports.sections.notebook import notebook_section
-from reports.sections.overview import findings, headline_exhibit, numbers, study_section
+from reports.sections.notebook import NOTEBOOK_TITLE, notebook_section
+from reports.sections.overview import findings, headline_exhibit, model_name, numbers, study_section
 from reports.sections.tables import extremes_section, failed_section, layer_table, outlier_section
 from store.study import Study
+
+TITLE_CHARACTERS = 200
+"""A longer title is cut."""
 
 
 class StudyStore(Store, Protocol):
@@ -49,6 +54,7 @@ class Numbers:
     means: pd.DataFrame
     differences: pd.DataFrame
     chance: Chance
+    missing: tuple[Failure, ...] = ()
 
 
 def build_report(
@@ -61,47 +67,68 @@ def build_report(
 ) -> Report:
     """The report of what is committed in the store, about one layer in detail and some books or all.
 
-    `other` is a store to compare with, `before` the facts of the report that this one follows.
-    Raises ReportUsageError for a layer or a book the store does not have.
+    `other` is a store to compare with, `before` the facts of the report that this one follows. A section or a figure
+    that fails is a sentence in its place. Raises ReportUsageError for a layer or a book the store does not have.
     """
     scope = choose_scope(store, layer, books)
-    title = title or f"Punctuation in {store.study.config.get('model', 'a language model')}"
+    title = cut(title or f"Punctuation in {model_name(store.study.config)}", TITLE_CHARACTERS)
     if scope is None:
         return _empty_report(store, title)
     results = compute_numbers(store, scope)
     now = facts(store, scope, results)
-    sections = [
-        _overview(store, scope, results),
-        changes_section(before, now),
-        *([] if other is None else [_comparison_section(store, other, scope, results)]),
-        notebook_section(store, scope, results.moments, results.means),
-        _layer_section(store, scope, results),
-        books_section(scope),
-        outlier_section(store, scope),
-        extremes_section(store, scope),
-        failed_section(scope.book_rows),
-    ]
     return Report(
         title,
         _subtitle(scope),
         store.snapshot,
-        findings(results.differences, scope),
+        findings(results.differences, results.moments.frame, scope),
         numbers(store.study.config, scope),
-        tuple(sections),
+        _sections(store, scope, results, other, (before, now)),
         now,
+        results.missing,
     )
 
 
+def _sections(
+    store: StudyStore,
+    scope: Scope,
+    results: Numbers,
+    other: StudyStore | None,
+    then_and_now: tuple[Mapping[str, Any] | None, Mapping[str, Any]],
+) -> tuple[Section, ...]:
+    """What was found first, then the evidence by figure, layer and book, then what was run."""
+    makers: list[tuple[str, str, Callable[[], Section]]] = [
+        ("overview", "Overview", lambda: _overview(scope, results)),
+        ("changes", "Since the last report", lambda: changes_section(*then_and_now)),
+    ]
+    if other is not None:
+        makers.append(("comparison", "Comparison", lambda: _comparison_section(store, other, scope, results)))
+    makers += [
+        ("layers-section", "Every layer", lambda: _layer_section(store, scope, results)),
+        ("six-figures", NOTEBOOK_TITLE, lambda: notebook_section(store, scope, results.moments, results.means)),
+        ("books", "Book by book", lambda: books_section(scope)),
+        ("extremes", "Pairs in their words", lambda: extremes_section(store, scope)),
+        ("outliers", "Outlier dimensions", lambda: outlier_section(store, scope, store.study.config["outlier_z"])),
+        ("failures", "Books that failed", lambda: failed_section(scope.book_rows)),
+        ("study-section", "What was run", lambda: _study(store)),
+    ]
+    return tuple(attempt_section(key, title, make) for key, title, make in makers)
+
+
 def compute_numbers(store: StudyStore, scope: Scope) -> Numbers:
-    """Moments by SQL, means over books and differences with bootstrap intervals."""
+    """Moments by SQL, means over books and differences with bootstrap intervals, and the level of chance."""
     moments = ask(store, "layer_moments", books=scope.books)
     by_book = observed_means(scope.book_means.frame, scope.layers)
     draws = _draws(store, scope, by_book)
     means = layer_means(by_book, draws, scope.layers, moments.frame)
     settings = store.study.config
-    chance = chance_level(store, scope, settings["bins"], settings["outlier_z"])
+    chance = attempt(
+        "chance", "The level of chance", lambda: chance_level(store, scope, settings["bins"], settings["outlier_z"])
+    )
+    missing: tuple[Failure, ...] = ()
+    if isinstance(chance, Failure):
+        missing, chance = (chance,), unknown_chance()
     differences = less_chance(layer_differences(means, by_book, draws, moments.frame), chance.frame)
-    return Numbers(moments, means, differences, chance)
+    return Numbers(moments, means, differences, chance, missing)
 
 
 def facts(store: Store, scope: Scope, results: Numbers) -> dict[str, Any]:
@@ -128,30 +155,43 @@ def _draws(store: Store, scope: Scope, by_book: np.ndarray) -> np.ndarray | None
     return draws_over_books_then_tokens(np.stack(over_tokens), SEED)
 
 
-def _overview(store: StudyStore, scope: Scope, results: Numbers) -> Section:
-    picture = headline_exhibit(scope, results.moments, results.means, results.differences, results.chance)
-    return study_section(store.study.config, store.study.model, store.study.written_with, picture)
+def _overview(scope: Scope, results: Numbers) -> Section:
+    def draw() -> Exhibit:
+        return headline_exhibit(scope, results.moments, results.means, results.differences, results.chance)
+
+    return Section("overview", "Overview", "", (attempt("headline", "The figure of the main finding", draw),))
+
+
+def _study(store: StudyStore) -> Section:
+    return study_section(store.study.config, store.study.model, store.study.written_with)
 
 
 def _layer_section(store: Store, scope: Scope, results: Numbers) -> Section:
-    explorer = explorer_data(store, scope, results.moments.frame)
+    table = attempt(
+        "layers",
+        "The table of the layers",
+        lambda: layer_table(store, scope, results.moments, results.means, results.differences, results.chance),
+    )
+    explorer = attempt(
+        "explorer", "The explorer of the layers", lambda: explorer_data(store, scope, results.moments.frame)
+    )
+    if isinstance(explorer, Failure):
+        return Section("layers-section", "Every layer", "", (explorer, table))
     averaged = "" if explorer["block"] == 1 else f", {explorer['block']} by {explorer['block']} pairs to a pixel"
-    return Section(
-        "layers-section",
-        "Every layer",
+    introduction = (
         f"Step through the layers with the slider or the arrow keys. The matrices show the first {explorer['marks']} "
         f"marks of {scope.example_book}{averaged}: internal pairs above the diagonal, terminal below. Each layer has "
         "its own colour scale, and the curves below are the distributions of the same values; means and standard "
-        "deviations (SD) are over the pairs of all books.",
-        (layer_table(store, scope, results.moments, results.means, results.differences, results.chance),),
-        explorer,
+        "deviations (SD) are over the pairs of all books."
     )
+    return Section("layers-section", "Every layer", introduction, (table,), explorer)
 
 
 def _comparison_section(store: StudyStore, other: StudyStore, scope: Scope, results: Numbers) -> Section:
     other_scope = choose_scope(other)
     if other_scope is None:
-        raise ReportUsageError("the store named by --compare has no pairs yet; run it first, or leave out --compare")
+        why = why_no_pairs_at_all(ask(other, "books").frame, ask(other, "layers").frame)
+        raise ReportUsageError(f"the store named by --compare has no pairs: {why}; leave out --compare until it has")
     theirs = compute_numbers(other, other_scope)
     note = f"{scope.books_with_pairs:,} books here, {other_scope.books_with_pairs:,} there."
     return comparison_section(
@@ -168,7 +208,7 @@ def _subtitle(scope: Scope) -> str:
     books = sorted({str(book) for book in scope.book_means.frame["book"]})
     if len(books) > 3:
         return f"{len(books):,} books, {len(scope.layers)} layers"
-    named = ", ".join(str(titles[book]) if pd.notna(titles.get(book)) else book for book in books)
+    named = ", ".join(cut(str(titles[book]), 120) if pd.notna(titles.get(book)) else book for book in books)
     return f"{named}; {len(scope.layers)} layers"
 
 
@@ -176,10 +216,10 @@ def _empty_report(store: StudyStore, title: str) -> Report:
     books = ask(store, "books")
     return Report(
         title,
-        "No pairs are committed yet",
+        "No pairs yet",
         store.snapshot,
-        ("This store holds no pairs yet. The next report after a run has committed its first books shows them.",),
-        {"model": str(store.study.config.get("model", "unknown")), "books": f"{len(books.frame):,}"},
-        (failed_section(books),),
+        (f"This store holds no pairs: {why_no_pairs_at_all(books.frame, ask(store, 'layers').frame)}.",),
+        {"model": model_name(store.study.config), "books": f"{len(books.frame):,}"},
+        (failed_section(books), _study(store)),
         {"snapshot": store.snapshot, "books": [], "pairs": 0, "mi_difference": {}},
     )

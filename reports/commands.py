@@ -8,9 +8,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from reports.produce import Request
 
-NOTHING_CHANGED = 4
-"""Exit code of `report` where the newest report already shows what is committed."""
-
 
 def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add `report` and `schedule` to the command line."""
@@ -18,7 +15,8 @@ def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
         "report",
         help="make a page of figures from a store",
         description="Make one self-contained HTML page from what is committed in a store, and publish it under "
-        "OUT/<time>/ with OUT/latest pointing to it. Exit code 4: nothing changed since the newest report.",
+        "OUT/<time>/ with OUT/latest pointing to it. Exit code 1: published, but some parts could not be made; 4: "
+        "nothing changed since the newest report.",
     )
     _add_report_options(report)
     report.add_argument("--force", action="store_true", help="make the report even where nothing changed")
@@ -36,7 +34,9 @@ def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
 
 def execute_report(arguments: argparse.Namespace) -> int:
     """Make one report and say where it is."""
-    return run_report(_request(arguments))
+    from reports.produce import run_report
+
+    return run_report(_request(arguments), details=arguments.debug)
 
 
 def execute_schedule(arguments: argparse.Namespace) -> int:
@@ -55,20 +55,6 @@ def execute_schedule(arguments: argparse.Namespace) -> int:
             runner(clock.now())
         run_schedule(arguments.cron, tz, clock, runner, say)
     say("schedule ended")
-    return 0
-
-
-def run_report(request: Request) -> int:
-    """Make one report, print its findings and its place, and return the exit code."""
-    from reports.produce import produce_report
-
-    produced = produce_report(request)
-    if not produced.changed:
-        print(f"nothing changed since {produced.page}; --force makes it anew")
-        return NOTHING_CHANGED
-    for finding in produced.findings:
-        print(finding)
-    print(f"report: {produced.page}")
     return 0
 
 

@@ -10,6 +10,7 @@ import re
 
 _OBEYED = (
     r"\x00-\x1f\x7f-\x9f"  # control characters, C1 too: some terminals take \x9b for ESC [
+    r"\ufffe\uffff"  # no characters at all, which XML forbids
     r"\xad\u061c\u200b\u200e\u200f\u2060-\u206f\ufeff\ufff9-\ufffb"  # invisible, or turn the direction of writing
     r"\u2028-\u202e"  # line and paragraph separators, direction of writing
     r"\ud800-\udfff"  # halves of pairs: bytes of a file name that are no UTF-8
@@ -34,6 +35,17 @@ def for_terminal(text: object) -> str:
 def lines_for_terminal(text: object) -> str:
     """The same for a text of several lines: line breaks and tabs stay."""
     return _IN_LINES.sub(_visible, str(text))
+
+
+def for_page(text: object) -> str:
+    r"""Text of a page, a figure or a PDF: nothing that is invisible, turns the direction of writing, or breaks XML.
+
+    Markup is not escaped here; what makes the page does that.
+
+    >>> for_page("a\u202etxt.exe")
+    'a\\u202etxt.exe'
+    """
+    return lines_for_terminal(text)
 
 
 def for_markup(text: object) -> str:

@@ -21,7 +21,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from reports.errors import ReportUsageError
-from reports.produce import Request
+from reports.produce import Request, run_report
 from reports.publish import latest_facts
 
 OUTCOMES = {0: "done", 1: "failed", 2: "failed", 3: "refused", 4: "unchanged"}
@@ -128,8 +128,6 @@ def post_news(address: str, news: News) -> None:
 
 def _report_process(request: Request) -> None:
     """The body of the process: like the command `report`, deaf to the signals that end the schedule."""
-    from reports.commands import run_report
-
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:

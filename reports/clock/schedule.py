@@ -67,10 +67,16 @@ def ticks(expression: str, after: datetime, tz: ZoneInfo) -> Iterator[datetime]:
 
     Raises ReportUsageError where the expression is not a cron expression or never comes true.
     """
+    fields = len(expression.split())
+    if fields != 5:
+        raise ReportUsageError(
+            f"{expression!r} is not a cron expression: it has {fields} fields, and five are wanted (minute, hour, day "
+            "of the month, month, day of the week), such as '0 6 * * *' for six every day"
+        )
     try:
         moments = CronSim(expression, after.astimezone(tz))
         first = next(moments, None)
-    except CronSimError as error:
+    except (CronSimError, ValueError, TypeError, AssertionError, RecursionError) as error:
         raise ReportUsageError(
             f"{expression!r} is not a cron expression ({error}); five fields, such as '0 6 * * *' for six every day"
         ) from None

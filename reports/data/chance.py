@@ -45,6 +45,11 @@ def chance_level(store: Store, scope: Scope, bins: int, outlier_z: float) -> Cha
     return Chance(_computed(entropies.frame, bins), entropies.sql, measured=False)
 
 
+def unknown_chance() -> Chance:
+    """No level for any layer, where it cannot be computed."""
+    return Chance(pd.DataFrame({"layer": [], "class": [], "chance": []}), "", measured=False)
+
+
 def _measured(states: pd.DataFrame, bins: int, outlier_z: float) -> pd.DataFrame:
     """`states` has layer, class, state; pairs of a layer and class are drawn with the report's seed."""
     rows = []

@@ -86,7 +86,9 @@ def choose_scope(store: Store, layer: int | None = None, books: tuple[str, ...] 
     book_means = ask(store, "book_means", books=restricted)
     with_pairs = _by_typicality(book_means.frame, chosen_layer)
     if not with_pairs:
-        raise ReportUsageError(f"no pairs are committed for {', '.join(books)}; leave out --books for all books")
+        rows = book_rows.frame[book_rows.frame["book"].isin(books)]
+        states = ", ".join(f"{row.book} ({row.status})" for row in rows.itertuples())
+        raise ReportUsageError(f"no pairs of {states}; leave out --books for all books")
     return Scope(
         layer=chosen_layer,
         layers=layers,

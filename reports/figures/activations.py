@@ -54,7 +54,8 @@ def _draw_against(axes: Axes, frame: pd.DataFrame, threshold: float | None) -> N
     both = frame.dropna()
     axes.set(xlabel="internal: mean activation", ylabel="terminal: mean activation")
     if both.empty:
-        note(axes, "needs marks of both classes")
+        absent = [mark_class for mark_class in CLASSES if frame[mark_class].isna().all()]
+        note(axes, f"no {' and no '.join(absent)} marks" if absent else "no dimension has a mean in both classes")
         return
     axes.scatter(both["internal"], both["terminal"], s=10, color=NEUTRAL, alpha=0.7, linewidths=0, rasterized=True)
     if threshold:

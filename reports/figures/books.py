@@ -6,7 +6,16 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from reports.figures.style import CLASS_COLOURS, CLASSES, QUANTITY_LABELS, new_figure, report_style, symmetric_log
+from reports.figures.style import (
+    CLASS_COLOURS,
+    CLASSES,
+    QUANTITY_LABELS,
+    new_figure,
+    note,
+    over_layers,
+    report_style,
+    symmetric_log,
+)
 
 FEW_BOOKS = 8
 WIDE_RANGE = 20
@@ -31,8 +40,11 @@ def means_by_book(means: pd.DataFrame, spread: pd.DataFrame) -> Figure:
                 _draw_bands(axes, spread[spread["quantity"] == quantity])
             axes.grid(axis="y")
             _logarithmic_if_wide(axes, means[f"{quantity}_mean"])
+            over_layers(axes)
             if axes.lines:
                 axes.legend(loc="best")
+            else:
+                note(axes, "no layer but the embeddings has pairs")
     return figure
 
 

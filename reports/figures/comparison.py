@@ -6,7 +6,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from reports.figures.style import CLASS_COLOURS, CLASSES, INK, QUANTITY_LABELS, new_figure, report_style
+from reports.data.absence import why_not_drawn
+from reports.figures.style import CLASS_COLOURS, CLASSES, INK, QUANTITY_LABELS, new_figure, note, report_style
 
 LINE_STYLES = ("-", "--")
 DOTS: tuple[str | tuple[int, tuple[int, int]], ...] = (":", (0, (1, 4)))
@@ -30,9 +31,12 @@ def compare_depths(means: pd.DataFrame, differences: pd.DataFrame, chance: pd.Da
         left.set(xlabel="relative depth", ylabel=f"mean {QUANTITY_LABELS['mi']}", title="Within each class")
         right.set(xlabel="relative depth", ylabel="difference (bits)", title="Terminal minus internal")
         right.axhline(0, color=INK, linewidth=0.7)
-        for axes in (left, right):
+        for axes, rows in ((left, mi_means), (right, mi_differences)):
             axes.grid(axis="y")
-            axes.legend(loc="best")
+            if len(rows):
+                axes.legend(loc="best")
+            else:
+                note(axes, why_not_drawn(means[means["quantity"] == "mi"]))
     return figure
 
 

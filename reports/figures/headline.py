@@ -6,6 +6,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from reports.data.absence import why_not_drawn
 from reports.figures.style import (
     CLASS_COLOURS,
     CLASSES,
@@ -14,6 +15,7 @@ from reports.figures.style import (
     new_figure,
     not_drawn,
     note,
+    over_layers,
     report_style,
 )
 
@@ -29,12 +31,17 @@ def headline(means: pd.DataFrame, differences: pd.DataFrame, chance: pd.DataFram
         left, right = figure.subplots(1, 2)
         _draw_means(left, means[means["quantity"] == "mi"], chance)
         _draw_difference(right, differences[differences["quantity"] == "mi"])
+        if not right.lines:
+            note(right, why_not_drawn(means[means["quantity"] == "mi"]))
     return figure
 
 
 def _draw_means(axes: Axes, means: pd.DataFrame, chance: pd.DataFrame) -> None:
     axes.set(xlabel="layer", ylabel=f"mean {QUANTITY_LABELS['mi']}", title="Within each class")
     not_drawn(axes, means)
+    if not means["varies"].any():
+        note(axes, why_not_drawn(means))
+        return
     means = means[means["varies"]]
     for mark_class in CLASSES:
         rows = means[means["class"] == mark_class].sort_values("layer")
@@ -43,6 +50,7 @@ def _draw_means(axes: Axes, means: pd.DataFrame, chance: pd.DataFrame) -> None:
             axes.plot(rows["layer"], rows["mean"], color=colour, marker="o", markersize=3.5, label=mark_class)
             axes.fill_between(rows["layer"], rows["low"], rows["high"], color=colour, alpha=0.25, linewidth=0)
     _draw_chance(axes, chance[chance["layer"].isin(means["layer"])])
+    over_layers(axes)
     axes.grid(axis="y")
     if axes.lines:
         axes.legend(loc="best")
@@ -60,7 +68,6 @@ def _draw_difference(axes: Axes, differences: pd.DataFrame) -> None:
     axes.set(xlabel="layer", ylabel="difference (bits)", title="Terminal minus internal")
     rows = differences[differences["difference"].notna() & differences["varies"]].sort_values("layer")
     if rows.empty:
-        note(axes, "needs pairs of both classes")
         return
     axes.axhline(0, color=INK, linewidth=0.8)
     axes.plot(
@@ -76,4 +83,5 @@ def _draw_difference(axes: Axes, differences: pd.DataFrame) -> None:
     )
     axes.legend(loc="best")
     axes.fill_between(rows["layer"], rows["low"], rows["high"], color=INK, alpha=0.15, linewidth=0)
+    over_layers(axes)
     axes.grid(axis="y")

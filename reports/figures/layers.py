@@ -6,6 +6,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from reports.data.absence import why_not_drawn
 from reports.figures.style import (
     CLASS_COLOURS,
     CLASS_TITLES,
@@ -16,6 +17,7 @@ from reports.figures.style import (
     new_figure,
     not_drawn,
     note,
+    over_layers,
     report_style,
     symmetric_log,
 )
@@ -42,10 +44,13 @@ def distributions_by_layer(densities: pd.DataFrame, means: pd.DataFrame) -> Figu
         for row, quantity in zip(grid, ("cov", "mi"), strict=True):
             row[0].sharex(row[1])
             row[0].sharey(row[1])
+            mine = means[means["quantity"] == quantity]
             for axes, mark_class in zip(row, CLASSES, strict=False):
                 chosen = (densities["quantity"] == quantity) & (densities["class"] == mark_class)
                 _draw_densities(axes, densities[chosen], layers, quantity, mark_class)
-            _draw_means(row[2], means[means["quantity"] == quantity], layers, quantity)
+                if not axes.lines:
+                    note(axes, why_not_drawn(mine, mark_class))
+            _draw_means(row[2], mine, layers, quantity)
             add_layer_colour_bar(figure, list(row), layers)
         figure.suptitle("Covariance and mutual information over the layers")
     return figure
@@ -57,7 +62,6 @@ def _draw_densities(axes: Axes, frame: pd.DataFrame, layers: list[int], quantity
     label = "share of pairs per bin" if quantity == "cov" else "density of pairs"
     axes.set(title=CLASS_TITLES[mark_class], xlabel=QUANTITY_LABELS[quantity], ylabel=label)
     if frame.empty:
-        note(axes, f"no {mark_class} pairs")
         return
     for layer, rows in frame.groupby("layer", observed=True):
         centres = (rows["left"] + rows["right"]) / 2
@@ -82,6 +86,9 @@ def _logarithmic_covariance(axes: Axes, frame: pd.DataFrame) -> None:
 def _draw_means(axes: Axes, means: pd.DataFrame, layers: list[int], quantity: str) -> None:
     axes.set(title="Means", xlabel="layer", ylabel=f"mean {QUANTITY_LABELS[quantity]}")
     not_drawn(axes, means)
+    if not means["varies"].any():
+        note(axes, why_not_drawn(means))
+        return
     means = means[means["varies"]]
     for mark_class in CLASSES:
         rows = means[means["class"] == mark_class].sort_values("layer")
@@ -99,6 +106,7 @@ def _draw_means(axes: Axes, means: pd.DataFrame, layers: list[int], quantity: st
             linewidths=0.6,
             zorder=3,
         )
+    over_layers(axes)
     sizes = means["mean"].abs()
     if quantity == "cov" and (sizes > 0).any() and sizes.max() > WIDE_RANGE * sizes.median():
         symmetric_log(axes.yaxis, float(sizes[sizes > 0].min()), float(means["mean"].min()), float(sizes.max()))

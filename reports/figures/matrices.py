@@ -17,6 +17,7 @@ from reports.figures.style import (
     COV_COLOURS,
     MI_COLOURS,
     QUANTITY_LABELS,
+    in_figure,
     new_figure,
     note,
     report_style,
@@ -47,7 +48,7 @@ def pair_matrices(pairs: pd.DataFrame, quantity: str, layer: int, book: str) -> 
             pad=0.02,
         )
         _draw_distributions(axes["distribution"], pairs, quantity)
-        figure.suptitle(f"{TITLES[quantity]}, layer {layer}, {book}", parse_math=False)
+        figure.suptitle(f"{TITLES[quantity]}, layer {layer}, {in_figure(book)}", parse_math=False)
     return figure
 
 
@@ -68,6 +69,9 @@ def _draw_matrix(
     if pairs.empty:
         note(axes, f"no {mark_class} pairs")
         return
+    if pairs[quantity].isna().all():
+        note(axes, f"no {mark_class} pair has a value")
+        return
     matrix = square(pairs, quantity)
     norm, colours = scale
     axes.imshow(matrix, norm=norm, cmap=colours, interpolation="none")
@@ -81,7 +85,7 @@ def _draw_distributions(axes: Axes, pairs: pd.DataFrame, quantity: str) -> None:
     values = {name: pairs.loc[pairs["class"] == name, quantity].dropna().to_numpy(dtype=float) for name in CLASSES}
     together = np.concatenate(list(values.values()))
     if not together.size:
-        note(axes, "no pairs")
+        note(axes, "no pairs" if pairs.empty else "no pair has a value")
         return
     edges = np.linspace(*robust_limits(together, 0.001), 81)
     for mark_class, sample in values.items():

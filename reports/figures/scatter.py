@@ -35,6 +35,7 @@ def mi_against_covariance(sample: pd.DataFrame, reference: pd.DataFrame, moments
 
     `sample` has class, cov, mi; `reference` has class, cov, gaussian_mi; `moments` has layer, class, r.
     """
+    sample = _with_values(sample)
     with report_style():
         figure = new_figure(11, 4)
         panels = figure.subplots(1, 3, sharex=True, sharey=True)
@@ -56,6 +57,7 @@ def mi_against_covariance_by_layer(samples: pd.DataFrame, moments: pd.DataFrame)
 
     `samples` has layer, class, cov, mi; `moments` has layer, class, r over all pairs.
     """
+    samples = _with_values(samples)
     layers = sorted({int(layer) for layer in moments["layer"]})
     columns = min(GRID_COLUMNS, max(1, math.ceil(math.sqrt(len(layers) * 1.6))))
     rows = max(1, math.ceil(len(layers) / columns))
@@ -87,7 +89,7 @@ def _draw_class(
     """The class's points counted in hexagons, which are of one size in both panels."""
     axes.set_xlabel(QUANTITY_LABELS["cov"])
     if points.empty:
-        note(axes, f"no {mark_class} pairs")
+        note(axes, f"no {mark_class} pair in the sample has a value")
         return
     axes.hexbin(
         points["cov"],
@@ -114,6 +116,8 @@ def _draw_small(axes: Axes, points: pd.DataFrame, correlations: dict[str, float]
     _scatter_mixed(axes, points, size=2)
     if len(points):
         _fit_panel(axes, points)
+    else:
+        axes.text(0.5, 0.4, "none in the sample", fontsize=6.5, ha="center", transform=axes.transAxes)
     axes.set_title(f"layer {layer}", fontsize=8.5, pad=2)
     axes.tick_params(labelsize=6.5, length=2, pad=1.5)
     axes.xaxis.set_major_locator(MaxNLocator(2))
@@ -145,6 +149,10 @@ def _limits_of_all_layers(samples: pd.DataFrame) -> tuple[float, float]:
         for _, points in samples.groupby("layer", observed=True)
     ]
     return min(low for low, _ in limits), max(high for _, high in limits)
+
+
+def _with_values(pairs: pd.DataFrame) -> pd.DataFrame:
+    return pairs[np.isfinite(pairs["mi"]) & np.isfinite(pairs["cov"])]
 
 
 def _scatter_mixed(axes: Axes, points: pd.DataFrame, size: float) -> None:

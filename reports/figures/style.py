@@ -24,8 +24,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize, to_rgb
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullFormatter
 
+from store.foreign_text import for_page
 from store.keys import MARK_CLASSES
 
 CLASSES = MARK_CLASSES
@@ -96,7 +97,8 @@ def layer_colour(layer: int, layers: list[int]) -> tuple[float, float, float, fl
 def add_layer_colour_bar(figure: Figure, axes: list[Axes], layers: list[int]) -> None:
     """A colour bar from the first to the last layer, shared by the axes."""
     mappable = ScalarMappable(_layer_scale(layers), LAYER_COLOURS)
-    bar = figure.colorbar(mappable, ax=axes, label="layer", pad=0.015, aspect=30)
+    whole = MaxNLocator("auto", integer=True, min_n_ticks=1)
+    bar = figure.colorbar(mappable, ax=axes, label="layer", pad=0.015, aspect=30, ticks=whole)
     bar.outline.set_visible(False)
 
 
@@ -108,17 +110,50 @@ def note(axes: Axes, text: str) -> None:
 
 
 def not_drawn(axes: Axes, means: pd.DataFrame) -> None:
-    """Name the layers that context does not touch, with their values, below the title.
+    """Name the layers that are not drawn, with their values and the cause, below the title.
 
     `means` has layer, class, mean, varies of one quantity.
     """
-    untouched = means[~means["varies"]]
-    if len(untouched):
-        layers = ", ".join(map(str, sorted({int(layer) for layer in untouched["layer"]})[:4]))
-        values = " and ".join(f"{value:.3g}" for value in untouched["mean"].head(2))
-        axes.set_title(axes.get_title(), pad=15)
-        text = f"not drawn: layer {layers}, untouched by context ({values})"
-        axes.text(0.5, 0.99, text, transform=axes.transAxes, fontsize=7.5, alpha=0.7, ha="center", va="bottom")
+    hidden = means[~means["varies"]]
+    if hidden.empty:
+        return
+    equal = hidden[hidden["layer"] > 0]
+    lines = [] if len(equal) == len(hidden) else [_left_out(hidden[hidden["layer"] == 0], "untouched by context")]
+    lines += [] if equal.empty else [_left_out(equal, "all pairs equal")]
+    axes.set_title(axes.get_title(), pad=15)
+    axes.text(0.5, 0.99, "; ".join(lines), transform=axes.transAxes, fontsize=7.5, alpha=0.7, ha="center", va="bottom")
+
+
+def _left_out(means: pd.DataFrame, cause: str) -> str:
+    layers = sorted({int(layer) for layer in means["layer"]})
+    named = f"layer {layers[0]}" if len(layers) == 1 else f"{len(layers)} layers from {layers[0]} to {layers[-1]}"
+    values = " and ".join(f"{value:.3g}" for value in means["mean"]) if len(layers) == 1 else ""
+    return f"not drawn: {named}, {cause}" + (f" ({values})" if values else "")
+
+
+def over_layers(axes: Axes) -> None:
+    """An axis of layers: whole numbers, however few layers there are."""
+    axes.set_xlabel("layer")
+    axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True, min_n_ticks=1))
+    low, high = axes.get_xlim()
+    if high - low < 1:
+        middle = round((low + high) / 2)
+        axes.set_xlim(middle - 0.6, middle + 0.6)
+
+
+def cut(text: str, characters: int) -> str:
+    """One line of at most so many characters that a title, a heading or a cell has room for.
+
+    >>> cut("The Mill on the Floss", 12), cut("Emma", 12)
+    ('The Mill on…', 'Emma')
+    """
+    line = " ".join(text.split())
+    return line if len(line) <= characters else line[: characters - 1].rstrip() + "…"
+
+
+def in_figure(text: str) -> str:
+    """A string of others as it is set in a figure: one short line without characters that act."""
+    return for_page(cut(text, 60))
 
 
 def symmetric_log(axis: Axis, threshold: float, low: float, high: float) -> None:

@@ -1,21 +1,32 @@
-"""The parts a report is made of, as plain values: what a page or a PDF sets, and nothing about how."""
+"""The parts a report is made of, as plain values: what a page or a PDF sets, and nothing about how.
+
+A part that cannot be made is a `Failure` in its place, so that one part never takes the others with it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
 
 import pandas as pd
 from matplotlib.figure import Figure
+
+from reports.errors import ReportError
+from store.errors import StoreError
+
+Made = TypeVar("Made")
+
+_LONGEST_REASON = 300
 
 
 @dataclass(frozen=True)
 class Exhibit:
     """One figure with everything that belongs to it.
 
-    `key` names its files; `alt` is read where the picture cannot be seen; `sql` are the queries as they were run;
-    `data` the frames that were drawn, by file name.
+    `key` names its files; `caption` says in a few lines what is shown, `reading` how to read it; `alt` is read where
+    the picture cannot be seen; `sql` are the queries as they were run; `data` the frames that were drawn, by file name.
     """
 
     key: str
@@ -25,11 +36,15 @@ class Exhibit:
     figure: Figure
     sql: tuple[str, ...]
     data: Mapping[str, pd.DataFrame]
+    reading: str = ""
 
 
 @dataclass(frozen=True)
 class Table:
-    """One table. Columns are shown in the frame's order under `headings`; `sql` as it was run, if it was."""
+    """One table. Columns are shown in the frame's order under `headings`; `sql` as it was run, if it was.
+
+    `nothing` is said in place of a table without rows.
+    """
 
     key: str
     title: str
@@ -37,6 +52,23 @@ class Table:
     frame: pd.DataFrame
     headings: Mapping[str, str] = field(default_factory=dict)
     sql: tuple[str, ...] = ()
+    reading: str = ""
+    nothing: str = "Nothing to list."
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A part that could not be made, and why in one line; `details` is the traceback."""
+
+    key: str
+    title: str
+    reason: str
+    details: str = ""
+
+    @property
+    def sentence(self) -> str:
+        """What stands in the part's place."""
+        return f"{self.title} could not be made: {self.reason}"
 
 
 @dataclass(frozen=True)
@@ -46,13 +78,16 @@ class Section:
     key: str
     title: str
     introduction: str
-    parts: tuple[Exhibit | Table, ...] = ()
+    parts: tuple[Exhibit | Table | Failure, ...] = ()
     explorer: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
 class Report:
-    """A whole report. `facts` is what a later report compares itself with: plain JSON values."""
+    """A whole report. `facts` is what a later report compares itself with: plain JSON values.
+
+    `missing` names what failed and has no place in a section, such as the PDF.
+    """
 
     title: str
     subtitle: str
@@ -61,3 +96,41 @@ class Report:
     figures_in_numbers: Mapping[str, str]
     sections: tuple[Section, ...]
     facts: Mapping[str, Any]
+    missing: tuple[Failure, ...] = ()
+
+    @property
+    def failures(self) -> tuple[Failure, ...]:
+        """Every part that could not be made."""
+        parts = (part for section in self.sections for part in section.parts)
+        return (*self.missing, *(part for part in parts if isinstance(part, Failure)))
+
+    def without(self, failed: Mapping[str, Failure]) -> Report:
+        """The report with a failure in place of each part whose key is in `failed`."""
+        sections = (
+            replace(section, parts=tuple(failed.get(part.key, part) for part in section.parts))
+            for section in self.sections
+        )
+        return replace(self, sections=tuple(sections))
+
+
+def attempt(key: str, title: str, make: Callable[[], Made]) -> Made | Failure:
+    """Make one part, or say in its place why it could not be made.
+
+    Wrong use and a store that refuses concern the whole report and are raised.
+    """
+    try:
+        return make()
+    except (ReportError, StoreError):
+        raise
+    except Exception as error:
+        said = " ".join(str(error).split())
+        reason = f"{type(error).__name__}: {said}" if said else type(error).__name__
+        if len(reason) > _LONGEST_REASON:
+            reason = reason[: _LONGEST_REASON - 3] + "..."
+        return Failure(key, title, reason, traceback.format_exc())
+
+
+def attempt_section(key: str, title: str, make: Callable[[], Section]) -> Section:
+    """Make a section, or one that says why it could not be made."""
+    made = attempt(key, f"The section {title!r}", make)
+    return Section(key, title, "", (replace(made, key=f"{key}-failed"),)) if isinstance(made, Failure) else made

@@ -1,19 +1,19 @@
 """One self-contained HTML page: styles, script, figures and data are inside it, so that it opens offline anywhere.
 
-Everything that comes from a store is escaped by Jinja2. The only markup set as it stands is the SVG that matplotlib
-wrote, whose text matplotlib has escaped.
+Everything that comes from a store is escaped by Jinja2, after what is invisible or turns the direction of writing has
+been made visible. The only markup set as it stands is the SVG that matplotlib wrote, whose text matplotlib has escaped.
 """
 
 from __future__ import annotations
 
 import base64
+import functools
 import gzip
 import io
 import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from importlib.resources import files
 from typing import Any
 
@@ -24,9 +24,12 @@ import pyarrow.csv
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from reports.figures.style import to_png, to_svg
-from reports.page.exhibits import Exhibit, Report, Table
+from reports.figures.style import cut, to_png, to_svg
+from reports.page.exhibits import Exhibit, Failure, Report, Table, attempt
+from store.foreign_text import for_page, for_spreadsheet
 
+CELL_CHARACTERS = 400
+"""A cell of a table shows so much of a text; the CSV has all of it."""
 PLAIN_CSV_BYTES = 30_000
 """CSV data up to this size is in the page as it is, larger data as .csv.gz, which pandas, R and DuckDB read."""
 
@@ -41,22 +44,30 @@ class Download:
 
 @dataclass(frozen=True)
 class Rendered:
-    """The parts of a report as files, by key: SVG and PNG of each exhibit, CSV of each frame of each part."""
+    """The parts of a report as files, by key: SVG and PNG of each exhibit, CSV of each frame of each part.
+
+    `failures` has the parts that could not be drawn or written; they are in none of the others.
+    """
 
     drawings: Mapping[str, str]
     pictures: Mapping[str, bytes]
     data: Mapping[str, Mapping[str, bytes]]
+    failures: Mapping[str, Failure]
 
 
 def render_parts(report: Report) -> Rendered:
     """Draw every exhibit and write every frame, once for all the forms a report takes."""
-    parts = [part for section in report.sections for part in section.parts]
-    exhibits = [part for part in parts if isinstance(part, Exhibit)]
-    return Rendered(
-        {exhibit.key: to_svg(exhibit.figure, exhibit.key) for exhibit in exhibits},
-        {exhibit.key: to_png(exhibit.figure) for exhibit in exhibits},
-        {part.key: {name: to_csv(frame) for name, frame in _frames(part).items()} for part in parts},
-    )
+    parts = [part for section in report.sections for part in section.parts if not isinstance(part, Failure)]
+    drawings, pictures, data, failures = {}, {}, {}, {}
+    for part in parts:
+        made = attempt(part.key, part.title, functools.partial(_render_part, part))
+        if isinstance(made, Failure):
+            failures[part.key] = made
+            continue
+        if made.svg is not None and made.png is not None:
+            drawings[part.key], pictures[part.key] = made.svg, made.png
+        data[part.key] = made.data
+    return Rendered(drawings, pictures, data, failures)
 
 
 def render_page(report: Report, rendered: Rendered) -> str:
@@ -69,6 +80,7 @@ def render_page(report: Report, rendered: Rendered) -> str:
         styles=Markup(_asset("report.css")),
         script=Markup(_asset("report.js")),
         is_exhibit=lambda part: isinstance(part, Exhibit),
+        is_failure=lambda part: isinstance(part, Failure),
         cells=cells,
         heading=heading,
         is_number=lambda table, column: pd.api.types.is_numeric_dtype(table.frame[column]),
@@ -80,6 +92,8 @@ def files_beside(report: Report, rendered: Rendered) -> dict[str, bytes]:
     contents: dict[str, bytes] = {}
     for section in report.sections:
         for part in section.parts:
+            if isinstance(part, Failure):
+                continue
             if part.sql:
                 contents[f"queries/{part.key}.sql"] = "\n".join(f"{query.strip()};\n" for query in part.sql).encode()
             contents.update({f"data/{name}.csv": csv for name, csv in rendered.data[part.key].items()})
@@ -90,9 +104,15 @@ def files_beside(report: Report, rendered: Rendered) -> dict[str, bytes]:
 
 
 def to_csv(frame: pd.DataFrame) -> bytes:
-    """A frame as CSV: a header, numbers with all their digits, what is missing as an empty field."""
+    """A frame as CSV: a header, numbers with all their digits, what is missing as an empty field.
+
+    A text that a spreadsheet would compute has an apostrophe before it.
+    """
+    safe = frame.rename(columns=for_spreadsheet)
+    for column in safe.columns[[not pd.api.types.is_numeric_dtype(kind) for kind in safe.dtypes]]:
+        safe[column] = safe[column].map(lambda value: for_spreadsheet(value) if isinstance(value, str) else value)
     buffer = io.BytesIO()
-    pyarrow.csv.write_csv(pyarrow.Table.from_pandas(frame, preserve_index=False), buffer)
+    pyarrow.csv.write_csv(pyarrow.Table.from_pandas(safe, preserve_index=False), buffer)
     return buffer.getvalue()
 
 
@@ -119,6 +139,22 @@ def png_uri(data: bytes) -> str:
     return "data:image/png;base64," + base64.b64encode(data).decode()
 
 
+@dataclass(frozen=True)
+class _RenderedPart:
+    """One part as files; a table has no drawing."""
+
+    svg: str | None
+    png: bytes | None
+    data: Mapping[str, bytes]
+
+
+def _render_part(part: Exhibit | Table) -> _RenderedPart:
+    data = {name: to_csv(frame) for name, frame in _frames(part).items()}
+    if isinstance(part, Table):
+        return _RenderedPart(None, None, data)
+    return _RenderedPart(to_svg(part.figure, part.key), to_png(part.figure), data)
+
+
 def _frames(part: Exhibit | Table) -> Mapping[str, pd.DataFrame]:
     return part.data if isinstance(part, Exhibit) else {part.key: part.frame}
 
@@ -129,6 +165,11 @@ def _standalone(svg: str) -> str:
     return '<?xml version="1.0" encoding="utf-8"?>\n' + plain
 
 
+def _visible(value: Any) -> Any:
+    """What a template sets, on its way out: strings of others as `foreign_text` has them, our own markup as it is."""
+    return for_page(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
 def _shown(value: Any) -> str:
     if _is_missing(value):
         return "–"
@@ -137,7 +178,7 @@ def _shown(value: Any) -> str:
         return f"{number:,.4g}" if abs(number) < 1e5 else f"{number:,.0f}"
     if isinstance(value, int | np.integer) and not isinstance(value, bool):
         return f"{int(value):,}"
-    return str(value)
+    return cut(str(value), CELL_CHARACTERS)
 
 
 def _sort_key(value: Any) -> str:
@@ -150,7 +191,7 @@ def _is_missing(value: Any) -> bool:
     return value is None or value is pd.NA or (isinstance(value, float | np.floating) and math.isnan(float(value)))
 
 
-@cache
+@functools.cache
 def _environment() -> Environment:
     return Environment(
         loader=PackageLoader("reports.page", "templates"),
@@ -158,9 +199,10 @@ def _environment() -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=_visible,
     )
 
 
-@cache
+@functools.cache
 def _asset(name: str) -> str:
     return (files("reports.page") / "templates" / name).read_text(encoding="utf-8")

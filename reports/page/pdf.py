@@ -12,7 +12,7 @@ from fpdf import FPDF
 from fpdf.fonts import FontFace, TTFFont
 from PIL import Image
 
-from reports.page.exhibits import Exhibit, Report, Table
+from reports.page.exhibits import Exhibit, Failure, Report, Table
 from reports.page.page import cells, heading
 
 FONT = "DejaVu"
@@ -32,7 +32,9 @@ def render_pdf(report: Report, pictures: Mapping[str, bytes], now: datetime) -> 
     for section in report.sections:
         document.section(section.title, section.introduction)
         for part in section.parts:
-            if isinstance(part, Exhibit):
+            if isinstance(part, Failure):
+                document.failure(part)
+            elif isinstance(part, Exhibit):
                 document.exhibit(part, pictures[part.key])
             else:
                 document.table_part(part)
@@ -103,6 +105,13 @@ class _Document(FPDF):
         self.ln(1.5)
         self._font(8.5, colour=QUIET)
         self._paragraph(exhibit.caption, 4.4)
+
+    def failure(self, failure: Failure) -> None:
+        """The sentence that stands in the place of a part."""
+        self._room_for(20)
+        self.ln(4)
+        self._font(9.5)
+        self._paragraph(failure.sentence, 5)
 
     def table_part(self, part: Table) -> None:
         """Title, caption and the first rows; headings repeat on every page."""

@@ -14,6 +14,7 @@ from reports.figures.matrices import pair_matrices
 from reports.figures.scatter import mi_against_covariance, mi_against_covariance_by_layer
 from reports.page.exhibits import Exhibit, Section
 
+NOTEBOOK_TITLE = "The six figures of the notebook"
 EDGES = {"mi": MI_EDGES, "cov": COV_EDGES}
 
 
@@ -22,7 +23,7 @@ def notebook_section(store: Store, scope: Scope, moments: Answer, means: pd.Data
     matrix = ask(store, "pair_matrix", layer=scope.layer, book=scope.example_book, marks=MATRIX_MARKS)
     return Section(
         "six-figures",
-        "The six figures of the notebook",
+        NOTEBOOK_TITLE,
         f"The figures of one layer show layer {scope.layer}; those of one book show {scope.example_book}, "
         "the book whose mean mutual information is nearest the median of the books.",
         (

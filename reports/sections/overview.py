@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pandas as pd
 
+from reports.data.absence import why_no_difference
 from reports.data.chance import PAIRS, Chance
 from reports.data.intervals import CLAIM_BOOKS, TOKEN_BOOKS
 from reports.data.queries import Answer
@@ -14,14 +16,15 @@ from reports.figures.headline import headline
 from reports.page.exhibits import Exhibit, Section, Table
 
 
-def findings(differences: pd.DataFrame, scope: Scope) -> tuple[str, ...]:
+def findings(differences: pd.DataFrame, moments: pd.DataFrame, scope: Scope) -> tuple[str, ...]:
     """The main finding in words, from the differences terminal - internal over the layers.
 
-    `differences` has quantity, layer, difference, low, high, varies, by_chance.
+    `differences` has quantity, layer, difference, low, high, varies, by_chance; `moments` layer, class, pairs,
+    mi_min, mi_max.
     """
     rows = differences[(differences["quantity"] == "mi") & differences["difference"].notna() & differences["varies"]]
     if rows.empty:
-        return ("Only one of the two classes has pairs, so there is nothing to compare yet.",)
+        return (f"There is nothing to compare: {why_no_difference(moments, scope)}.",)
     largest = rows.loc[rows["difference"].abs().idxmax()]
     more, less = ("terminal", "internal") if largest["difference"] > 0 else ("internal", "terminal")
     first = (
@@ -53,7 +56,7 @@ def numbers(study: dict[str, Any], scope: Scope) -> dict[str, str]:
     pairs = int(scope.book_means.frame["pairs"].sum())
     used = scope.marks_used.sum()
     return {
-        "model": str(study.get("model", "unknown")),
+        "model": model_name(study),
         "layers": f"{len(scope.layers)}",
         "books": f"{scope.books_with_pairs:,}",
         "internal marks": f"{int(used['internal_used']):,}",
@@ -117,18 +120,29 @@ def chance_note(chance: Chance) -> str:
     )
 
 
-def study_section(study: dict[str, Any], model: dict[str, Any], versions: dict[str, str], picture: Exhibit) -> Section:
-    """What was run: settings, model and versions, with the picture of the main finding first."""
+def study_section(study: dict[str, Any], model: dict[str, Any], versions: dict[str, str]) -> Section:
+    """What was run: settings, model and versions."""
     rows = [("setting", name, _plain(value)) for name, value in study.items()]
     rows += [("model", name, _plain(value)) for name, value in model.items()]
     rows += [("version", name, value) for name, value in versions.items()]
     table = Table(
         "study",
-        "What was run",
+        "Settings, model and versions",
         "Settings and model bind everything in the store; versions are those that first wrote it.",
         pd.DataFrame(rows, columns=["kind", "name", "value"]),
     )
-    return Section("overview", "Overview", "", (picture, table))
+    return Section("study-section", "What was run", "", (table,))
+
+
+def model_name(study: dict[str, Any]) -> str:
+    """The model as people call it: a name of the hub as it stands, the last part of a path on some machine.
+
+    >>> model_name({"model": "openai-community/gpt2"}), model_name({"model": "/home/ada/models/gpt2/"})
+    ('openai-community/gpt2', 'gpt2')
+    """
+    name = str(study.get("model", "a language model"))
+    is_path = name.startswith(("/", "./", "../", "~")) or "\\" in name or name.count("/") > 1
+    return [part for part in re.split(r"[/\\]", name) if part][-1] if is_path and name.strip("/\\.~") else name
 
 
 def _apart(rows: pd.DataFrame, level: pd.Series | float) -> tuple[int, int]:

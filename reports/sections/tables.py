@@ -64,7 +64,7 @@ def layer_table(
     )
 
 
-def outlier_section(store: Store, scope: Scope) -> Section:
+def outlier_section(store: Store, scope: Scope, outlier_z: float | None) -> Section:
     """Dimensions that are left out as outliers, layer by layer."""
     answer = ask(store, "outlier_dimensions", books=scope.spread_books)
     top = answer.frame.groupby("layer", observed=True).head(OUTLIERS_PER_LAYER)
@@ -80,6 +80,9 @@ def outlier_section(store: Store, scope: Scope) -> Section:
         frame.drop(columns=["marks"]),
         {"marks_without": "marks that leave it out", "dimensions_in_layer": "outlier dimensions in the layer"},
         (answer.sql,),
+        nothing=f"No mark has a dimension more than {outlier_z:g} standard deviations from its mean, so all are kept."
+        if outlier_z
+        else "The study leaves no dimension out (--outlier-z).",
     )
     return Section("outliers", "Outlier dimensions", "", (table,))
 
@@ -118,6 +121,7 @@ def extremes_section(store: Store, scope: Scope) -> Section:
         shown,
         {"mi": "MI (bits)", "first": "first mark in context", "second": "second mark in context"},
         (answer.sql,),
+        nothing=f"No pair among these marks has a value in layer {scope.layer}.",
     )
     return Section("extremes", "Pairs in their words", "", (table,))
 
@@ -129,7 +133,8 @@ def failed_section(scope_books: Answer) -> Section:
     left_out = frame[(frame["status"] != BookStatus.USED) | frame["reason"].notna()]
     columns = ["book", "title", "status", "reason", "source"]
     if left_out.empty:
-        return Section("failures", "Books that failed", "None: every book was used.")
+        said = "No book was given yet." if frame.empty else "None: every book was used."
+        return Section("failures", "Books that failed", said)
     table = Table(
         "failed-books",
         "Books that were left out, or used with a warning",

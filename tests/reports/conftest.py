@@ -43,10 +43,14 @@ def scope(store: Store) -> Scope:
 def report(three_books: Path) -> Report:
     """The report of the three books, built once."""
     with open_store(three_books) as opened:
-        return build_report(opened, layer=LAYER)
+        built = build_report(opened, layer=LAYER)
+    assert built.failures == ()
+    return built
 
 
 @pytest.fixture(scope="session")
 def rendered(report: Report) -> Rendered:
     """Its figures and data as files."""
-    return render_parts(report)
+    drawn = render_parts(report)
+    assert drawn.failures == {}
+    return drawn

@@ -95,8 +95,8 @@ def test_a_report_shows_what_was_committed_when_it_began(tmp_path):
 def test_a_store_without_pairs_gives_a_page_that_says_so(tmp_path):
     StudyWriter.open(tmp_path / "store", synthetic_study())
     produced = produce_report(Request(str(tmp_path / "store"), str(tmp_path / "out")), NOW)
-    assert "no pairs yet" in produced.findings[0]
-    assert "no pairs yet" in produced.page.read_text()
+    assert produced.findings == ("This store holds no pairs: no book is committed yet.",)
+    assert produced.findings[0] in produced.page.read_text()
 
 
 def test_one_class_only(tmp_path):
@@ -108,7 +108,10 @@ def test_one_class_only(tmp_path):
     ]
     commit(tmp_path / "store", study, record_of(study, 0, files))
     produced = produce_report(Request(str(tmp_path / "store"), str(tmp_path / "out"), pdf=True), NOW)
-    assert produced.findings == ("Only one of the two classes has pairs, so there is nothing to compare yet.",)
+    assert produced.failures == ()
+    assert produced.findings == (
+        "There is nothing to compare: no terminal pairs are stored, though 6 marks were used.",
+    )
     assert "no terminal pairs" in produced.page.read_text()
 
 
@@ -117,6 +120,7 @@ def test_a_single_layer_a_single_pair_and_odd_widths(tmp_path, layers, tokens, w
     build_store(tmp_path / "store", books=1, layers=layers, tokens=tokens, width=width)
     produced = produce_report(Request(str(tmp_path / "store"), str(tmp_path / "out"), pdf=True), NOW)
     assert produced.changed
+    assert produced.failures == ()
     assert (produced.page.parent / "report.pdf").read_bytes().startswith(b"%PDF")
 
 
@@ -125,6 +129,7 @@ def test_many_books_get_intervals_over_books_and_bands(tmp_path):
     with open_store(tmp_path / "store") as store:
         report = build_report(store)
     text = json.dumps([part.caption for section in report.sections for part in section.parts])
+    assert report.failures == ()
     assert "bootstrap over the 12 books" in text
     assert "median book" in text
 

@@ -2,7 +2,7 @@
 WITH slice AS (
     SELECT class, {mi: mi, book: book, i: i, j: j, n: n, cov: cov, corr: corr} AS pair
     FROM pairs
-    WHERE layer = $layer AND ($books IS NULL OR book IN $books) AND i < $marks AND j < $marks
+    WHERE layer = $layer AND ($books IS NULL OR book IN $books) AND i < $marks AND j < $marks AND isfinite(mi)
 ), chosen AS (
     SELECT class, 'most' AS extreme, unnest(max(pair, $count)) AS pair FROM slice GROUP BY class
     UNION ALL

@@ -1,5 +1,5 @@
 -- Mean, standard deviation, range and correlation of MI and covariance over all pairs of a layer and class.
--- Books are merged by the pairwise rule of Chan, Golub and LeVeque (1979): exact, without reading the pairs.
+-- Books are merged by the pairwise rule of Chan, Golub and LeVeque (1983): exact, without reading the pairs.
 WITH chosen AS (
     SELECT * FROM summaries WHERE pairs > 0 AND ($books IS NULL OR book IN $books)
 ), pooled AS (
