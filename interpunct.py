@@ -11,13 +11,15 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 from importlib import metadata
 
 import jobs.commands
 import reports.commands
 import store.commands
-from store.foreign_text import lines_for_terminal
+    if isinstance(getattr(error, "exit_code", None), int):
+        return f"interpunct: {error}"
 
 _DESCRIPTION = """\
 How does a language model represent punctuation that goes on (,) and punctuation that ends (.)?
@@ -46,9 +48,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
-        if arguments.debug:
-            raise
-        return _explain(error)
+        said = traceback.format_exc() if arguments.debug else _explained(error)
+        said = without_secrets(said.rstrip(), *(sys.argv[1:] if argv is None else argv))
+        print(lines_for_terminal(said), file=sys.stderr)
+        exit_code = getattr(error, "exit_code", 1)
+        return exit_code if isinstance(exit_code, int) else 1
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -71,8 +75,9 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _explain(error: Exception) -> int:
+def _explained(error: Exception) -> str:
     """One line for an error that the user can mend; for any other, one line and how to see more."""
+<<<<<<< HEAD
     exit_code = getattr(error, "exit_code", None)
     if isinstance(exit_code, int):
         print(f"interpunct: {lines_for_terminal(error)}", file=sys.stderr)
@@ -83,6 +88,11 @@ def _explain(error: Exception) -> int:
         file=sys.stderr,
     )
     return 1
+=======
+    if isinstance(getattr(error, "exit_code", None), int):
+        return f"interpunct: {error}"
+    return f"interpunct: unexpected {type(error).__name__}: {error}. Repeat the command with --debug to see where."
+>>>>>>> 9ea0b1c (Addresses are shown and stored without user, password, query and signature)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from jobs.errors import UsageError
+from store.objects.public_names import public_name
 
 
 def _setting(default: Any, help: str, choices: tuple[str, ...] = (), metavar: str | None = None) -> Any:
@@ -107,8 +108,9 @@ class RunConfig:
             raise UsageError(f"memory_fraction is {self.memory_fraction}; it is a share between 0 and 1")
 
     def to_dict(self) -> dict[str, Any]:
-        """The resolved settings as plain JSON values, as a run's record states them."""
-        return {f.name: _plain(getattr(self, f.name)) for f in fields(self)}
+        """The resolved settings as plain JSON values, as a run's record states them: addresses without passwords."""
+        values = {f.name: _plain(getattr(self, f.name)) for f in fields(self)}
+        return {name: public_name(value) if isinstance(value, str) else value for name, value in values.items()}
 
 
 PRESETS: dict[str, dict[str, Any]] = {"notebook": {"text": "raw", "skip_tokens": 400}}

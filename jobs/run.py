@@ -36,6 +36,7 @@ from jobs.stages.stages import Stages
 from store.books import BookStatus
 from store.commits import Committed
 from store.objects.locations import object_store
+from store.objects.public_names import public_name
 from store.study import Study, study_of
 
 SAMPLE = "sample"
@@ -291,7 +292,11 @@ def new_run_id() -> str:
 
 
 def _command_line() -> str:
-    return shlex.join(["interpunct", *sys.argv[1:]])
+    """The command that was given, without the passwords and signatures in its addresses."""
+    shown = list(map(public_name, sys.argv[1:]))
+    command = shlex.join(["interpunct", *shown])
+    left_out = " (put back the user, the password or the query that is left out here)"
+    return command if shown == sys.argv[1:] else command + left_out
 
 
 @contextmanager

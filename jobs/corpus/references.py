@@ -6,10 +6,11 @@ without holding one of them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from jobs.errors import BookError, SourceError
+from store.objects.public_names import public_name
 
 
 class Problem(StrEnum):
@@ -46,9 +47,17 @@ class UnusableTextError(BookError):
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One readable thing: the absolute path of a file, a URL, an object in a bucket, or `gutenberg:ID`."""
+    """One readable thing: the absolute path of a file, a URL, an object in a bucket, or `gutenberg:ID`.
 
-    uri: str
+    `uri` is what opens it, passwords and signatures included; `name` is what may be shown.
+    """
+
+    uri: str = field(repr=False)
+
+    @property
+    def name(self) -> str:
+        """The source as it may be shown and stored."""
+        return public_name(self.uri)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +71,7 @@ class BookRef:
     """
 
     stem: str
-    uri: str
+    uri: str = field(repr=False)
     record: int | None = None
     offset: int | None = None
     bytes: int = 0
@@ -75,8 +84,9 @@ class BookRef:
 
     @property
     def source(self) -> str:
-        """Where the text was read from, unique for each text: the `source` column of `books`."""
-        return self.uri if self.record is None else f"{self.uri}#{self.record}"
+        """Where the text was read from, unique for each text and fit to be shown: the `source` column of `books`."""
+        name = public_name(self.uri)
+        return name if self.record is None else f"{name}#{self.record}"
 
     @property
     def wrong_use(self) -> bool:
