@@ -77,22 +77,9 @@ def build_parser() -> argparse.ArgumentParser:
 
 def _explained(error: Exception) -> str:
     """One line for an error that the user can mend; for any other, one line and how to see more."""
-<<<<<<< HEAD
-    exit_code = getattr(error, "exit_code", None)
-    if isinstance(exit_code, int):
-        print(f"interpunct: {lines_for_terminal(error)}", file=sys.stderr)
-        return exit_code
-    print(
-        f"interpunct: unexpected {type(error).__name__}: {lines_for_terminal(error)}."
-        " Repeat the command with --debug to see where.",
-        file=sys.stderr,
-    )
-    return 1
-=======
     if isinstance(getattr(error, "exit_code", None), int):
         return f"interpunct: {error}"
     return f"interpunct: unexpected {type(error).__name__}: {error}. Repeat the command with --debug to see where."
->>>>>>> 9ea0b1c (Addresses are shown and stored without user, password, query and signature)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ _NEXT = re.compile(r"(::|,\s*)(?=[A-Za-z][A-Za-z0-9+.-]*://)")
 """What stands between two addresses in one argument: of fsspec's chains, and of lists of mirrors."""
 
 _IN_TEXT = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*://|\bhttps?:[/\\]+)[^\s<>\"]+", re.IGNORECASE)
-_AUTHORITY = re.compile(r"(\[[^\]@]*\]|[^:@\[\]]*)(:[0-9]*)?")
+_AUTHORITY = re.compile(r"(\[[^\]@]*\]|[^:@\[\]]*)(:[0-9]+)?")
 _SHOWN_QUERY = re.compile(r"\.\.\.[0-9a-f]{12}")
 _RECORD = re.compile(r"#[0-9]{1,12}")
 
@@ -34,6 +34,7 @@ _SIGNING_SETS = (
 
 _PASSWORDS = frozenset({"password", "passwd", "pwd", "pass", "secret", "client_secret"})
 _LONGEST = 2_000
+_ROUNDS = 8
 _SHORTEST_SECRET = 6
 
 
@@ -49,8 +50,12 @@ def public_name(address: str) -> str:
     >>> public_name("https://example.org/book?id=5")
     'https://example.org/book?...9aee899ad684'
     """
-    parts = _NEXT.split(address)
-    shown = "".join(part if index % 2 else _public_part(part) for index, part in enumerate(parts))
+    shown = address
+    for _ in range(_ROUNDS):  # cutting a malformed address can bring another one to light
+        parts = _NEXT.split(shown)
+        before, shown = shown, "".join(_public_part(part) if i % 2 == 0 else part for i, part in enumerate(parts))
+        if shown == before:
+            break
     return shown if len(shown) <= _LONGEST else f"{shown[: _LONGEST // 2]}...{_checksum(shown)}"
 
 
