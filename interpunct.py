@@ -18,8 +18,8 @@ from importlib import metadata
 import jobs.commands
 import reports.commands
 import store.commands
-    if isinstance(getattr(error, "exit_code", None), int):
-        return f"interpunct: {error}"
+from store.foreign_text import lines_for_terminal
+from store.objects.public_names import without_secrets
 
 _DESCRIPTION = """\
 How does a language model represent punctuation that goes on (,) and punctuation that ends (.)?

@@ -93,6 +93,9 @@ class RunConfig:
     cache: str | None = _setting(None, "folder for downloads; default: the user's cache folder", metavar="DIR")
     max_download_megabytes: int = _setting(4096, "a download larger than this is given up, with a reason")
     download_seconds: int = _setting(600, "a download that takes longer than this is given up")
+    allow_private_redirects: bool = _setting(
+        False, "follow redirects to this machine, private networks and the addresses that clouds keep for themselves"
+    )
     gutenberg_mirror: str | None = _setting(
         None, "base addresses for gutenberg:ID, by comma; also INTERPUNCT_GUTENBERG_MIRROR", metavar="URL"
     )

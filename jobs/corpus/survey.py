@@ -17,9 +17,11 @@ from jobs.corpus.records import Content, Record
 from jobs.corpus.references import BookRef, Problem, Source, UnreadableSourceError, UnusableTextError
 from jobs.errors import BookError
 from store.objects.base import printable
+from store.objects.public_names import public_name, without_secrets
 
 _HEAD = 65_536
-_GUTENBERG = re.compile(r"gutenberg:\d+")
+_GUTENBERG = re.compile(r"gutenberg:[0-9]{1,9}")
+_LONGEST_PROBLEM = 600
 
 
 def survey(source: Source, run: RunConfig) -> Iterator[BookRef]:
@@ -42,7 +44,7 @@ def survey(source: Source, run: RunConfig) -> Iterator[BookRef]:
 
 
 def refused(uri: str, error: UnreadableSourceError | UnusableTextError) -> BookRef:
-    """The reference that stands for a source from which nothing could be taken. Its name may be any bytes."""
+    """The reference that stands for a source from which nothing could be taken. Its name may be anything."""
     return BookRef(_stem(uri), printable(uri), problem=printable(_located(uri, error)), problem_kind=error.kind)
 
 
@@ -117,13 +119,21 @@ def _reference(uri: str, stem: str, record: Record) -> BookRef:
 
 
 def _stem(uri: str) -> str:
-    return f"pg{uri.removeprefix('gutenberg:')}" if _GUTENBERG.fullmatch(uri) else stem_of(file_name(uri))
+    if _GUTENBERG.fullmatch(uri):
+        return f"pg{uri.removeprefix('gutenberg:')}"
+    name = public_name(uri)
+    try:
+        return stem_of(file_name(name))
+    except ValueError:  # what is no URL has no path
+        return stem_of(name)
 
 
 def _located(source: str, error: BookError) -> str:
-    """What is wrong, and where: one line that stands by itself."""
-    message = " ".join(str(error).split())
-    return message if source in message else f"{source}: {message}"
+    """What is wrong, and where: one line of bounded length that stands by itself."""
+    message = " ".join(without_secrets(str(error), source).split())
+    name = public_name(source)
+    located = message if name in message else f"{name}: {message}"
+    return located if len(located) <= _LONGEST_PROBLEM else f"{located[:_LONGEST_PROBLEM]}..."
 
 
 def _head(content: bytes | str) -> tuple[str, UnusableTextError | None]:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
+import io
+import os
+import subprocess
 import threading
 import time
 from collections import Counter
@@ -15,9 +19,10 @@ from typing import Any
 import pytest
 
 from jobs.config import RunConfig
-from jobs.corpus import download
+from jobs.corpus import cache, download
 from jobs.corpus.download import fetch
 from jobs.corpus.references import Problem, Source, UnreadableSourceError
+from jobs.corpus.sources import expand_sources
 from jobs.corpus.survey import read_book, survey
 from tests.jobs.corpus.historic_forms import FORMS
 
@@ -87,11 +92,21 @@ def after(failures: int, failure: Answer, success: Answer) -> Answer:
     return lambda handler, count: (failure if count <= failures else success)(handler, count)
 
 
+def read(address: str, run: RunConfig, **options: Any) -> bytes:
+    with fetch(address, run, **options) as file:
+        return file.read()
+
+
 @pytest.fixture
 def server() -> Iterator[Server]:
     running = Server()
     yield running
     running.close()
+
+
+@pytest.fixture(autouse=True)
+def nothing_said_before() -> None:
+    cache._WARNED.clear()
 
 
 @pytest.fixture
@@ -122,7 +137,7 @@ def test_a_url_is_fetched_once_and_asked_again_only_whether_it_changed(server, r
 
 def test_we_say_who_we_are(server, run):
     server.answers["/a.txt"] = body(BOOK)
-    fetch(f"{server.url}/a.txt", run)
+    read(f"{server.url}/a.txt", run)
     assert server.headers[0]["User-Agent"] == download.USER_AGENT
 
 
@@ -137,8 +152,8 @@ def test_a_copy_serves_while_the_server_is_down(server, run):
 @pytest.mark.parametrize("code", [429, 500, 502, 503, 504])
 def test_passing_failures_are_retried_with_growing_pauses(server, run, pauses, code):
     server.answers["/a.txt"] = after(2, status(code), body(BOOK))
-    path = fetch(f"{server.url}/a.txt", run, sleep=pauses.append)
-    assert path.read_bytes() == BOOK
+    path = read(f"{server.url}/a.txt", run, sleep=pauses.append)
+    assert path == BOOK
     assert server.requests["/a.txt"] == 3
     assert 1.0 <= pauses[0] <= 1.25
     assert 2.0 <= pauses[1] <= 2.5
@@ -146,14 +161,14 @@ def test_passing_failures_are_retried_with_growing_pauses(server, run, pauses, c
 
 def test_the_server_may_ask_for_a_pause(server, run, pauses):
     server.answers["/a.txt"] = after(1, status(429, Retry_After="7"), body(BOOK))
-    fetch(f"{server.url}/a.txt", run, sleep=pauses.append)
+    read(f"{server.url}/a.txt", run, sleep=pauses.append)
     assert 7.0 <= pauses[0] <= 8.75
 
 
 def test_attempts_are_bounded(server, run, pauses):
     server.answers["/a.txt"] = status(503)
     with pytest.raises(UnreadableSourceError, match=r"503.*try again later") as refusal:
-        fetch(f"{server.url}/a.txt", replace(run, attempts=4), sleep=pauses.append)
+        read(f"{server.url}/a.txt", replace(run, attempts=4), sleep=pauses.append)
     assert refusal.value.kind is Problem.UNREADABLE
     assert server.requests["/a.txt"] == 4
     assert len(pauses) == 3
@@ -170,7 +185,7 @@ def test_attempts_are_bounded(server, run, pauses):
 def test_answers_that_will_not_change_are_not_retried(server, run, pauses, code, kind, says):
     server.answers["/a.txt"] = status(code)
     with pytest.raises(UnreadableSourceError, match=says) as refusal:
-        fetch(f"{server.url}/a.txt", run, sleep=pauses.append)
+        read(f"{server.url}/a.txt", run, sleep=pauses.append)
     assert refusal.value.kind is kind
     assert server.requests["/a.txt"] == 1
     assert pauses == []
@@ -186,7 +201,7 @@ def test_a_transfer_that_breaks_off_is_retried_and_never_kept(server, run, pause
         handler.connection.close()
 
     server.answers["/a.txt"] = after(1, broken, body(BOOK))
-    assert fetch(f"{server.url}/a.txt", run, sleep=pauses.append).read_bytes() == BOOK
+    assert read(f"{server.url}/a.txt", run, sleep=pauses.append) == BOOK
     server.answers["/b.txt"] = broken
     with pytest.raises(UnreadableSourceError, match="cannot be fetched"):
         fetch(f"{server.url}/b.txt", run, sleep=pauses.append)
@@ -211,7 +226,7 @@ def test_size_is_limited_whatever_the_server_claims(server, run, tmp_path):
 
     server.answers["/a.txt"] = endless
     with pytest.raises(UnreadableSourceError, match=r"larger than 1 MB.*--max-download-megabytes") as refusal:
-        fetch(f"{server.url}/a.txt", replace(run, max_download_megabytes=1))
+        read(f"{server.url}/a.txt", replace(run, max_download_megabytes=1))
     assert refusal.value.kind is Problem.TOO_LARGE
     assert list((tmp_path / "cache").iterdir()) == []
 
@@ -231,7 +246,7 @@ def test_a_server_that_drips_is_given_up_in_time(server, run):
     server.answers["/a.txt"] = dripping
     started = time.monotonic()
     with pytest.raises(UnreadableSourceError, match="took longer than 1 seconds"):
-        fetch(f"{server.url}/a.txt", replace(run, download_seconds=1))
+        read(f"{server.url}/a.txt", replace(run, download_seconds=1))
     assert time.monotonic() - started < 5
 
 
@@ -279,17 +294,114 @@ def test_an_unknown_gutenberg_number(server, run):
 
 def test_two_tasks_may_fetch_the_same_book_at_once(server, run):
     server.answers["/a.txt"] = body(BOOK)
-    paths: list[Path] = []
-    threads = [threading.Thread(target=lambda: paths.append(fetch(f"{server.url}/a.txt", run))) for _ in range(8)]
+    bodies: list[bytes] = []
+    threads = [threading.Thread(target=lambda: bodies.append(read(f"{server.url}/a.txt", run))) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(paths) == 8
-    assert {path.read_bytes() for path in paths} == {BOOK}
+    assert bodies == [BOOK] * 8
 
 
-def test_a_cache_that_cannot_be_written_is_named(server, run, tmp_path):
+def test_without_a_cache_books_are_still_read_and_the_remedy_is_said_once(server, run, tmp_path, caplog):
     (tmp_path / "file").touch()
-    with pytest.raises(UnreadableSourceError, match=r"cache folder .* cannot be made .*--cache"):
-        fetch(f"{server.url}/a.txt", replace(run, cache=str(tmp_path / "file" / "cache")))
+    server.answers["/a.txt"] = body(BOOK)
+    without = replace(run, cache=str(tmp_path / "file" / "cache"))
+    for _ in range(2):
+        (ref,) = survey(Source(f"{server.url}/a.txt"), without)
+        assert read_book(ref, without) == BOOK
+    (warning,) = caplog.messages
+    assert f"{tmp_path}/file/cache cannot be written: Not a directory" in warning
+    assert "--cache" in warning
+
+
+@pytest.fixture
+def full_disk(tmp_path) -> Iterator[Path]:
+    """A folder on a file system of its own that holds 64 kB."""
+    place = tmp_path / "full"
+    place.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", place], capture_output=True).returncode:
+        pytest.skip("mounting a small file system needs root; the test of write errors covers the same code")
+    yield place
+    subprocess.run(["umount", "-l", place], check=True)
+
+
+def test_a_full_cache_disk_costs_the_cache_and_no_book(server, run, full_disk, caplog):
+    server.answers["/a.txt"] = body(BOOK * 100)
+    assert read(f"{server.url}/a.txt", replace(run, cache=str(full_disk))) == BOOK * 100
+    assert list(full_disk.iterdir()) == []
+    assert "No space left on device" in caplog.text
+
+
+def test_a_cache_that_fills_while_a_body_is_written_costs_no_book(server, run, monkeypatch, caplog):
+    def full(*arguments: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    server.answers["/a.txt"] = body(BOOK)
+    monkeypatch.setattr(cache.os, "replace", full)
+    assert read(f"{server.url}/a.txt", run) == BOOK
+    assert "No space left on device" in caplog.text
+    assert list(Path(run.cache or "").iterdir()) == []
+
+
+def test_no_room_anywhere_is_one_sentence_with_the_remedy(server, run, tmp_path, monkeypatch):
+    class FullFile(io.BytesIO):
+        def write(self, chunk: Any) -> int:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    server.answers["/a.txt"] = body(BOOK)
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(cache.tempfile, "SpooledTemporaryFile", lambda **options: FullFile())
+    with pytest.raises(UnreadableSourceError, match=r"no room .*No space left on device.*--cache"):
+        read(f"{server.url}/a.txt", replace(run, cache=str(tmp_path / "file" / "cache")))
+
+
+def test_the_cache_is_for_its_owner_alone(server, run):
+    server.answers["/a.txt"] = body(BOOK)
+    read(f"{server.url}/a.txt", run)
+    folder = Path(run.cache or "")
+    assert {path.stat().st_mode & 0o077 for path in (folder, *folder.iterdir())} == {0}
+
+
+@pytest.mark.parametrize("note", [b"", b"[]", b"{", b'{"address": 5}', b"[" * 200_000, b"\xff"])
+def test_a_damaged_note_is_no_note(server, run, note):
+    server.answers["/a.txt"] = body(BOOK)
+    read(f"{server.url}/a.txt", run)
+    (path,) = Path(run.cache or "").glob("*.json")
+    path.write_bytes(note)
+    assert read(f"{server.url}/a.txt", run, revalidate=True) == BOOK
+    assert server.requests["/a.txt"] == 2
+
+
+def test_a_body_that_comes_encoded_is_decoded(server, run):
+    packed = gzip.compress(BOOK)
+    for name, encoding in [("a.txt", "gzip"), ("b.txt", "X-GZIP"), ("c", "gzip"), ("d.txt.gz", "gzip")]:
+        server.answers[f"/{name}"] = body(packed, Content_Encoding=encoding)
+    refs = [next(survey(Source(f"{server.url}{path}"), run)) for path in server.answers]
+    assert [ref.problem for ref in refs] == [None] * 4
+    assert {read_book(ref, run) for ref in refs} == {BOOK}
+
+
+@pytest.mark.parametrize(
+    ("content", "encoding", "says"),
+    [
+        (gzip.compress(BOOK)[:-20], "gzip", "cannot be fetched"),
+        (BOOK, "gzip", "cannot be fetched"),
+        (BOOK, "br", "Content-Encoding 'br', unasked"),
+        (BOOK, "gzip, gzip", "Content-Encoding 'gzip, gzip', unasked"),
+        (gzip.compress(bytes(3_000_000)), "gzip", "larger than 1 MB"),
+    ],
+)
+def test_an_encoding_that_fails_or_unpacks_to_too_much_is_refused(server, run, content, encoding, says):
+    server.answers["/a.txt"] = body(content, Content_Encoding=encoding)
+    quick = replace(run, attempts=1, max_download_megabytes=1)
+    (ref,) = survey(Source(f"{server.url}/a.txt"), quick)
+    assert says in (ref.problem or "")
+    assert ref.sha256 is None
+
+
+def test_letters_of_any_case_and_any_language(server, run):
+    server.answers["/caf%C3%A9%201.txt"] = body(BOOK)
+    (source,) = expand_sources([server.url.replace("http", "HTTP") + "/café 1.txt#top"], run)
+    (ref,) = survey(source, run)
+    assert (ref.problem, ref.source) == (None, f"{server.url}/caf%C3%A9%201.txt")

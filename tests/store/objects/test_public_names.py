@@ -36,7 +36,10 @@ SAS = "sv=2024-11-04&se=2026-01-01T00%3A00%3A00Z&sr=b&sp=r&sig="
         ("zip://a.txt::https://user:pa55@example.org/a.zip", "zip://a.txt::https://example.org/a.zip"),
         ("simplecache::https://user:pa55@example.org/a", "simplecache::https://example.org/a"),
         ("@https://user:pa55@example.org/list", "@https://example.org/list"),
-        ("--gutenberg-mirror=https://u:pa55@a.org/,https://v:pa55@b.org", "--gutenberg-mirror=https://a.org/,https://b.org"),
+        (
+            "--gutenberg-mirror=https://u:pa55@a.org/,https://v:pa55@b.org",
+            "--gutenberg-mirror=https://a.org/,https://b.org",
+        ),
     ],
 )
 def test_user_password_and_signature_are_left_out(address, shown):
