@@ -29,7 +29,7 @@ from jobs.config import RunConfig, StudyConfig
 from jobs.corpus import BookRef, clean, decode, expand_sources, name_books, read_book, read_books, survey
 from jobs.marks.selection import select
 from jobs.marks.tokens import tokenize, tokenize_all, vocabulary_of
-from jobs.model.models import load_tokenizer
+from jobs.model.loading import load_tokenizer
 
 SAMPLE = Path(__file__).resolve().parent.parent / "jobs" / "data"
 ROUNDS = 5

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from transformers import AutoModelForCausalLM
 
-from jobs.model.models import resolve_model
+from jobs.model.resolve import resolve_model
 
 BINS, OUTLIER_Z, MARK = 15, 5.0, 20
 

@@ -32,7 +32,7 @@ from jobs.marks.selection import select
 from jobs.marks.tokens import tokenize
 from jobs.model.encoder import load_encoder
 from jobs.model.hidden_states import HiddenStates
-from jobs.model.models import load_tokenizer
+from jobs.model.loading import load_tokenizer
 from jobs.stages.stages import Stages
 from store.keys import MARK_CLASSES
 from store.query.reader import open_store

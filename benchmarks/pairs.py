@@ -188,7 +188,7 @@ def smollm2_states(tokens: int = TOKENS, text: Path | None = None) -> dict[int, 
     from jobs.marks.selection import select, windows
     from jobs.marks.tokens import tokenize
     from jobs.model.hidden_states import HiddenStates
-    from jobs.model.models import load_tokenizer
+    from jobs.model.loading import load_tokenizer
 
     (sample,) = (Path(jobs.__file__).parent / "data").glob("*.txt")
     config = StudyConfig(per_class=tokens)

@@ -71,7 +71,7 @@ def smollm2_states(smollm2, sample_text: str) -> dict[tuple[int, str], np.ndarra
     from jobs.config import StudyConfig
     from jobs.marks.selection import select, windows
     from jobs.marks.tokens import tokenize
-    from jobs.model.models import load_tokenizer
+    from jobs.model.loading import load_tokenizer
 
     config = StudyConfig(per_class=120)
     tokenization = tokenize(load_tokenizer("smollm2"), sample_text)

