@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import weakref
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
@@ -21,8 +22,10 @@ from store.commits import CommitRecord, FileReceipt, live_records, load_records,
 from store.errors import NoStore, QueryError, StoreError
 from store.keys import MARK_CLASSES
 from store.objects.base import ObjectStore
-from store.objects.locations import is_remote, object_store
+from store.objects.locations import object_store
 from store.query import sandbox
+from store.query.engine_files import EngineFiles, reason_of
+from store.query.sandbox import Limits
 from store.query.sql_views import Partitions, files_view, study_view
 from store.study import Study, read_study
 
@@ -36,10 +39,12 @@ def open_store(
     layers: Iterable[int] | None = None,
     classes: Iterable[str] | None = None,
     books: Iterable[str] | None = None,
+    limits: Limits | None = None,
 ) -> Store:
     """Open a store for reading, all of it or only some layers, classes and books, whose files alone are then opened.
 
-    Raises NoStore where there is none, StoreError where a record is damaged or a class does not exist.
+    `limits` says how much memory, disk and time a query may take. Raises NoStore where there is none, StoreError where
+    a record is damaged or a class does not exist.
     """
     wanted = Partitions(
         layers=None if layers is None else frozenset(layers),
@@ -53,19 +58,29 @@ def open_store(
     study = read_study(objects)
     if study is None:
         raise NoStore(f"{objects.location} holds no store; `interpunct run BOOK --store {location}` makes one")
-    return Store(objects, study, live_records(load_records(objects)), wanted)
+    return Store(objects, study, live_records(load_records(objects)), wanted, limits)
 
 
 class Store:
     """What was committed when the store was opened. A context manager; queries run on one DuckDB connection."""
 
-    def __init__(self, objects: ObjectStore, study: Study, records: list[CommitRecord], wanted: Partitions) -> None:
+    def __init__(
+        self,
+        objects: ObjectStore,
+        study: Study,
+        records: list[CommitRecord],
+        wanted: Partitions,
+        limits: Limits | None = None,
+    ) -> None:
         self.location = objects.location
         self.study = study
         self.records = records
         self._objects = objects
         self._wanted = wanted
+        self._limits = limits or Limits()
+        self._engine_files = EngineFiles(self._limits.spill)
         self._connection: duckdb.DuckDBPyConnection | None = None
+        self._closed_at_exit: weakref.finalize[..., Store] | None = None
         self._views: set[str] = set()
 
     def __enter__(self) -> Store:
@@ -76,8 +91,8 @@ class Store:
 
     def close(self) -> None:
         """Release the connection; relations that came from it can no longer be read."""
-        if self._connection is not None:
-            self._connection.close()
+        if self._closed_at_exit is not None:
+            self._closed_at_exit()
             self._connection = None
             self._views.clear()
 
@@ -95,22 +110,25 @@ class Store:
     def sql(self, query: str) -> duckdb.DuckDBPyRelation:
         """The result of a query, not yet computed: `.df()`, `.arrow()`, `.fetchall()` compute it.
 
-        Of several statements, the last one's result. Raises QueryError with DuckDB's own words for a query that is
-        wrong, or that does anything but read the store.
+        Columns of the same name are told apart as `class`, `class_1`. Of several statements, the last one's result.
+        Raises QueryError with DuckDB's own words for a query that is wrong, or that does anything but read the store.
         """
+        return self.results(query)[-1]
+
+    def results(self, query: str) -> list[duckdb.DuckDBPyRelation]:
+        """The result of each statement of a query, as `sql` gives it. All must be right before any is computed."""
         connection = self._open_connection()
         statements = sandbox.readable_statements(connection, query)
         self._make_views(query)
         try:
-            # Reading has no effects, so earlier statements need only be right; their results would go nowhere.
-            return [connection.sql(statement) for statement in statements][-1]
+            return [_with_unique_names(connection.sql(statement)) for statement in statements]
         except duckdb.Error as error:
-            raise QueryError(str(error)) from error
+            raise QueryError(reason_of(error)) from error
 
     def _open_connection(self) -> duckdb.DuckDBPyConnection:
         if self._connection is None:
-            readable = [] if is_remote(self.location) else [self.location]
-            self._connection = sandbox.confined_connection(readable)
+            self._connection = sandbox.confined_connection(self._engine_files, self._limits)
+            self._closed_at_exit = weakref.finalize(self, _close, self._connection, self._engine_files)
         return self._connection
 
     def _make_views(self, query: str) -> None:
@@ -131,22 +149,21 @@ class Store:
                 study_view(connection, self.study)
             else:
                 files, hidden = self._book_files() if name == "books" else (self._files(name), {})
-                files_view(connection, self._objects, TABLES[name], files, self._wanted, hidden)
+                files_view(connection, self._objects, self._engine_files, TABLES[name], files, self._wanted, hidden)
         except (duckdb.Error, pa.ArrowException, OSError) as error:
             raise StoreError(
-                f"{self.location}: the files of {name} cannot be read ({str(error).splitlines()[0]});"
+                f"{self.location}: the files of {name} cannot be read ({reason_of(error).splitlines()[0]});"
                 " `interpunct verify` names what is damaged"
             ) from error
 
     def _files(self, table: str) -> list[FileReceipt]:
         """The committed files of a table that hold rows of the layers and classes asked for."""
-        folder = f"{table}/"
         return [
             file
             for record in self.records
             if self._wanted.books is None or any(book.key in self._wanted.books for book in record.books)
             for file in record.files
-            if file.path.startswith(folder) and file.rows and self._wanted.include(file.path)
+            if file.path.startswith(f"{table}/") and file.rows and self._wanted.include(file.path)
         ]
 
     def _book_files(self) -> tuple[list[FileReceipt], dict[str, set[tuple[str, str]]]]:
@@ -161,3 +178,24 @@ class Store:
         }
         files = [file for file in self._files("books") if len(hidden.get(file.path, ())) < file.rows]
         return files, hidden
+
+
+def _close(connection: duckdb.DuckDBPyConnection, files: EngineFiles) -> None:
+    connection.close()
+    files.release()
+
+
+def _with_unique_names(relation: duckdb.DuckDBPyRelation) -> duckdb.DuckDBPyRelation:
+    """The relation, columns of a name that was there before with a number behind it: `class`, `class_1`."""
+    names: list[str] = []
+    taken: set[str] = set()
+    for column in relation.columns:
+        name, number = column, 0
+        while name.lower() in taken or (number and name in relation.columns):
+            number += 1
+            name = f"{column}_{number}"
+        names.append(name)
+        taken.add(name.lower())
+    if names == relation.columns:
+        return relation
+    return relation.project(", ".join(f"#{n} AS {sandbox.quoted_name(name)}" for n, name in enumerate(names, 1)))

@@ -1,64 +1,87 @@
 """What SQL may do in a store: read the store's views, and nothing else.
 
-DuckDB itself is told to touch no file outside the store, load no extension and keep its settings. Inside the store's
-folder it could still write (`COPY ... TO`), so the kind of every statement is checked as well.
+DuckDB itself is left without any file of this machine (see `engine_files`), loads no extension and keeps its settings:
+that is what confines a query. The kind of each statement is looked at as a courtesy, so that whoever tries to change
+something is told so in a sentence.
 """
 
 from __future__ import annotations
 
 import os
-import re
-import tempfile
-import uuid
-from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import duckdb
 
 from store.errors import QueryError
+from store.query.engine_files import DATA_FOLDER, SPILL_FOLDER, EngineFiles, reason_of
 
-_BLANK = r"(?:\s+|--[^\n]*(?:\n|$)|/\*.*?\*/)*"
-_EXPLAIN = re.compile(
-    rf"{_BLANK}EXPLAIN\b{_BLANK}(?:ANALYZE\b{_BLANK})?(?:\((?:ANALYZE|FORMAT)\b[^()]*\){_BLANK})?",
-    re.IGNORECASE | re.DOTALL,
+_ACTS = frozenset(
+    """
+    alter analyze attach begin call checkpoint comment commit copy create deallocate delete detach drop execute export
+    force import insert install load merge pragma prepare reset rollback set truncate update use vacuum
+    """.split()  # noqa: SIM905  a block of words reads better than a list of quoted ones
 )
-_ACTS = re.compile(
-    r"\b(alter|attach|begin|call|checkpoint|comment|commit|copy|create|delete|detach|drop|execute|export|force|import"
-    r"|insert|install|load|merge|pragma|prepare|reset|rollback|set|truncate|update|use|vacuum)\b",
-    re.IGNORECASE,
-)
+_BEFORE_A_TABLE = frozenset({"AS", "MATERIALIZED"})
 
 
-def confined_connection(readable_folders: Sequence[str]) -> duckdb.DuckDBPyConnection:
-    """An in-memory DuckDB that reads below the given folders only; what does not fit in memory spills to a private
-    temporary folder."""
+def _half_of_memory() -> int:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much a query may take.
+
+    `memory`: bytes that the engine's buffers, sorts and groups take before they spill; half of this machine's memory
+    unless given. `spill`: bytes on disk for that. `seconds`: how long one query may compute; None for no limit.
+    """
+
+    memory: int = field(default_factory=_half_of_memory)
+    spill: int = 16 << 30
+    seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.memory < 64 << 20:
+            raise QueryError(f"a memory limit of {self.memory} bytes is too small to answer; allow 64 MB or more")
+        if self.spill < 0:
+            raise QueryError(f"a spill limit of {self.spill} bytes is no size; name 0 or more")
+        if self.seconds is not None and self.seconds <= 0:
+            raise QueryError(f"a time limit of {self.seconds} s leaves no time to answer; name more than 0")
+
+
+def confined_connection(files: EngineFiles, limits: Limits) -> duckdb.DuckDBPyConnection:
+    """An in-memory DuckDB that can open what `files` gives it and nothing else, within limits."""
     connection = duckdb.connect(":memory:")
-    spill = os.path.join(tempfile.gettempdir(), f"interpunct-sql-{uuid.uuid4().hex}")
-    folders = [os.path.join(folder, "") for folder in readable_folders]
-    connection.execute(f"SET temp_directory = {quoted(spill)}")
-    connection.execute(f"SET allowed_directories = [{', '.join(map(quoted, folders))}]")
+    connection.register_filesystem(files)
+    milliseconds = 0 if limits.seconds is None else max(1, round(limits.seconds * 1000))
     for setting in (
-        "SET python_enable_replacements = false",
-        "SET autoinstall_known_extensions = false",
-        "SET autoload_known_extensions = false",
-        "SET enable_external_access = false",
-        "SET lock_configuration = true",
+        f"temp_directory = {quoted(SPILL_FOLDER)}",
+        f"max_temp_directory_size = '{limits.spill}B'",
+        f"memory_limit = '{limits.memory}B'",
+        f"max_execution_time = {milliseconds}",
+        "parquet_metadata_cache = true",
+        "python_enable_replacements = false",
+        "autoinstall_known_extensions = false",
+        "autoload_known_extensions = false",
+        "allow_community_extensions = false",
+        f"allowed_directories = [{quoted(DATA_FOLDER)}]",
+        "disabled_filesystems = 'LocalFileSystem'",
+        "enable_external_access = false",
+        "lock_configuration = true",
     ):
-        connection.execute(setting)
+        connection.execute(f"SET {setting}")
     return connection
 
 
 def readable_statements(connection: duckdb.DuckDBPyConnection, query: str) -> list[str]:
     """The statements of a query, all of which only read. Raises QueryError naming the first that does not."""
-    try:
-        statements = connection.extract_statements(query)
-    except duckdb.Error as error:
-        raise QueryError(str(error)) from error
+    statements = _parsed(connection, query)
     if not statements:
         raise QueryError("the query is empty; for example: SELECT * FROM books")
     for statement in statements:
-        if not _only_reads(connection, statement):
-            kind = statement.type.name
-            raise QueryError(f"a store is read-only and {kind} is no reading; use SELECT, or -o FILE to write a result")
+        act = _act_of(connection, statement)
+        if act is not None:
+            raise QueryError(f"a store is read-only and {act} is no reading; use SELECT, or -o FILE to write a result")
     return [statement.query for statement in statements]
 
 
@@ -67,25 +90,72 @@ def quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def _only_reads(connection: duckdb.DuckDBPyConnection, statement: duckdb.Statement) -> bool:
+def quoted_name(name: str) -> str:
+    """A name of a column or view as SQL, whatever it contains."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _parsed(connection: duckdb.DuckDBPyConnection, query: str) -> list[duckdb.Statement]:
+    try:
+        return connection.extract_statements(query)
+    except UnicodeEncodeError as error:
+        raise QueryError(f"the query is not UTF-8: character {error.start} is half of one") from error
+    except duckdb.Error as error:
+        raise QueryError(reason_of(error)) from error
+
+
+def _act_of(connection: duckdb.DuckDBPyConnection, statement: duckdb.Statement) -> str | None:
+    """What a statement does beyond reading, or None."""
     kind = statement.type
+    words = _words(statement.query)
     if kind == duckdb.StatementType.SELECT:
-        return True
+        # WITH x AS (COPY ...): DuckDB takes a statement that acts for a table.
+        threes = zip(words, words[1:], words[2:], strict=False)
+        named = (word for before, bracket, word in threes if before.name in _BEFORE_A_TABLE and bracket.text == "(")
+        return next((word.name for word in named if word.acts), None)
     if kind == duckdb.StatementType.MULTI:
         # A PIVOT without its list of values becomes several statements; so does whatever is wrapped around it.
-        return _ACTS.search(statement.query) is None
+        return next((word.name for word in words if word.acts), None)
     if kind == duckdb.StatementType.EXPLAIN:
-        return _explains_reading(connection, statement.query)
-    return False
+        inner = _parsed(connection, _explained(statement.query, words))
+        return _act_of(connection, inner[0]) if len(inner) == 1 else "EXPLAIN of this"
+    return kind.name
 
 
-def _explains_reading(connection: duckdb.DuckDBPyConnection, query: str) -> bool:
-    """EXPLAIN ANALYZE executes what it explains, so that must be a reading too."""
-    match = _EXPLAIN.match(query)
-    if match is None:
-        return False
-    try:
-        inner = connection.extract_statements(query[match.end() :])
-    except duckdb.Error:
-        return False
-    return len(inner) == 1 and _only_reads(connection, inner[0])
+@dataclass(frozen=True)
+class _Word:
+    """A token of a query that is no comment: its text, where it begins, and whether it is a key word."""
+
+    text: str
+    start: int
+    keyword: bool
+
+    @property
+    def name(self) -> str:
+        return self.text.upper()
+
+    @property
+    def acts(self) -> bool:
+        return self.keyword and self.text.lower() in _ACTS
+
+
+def _words(query: str) -> list[_Word]:
+    """The tokens of a query as DuckDB's own lexer sees them."""
+    text = query.encode()
+    tokens = duckdb.tokenize(query)
+    ends = [start for start, _ in tokens[1:]] + [len(text)]
+    return [
+        _Word(text[start:end].decode(errors="replace").strip(), start, kind == duckdb.token_type.keyword)
+        for (start, kind), end in zip(tokens, ends, strict=True)
+        if kind != duckdb.token_type.comment
+    ]
+
+
+def _explained(query: str, words: list[_Word]) -> str:
+    """What an EXPLAIN explains: the query behind EXPLAIN, ANALYZE and options in brackets."""
+    place = 1
+    if len(words) > place and words[place].name == "ANALYZE":
+        place += 1
+    if len(words) > place + 1 and words[place].text == "(" and words[place + 1].name in ("ANALYZE", "FORMAT"):
+        place = next((n for n, word in enumerate(words) if n > place and word.text == ")"), len(words)) + 1
+    return query.encode()[words[place].start :].decode() if len(words) > place else ""

@@ -1,7 +1,9 @@
 """The SQL views of a store, made over explicit lists of files and never over a pattern.
 
-On a local folder DuckDB reads the Parquet files itself. On S3 that would take its httpfs extension, which it downloads;
-there, a `pyarrow.dataset` over the same list stands in, into which DuckDB pushes filters and projections down.
+On a local folder DuckDB reads the Parquet files itself, through `engine_files`, by their paths in the store: so layer
+and class come from the path below the store alone, whatever the folders above it are called. On S3 that would take
+the httpfs extension, which is downloaded; there, a `pyarrow.dataset` over the same list stands in, into which DuckDB
+pushes filters and projections down.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from store.commits import FileReceipt
 from store.encoding import decode
 from store.objects.base import ObjectStore
 from store.objects.locations import is_remote
+from store.query.engine_files import EngineFiles
 from store.query.sandbox import quoted
 from store.study import Study
 
@@ -71,6 +74,7 @@ class Partitions:
 def files_view(
     connection: duckdb.DuckDBPyConnection,
     objects: ObjectStore,
+    engine_files: EngineFiles,
     table: Table,
     files: list[FileReceipt],
     wanted: Partitions,
@@ -84,7 +88,8 @@ def files_view(
     elif is_remote(objects.location):
         relation = connection.from_arrow(_dataset(objects, table, whole))
     else:
-        relation = _parquet_relation(connection, objects, table, whole)
+        local = engine_files.hand_in((path, objects.address(path)) for path in whole)
+        relation = _parquet_relation(connection, table, local)
     names = ", ".join(f'"{column.name}"' for column in table.columns)
     relation = relation.project(names)
     if partly:
@@ -94,7 +99,7 @@ def files_view(
     relation.create_view(table.name)
     _comment(connection, table)
     if whole and not is_remote(objects.location):
-        _set_files(connection, table, [objects.address(path) for path in whole])
+        _set_files(connection, table, local)
 
 
 def study_view(connection: duckdb.DuckDBPyConnection, study: Study) -> None:
@@ -117,15 +122,13 @@ def sql_type(kind: pa.DataType) -> str:
     return _SQL_TYPES[kind]
 
 
-def _parquet_relation(
-    connection: duckdb.DuckDBPyConnection, objects: ObjectStore, table: Table, files: list[str]
-) -> duckdb.DuckDBPyRelation:
+def _parquet_relation(connection: duckdb.DuckDBPyConnection, table: Table, files: list[str]) -> duckdb.DuckDBPyRelation:
     """The first of the files as DuckDB reads it; the view over it reads all, once `_set_files` names them.
 
     The list of files is a variable, which DuckDB looks up anew for each query: as a literal, 100,000 names take
     seconds to parse, and every comment on a column would go through them again.
     """
-    _set_files(connection, table, [objects.address(files[0])])
+    _set_files(connection, table, files[:1])
     options = ""
     if table.partitioned_by:
         types = {column.name: sql_type(column.type) for column in table.columns}

@@ -83,7 +83,7 @@ def test_parquet_needs_a_file(store):
 
 def test_two_columns_of_one_name(store, capfdbinary):
     print_result(store.sql("SELECT 1 AS a, [2] AS a"), "csv")
-    assert capfdbinary.readouterr().out == b'a,a\n1,"[2]"\n'
+    assert capfdbinary.readouterr().out == b'a,a_1\n1,"[2]"\n'
 
 
 def test_an_error_while_computing_leaves_no_file(store, tmp_path):
