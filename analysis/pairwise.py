@@ -104,18 +104,18 @@ def prepare(x: NDArray[np.float32], bins: int = 15, outlier_z: float = 5.0, *, w
     return PreparedVectors(x, bins, find_outliers(x, outlier_z))
 
 
-def row_ranges(tokens: int, max_pairs: int) -> list[tuple[int, int]]:
-    """Cuts the triangle of pairs of `tokens` vectors into ranges of rows of at most `max_pairs` pairs (or one row).
+def row_ranges(marks: int, max_pairs: int) -> list[tuple[int, int]]:
+    """Cuts the triangle of pairs of so many marks into ranges of rows of at most `max_pairs` pairs (or one row).
 
-    A function of its arguments alone; the ranges cover 0 to `tokens` in order.
+    A function of its arguments alone; the ranges cover 0 to `marks` in order.
     """
     if max_pairs < 1:
         raise ValueError(f"max_pairs is {max_pairs}; a block holds at least 1 pair")
     ranges, start = [], 0
-    while start < tokens:
-        stop, pairs = start + 1, tokens - 1 - start
-        while stop < tokens and pairs + tokens - 1 - stop <= max_pairs:
-            pairs += tokens - 1 - stop
+    while start < marks:
+        stop, pairs = start + 1, marks - 1 - start
+        while stop < marks and pairs + marks - 1 - stop <= max_pairs:
+            pairs += marks - 1 - stop
             stop += 1
         ranges.append((start, stop))
         start = stop

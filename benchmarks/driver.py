@@ -142,9 +142,9 @@ class Sleeping:
     def extract(self, model: Any, prepared: PreparedShard, wanted: Sequence[Any] | None) -> Iterator[Block]:
         for key in wanted or ():
             time.sleep(self.model)
-            tokens = self.block[0]
+            marks = self.block[0]
             yield Block(
-                key, ("book",), (0, tokens), np.zeros(self.block, dtype=np.float32), ModelWork(tokens, self.model)
+                key, ("book",), (0, marks), np.zeros(self.block, dtype=np.float32), ModelWork(marks, self.model)
             )
 
     def compute(self, context: RunContext, block: Block, leftovers: Any) -> BlockReceipt:
@@ -219,7 +219,7 @@ def _run(
 ) -> tuple[float, Tally]:
     model = RecordedModel("none", "none")
     context = RunContext("/nowhere", StudyConfig(), RunConfig(**settings), FINGERPRINT, "benchmark", model)
-    tally = Tally(layers=blocks // 2, shards=shards)
+    tally = Tally(hidden_layers=blocks // 2, shards=shards)
     works = (shard_of(FINGERPRINT, [_book(number)]) for number in range(shards))
     listener = listener or Lines(io.StringIO())
     started = time.perf_counter()

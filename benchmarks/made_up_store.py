@@ -59,7 +59,10 @@ class Shape:
 
 def study(shape: Shape) -> Study:
     """A study that says what it is."""
-    return Study({"model": "made up", "per_class": MARKS, "bins": 15}, {"layers": shape.layers - 1, "width": WIDTH})
+    return Study(
+        {"model": "made up", "per_class": MARKS, "bins": 15},
+        {"hidden_layers": shape.layers, "width": WIDTH},
+    )
 
 
 def fill(location: str, shape: Shape, progress: Callable[[int, int], None]) -> None:
@@ -155,7 +158,7 @@ def _link(location: Path, receipt: FileReceipt, shard: ShardKey) -> FileReceipt:
 
 def _activation(summary: dict[str, object]) -> dict[str, object]:
     where = {name: summary[name] for name in ("layer", "class", "book")}
-    return where | {"tokens": MARKS, "mean": [0.5] * WIDTH, "outliers": [0] * WIDTH}
+    return where | {"marks": MARKS, "mean": [0.5] * WIDTH, "outliers": [0] * WIDTH}
 
 
 def _tokens(book: str) -> Iterator[dict[str, object]]:

@@ -76,7 +76,7 @@ def _recompute(source: Store, context: RunContext, results: Results) -> None:
     with_text = [_named(row) for row in rows if BookStatus(row["status"]).analysed]
     results.open()
     shards = list(plan_shards(with_text, context.fingerprint, results.committed()))
-    tally = Tally(layers=source.study.model["layers"] + 1, books=len(rows), shards=len(shards))
+    tally = Tally(hidden_layers=source.study.model["hidden_layers"], books=len(rows), shards=len(shards))
     tally.books_done_before = len(with_text) - sum(len(work.books) for work in shards)
     console = Console(stderr=True)
     recorder = Recorder(results, context.run_id, context.run, listener_for(console))
@@ -113,7 +113,7 @@ def _redo(
         tally.prepared(prepared.outline)
         leftovers = results.leftovers(work.key)
         receipts = []
-        for block in _stored_blocks(part, prepared, tally.layers):
+        for block in _stored_blocks(part, prepared, tally.hidden_layers):
             receipts.append(compute_block(context, block, leftovers))
             tally.computed(receipts[-1])
             recorder.update(tally)
@@ -131,7 +131,7 @@ def _stored_shard(part: Store, work: ShardWork) -> PreparedShard:
     counts = Counter((row["book"], row["class"]) for row in tokens)
     outline = PreparedOutline(
         shard=work.key,
-        tokens={name: sum(n for (_, c), n in counts.items() if c == name) for name in MARK_CLASSES},
+        marks={name: sum(n for (_, c), n in counts.items() if c == name) for name in MARK_CLASSES},
         pairs=sum(map(pairs_of, counts.values())),
         used=sum(row["status"] == BookStatus.USED for row in books),
         rejected={row["book"]: row["reason"] for row in books if row["status"] == BookStatus.REJECTED},
@@ -140,10 +140,10 @@ def _stored_shard(part: Store, work: ShardWork) -> PreparedShard:
     return PreparedShard(outline, {}, tokens_table(tokens), books_table(books))
 
 
-def _stored_blocks(part: Store, prepared: PreparedShard, layers: int) -> Iterator[Block]:
+def _stored_blocks(part: Store, prepared: PreparedShard, hidden_layers: int) -> Iterator[Block]:
     """The shard's hidden states as a model would have given them, class by class and layer by layer."""
     books = prepared.tokens.select(["book", "class"]).to_pylist()
-    for key in block_keys(prepared.outline.shard, prepared.outline.classes, layers):
+    for key in block_keys(prepared.outline.shard, prepared.outline.classes, hidden_layers):
         counts = Counter(row["book"] for row in books if row["class"] == key.mark_class)
         names = tuple(sorted(counts))
         offsets = tuple(np.cumsum([0, *(counts[name] for name in names)]).tolist())

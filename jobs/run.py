@@ -68,7 +68,7 @@ def execute(books: Sequence[str], config: StudyConfig, run: RunConfig, store: st
     console = Console(stderr=True)
     with Results(context.location, study) as results, _stoppable():
         recorder = Recorder(results, context.run_id, run, listener_for(console))
-        job = _Job(context, results, recorder, stages, identity.layers + 1)
+        job = _Job(context, results, recorder, stages, identity.hidden_layers)
         try:
             return job.run(sources, console)
         except KeyboardInterrupt:
@@ -95,8 +95,10 @@ class _Plan:
 
 
 class _Job:
-    def __init__(self, context: RunContext, results: Results, listener: Recorder, stages: Stages, layers: int) -> None:
-        self.tally = Tally(layers=layers)
+    def __init__(
+        self, context: RunContext, results: Results, listener: Recorder, stages: Stages, hidden_layers: int
+    ) -> None:
+        self.tally = Tally(hidden_layers=hidden_layers)
         self._context = context
         self._results = results
         self._listener = listener

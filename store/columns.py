@@ -143,7 +143,7 @@ ACTIVATIONS = Table(
         _LAYER,
         Column("class", _KEY, _CLASS.description),
         _BOOK,
-        Column("tokens", pa.int64(), "Marks the mean is taken over", "marks"),
+        Column("marks", pa.int64(), "Marks the mean is taken over", "marks"),
         Column("mean", _DOUBLES, "Mean activation per dimension; a list of D", "activation"),
         Column("outliers", _COUNTS, "How many marks left this dimension out; a list of D", "marks"),
     ),

@@ -24,10 +24,10 @@ WORDS = ("the", "river", "was", "still", "and", "nobody", "spoke", "for", "a", "
 
 
 def build_store(
-    location: str | Path, books: int = 3, layers: int = 4, tokens: int = 12, width: int = 16, seed: int = 0
+    location: str | Path, books: int = 3, layers: int = 4, marks: int = 12, width: int = 16, seed: int = 0
 ) -> Study:
-    """A committed store of `books` shards of one book, each with `tokens` marks of each class in `layers` layers."""
-    study = synthetic_study(layers, tokens, width, seed)
+    """A committed store of `books` shards of one book, each with `marks` marks of each class in `layers` layers."""
+    study = synthetic_study(layers, marks, width, seed)
     writer = StudyWriter.open(location, study)
     with writer.lock():
         for number in range(books):
@@ -35,10 +35,10 @@ def build_store(
     return study
 
 
-def synthetic_study(layers: int = 4, tokens: int = 12, width: int = 16, seed: int = 0) -> Study:
+def synthetic_study(layers: int = 4, marks: int = 12, width: int = 16, seed: int = 0) -> Study:
     """A study of a model that does not exist, with the shape and seed of its made-up hidden states."""
-    config = StudyConfig(model="synthetic", per_class=tokens, seed=seed).to_dict()
-    return Study(config, {"name": "synthetic", "layers": layers - 1, "width": width})
+    config = StudyConfig(model="synthetic", per_class=marks, seed=seed).to_dict()
+    return Study(config, {"name": "synthetic", "decoder_blocks": layers - 1, "hidden_layers": layers, "width": width})
 
 
 def shard_of(study: Study, number: int) -> ShardKey:
@@ -64,37 +64,37 @@ def record_of(study: Study, number: int, files: list[FileReceipt]) -> CommitReco
 def book_chunks(study: Study, number: int) -> list[tuple[ChunkKey, pa.Table]]:
     """The chunks of the n-th book: pairs by layer and class, then one file of each other table."""
     shard = shard_of(study, number)
-    layers, tokens, seed = study.model["layers"] + 1, study.config["per_class"], study.config["seed"]
+    layers, marks, seed = study.model["hidden_layers"], study.config["per_class"], study.config["seed"]
     chunks, activations, summaries = [], [], []
     for layer in range(layers):
         for mark_class in MARK_CLASSES:
             where = {"layer": layer, "class": mark_class, "book": f"book{number}"}
-            states = hidden_states(layer, mark_class, number, tokens, study.model["width"], seed)
+            states = hidden_states(layer, mark_class, number, marks, study.model["width"], seed)
             prepared = prepare(states, study.config["bins"], study.config["outlier_z"])
-            pairs = pair_table(f"book{number}", row_range(prepared, 0, tokens), tokens)
+            pairs = pair_table(f"book{number}", row_range(prepared, 0, marks), marks)
             chunks.append((ChunkKey("pairs", shard, layer, mark_class), pairs))
             mean, outliers = states.mean(axis=0, dtype=np.float64).tolist(), prepared.outlier_counts.tolist()
-            activations.append({**where, "tokens": tokens, "mean": mean, "outliers": outliers})
+            activations.append({**where, "marks": marks, "mean": mean, "outliers": outliers})
             summaries.append({**where, **summary_row(pairs)})
-    chunks.append((ChunkKey("tokens", shard), token_table(number, tokens)))
-    chunks.append((ChunkKey("books", shard), book_table(number, tokens)))
+    chunks.append((ChunkKey("tokens", shard), token_table(number, marks)))
+    chunks.append((ChunkKey("books", shard), book_table(number, marks)))
     chunks.append((ChunkKey("activations", shard), table_of("activations", activations)))
     chunks.append((ChunkKey("summaries", shard), table_of("summaries", summaries)))
     return chunks
 
 
-def hidden_states(layer: int, mark_class: str, number: int, tokens: int, width: int, seed: int) -> np.ndarray:
-    """Correlated vectors with a few outlier dimensions: float32 `[tokens, width]`; classes part in later layers."""
+def hidden_states(layer: int, mark_class: str, number: int, marks: int, width: int, seed: int) -> np.ndarray:
+    """Correlated vectors with a few outlier dimensions: float32 `[marks, width]`; classes part in later layers."""
     generator = np.random.default_rng([seed, number, layer, MARK_CLASSES.index(mark_class)])
     shared = np.random.default_rng([seed, layer]).normal(size=width)
-    noise = generator.normal(size=(tokens, width))
+    noise = generator.normal(size=(marks, width))
     states = (0.5 + 0.2 * layer * (mark_class == "terminal")) * shared + noise
     states[:, 0] *= 1 + 6 * layer
     return states.astype(np.float32)
 
 
-def pair_table(book: str, statistics: PairStatistics, tokens: int) -> pa.Table:
-    i, j = np.triu_indices(tokens, 1)
+def pair_table(book: str, statistics: PairStatistics, marks: int) -> pa.Table:
+    i, j = np.triu_indices(marks, 1)
     values = {
         "book": pa.array([book] * len(i)).dictionary_encode(),
         "i": i.astype(np.uint16),
@@ -111,11 +111,11 @@ def summary_row(pairs: pa.Table) -> dict[str, object]:
     return {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in values.items()}
 
 
-def token_table(number: int, tokens: int) -> pa.Table:
+def token_table(number: int, marks: int) -> pa.Table:
     generator = np.random.default_rng([number, 1])
     rows = []
     for mark_class in MARK_CLASSES:
-        for i in range(tokens):
+        for i in range(marks):
             words = generator.choice(WORDS, size=14)
             rows.append(
                 {
@@ -132,9 +132,9 @@ def token_table(number: int, tokens: int) -> pa.Table:
     return table_of("tokens", rows)
 
 
-def book_table(number: int, tokens: int) -> pa.Table:
-    marks = {
-        f"{mark_class}_{stage}": tokens + extra
+def book_table(number: int, marks: int) -> pa.Table:
+    counts = {
+        f"{mark_class}_{stage}": marks + extra
         for mark_class in MARK_CLASSES
         for stage, extra in (("found", 5), ("eligible", 3), ("used", 0))
     }
@@ -145,15 +145,15 @@ def book_table(number: int, tokens: int) -> pa.Table:
         "source": f"/books/book{number}.txt",
         "sha256": book_checksum(number),
         "encoding": "utf-8",
-        "characters": 90 * tokens,
-        "characters_raw": 100 * tokens,
-        "tokens": 31 * tokens,
+        "characters": 90 * marks,
+        "characters_raw": 100 * marks,
+        "tokens": 31 * marks,
         "unique_tokens": 14,
         "left_out": [("internal: window", 2), ("terminal: window", 2)],
         "status": BookStatus.USED,
         "reason": None,
     }
-    return table_of("books", [row | marks])
+    return table_of("books", [row | counts])
 
 
 def table_of(name: str, rows: list[dict]) -> pa.Table:

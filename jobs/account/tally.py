@@ -29,11 +29,11 @@ class Tally:
     """Counts and seconds of one run; the loops report what happens, and listeners read.
 
     `seconds` are summed over processes, so that they may exceed the run's own time. `queues` holds how many units of
-    each stage are under way. `layers` counts the embedding. Books used and marks are those of committed shards; what is
-    expected is what shards under way and committed ones hold, and what was done for shards that were given up.
+    each stage are under way. `hidden_layers` counts the embedding. Books used and marks are those of committed shards;
+    what is expected is what shards under way and committed ones hold, and what was done for shards that were given up.
     """
 
-    layers: int = 0
+    hidden_layers: int = 0
     books: int = 0
     books_done_before: int = 0
     shards: int = 0
@@ -79,9 +79,9 @@ class Tally:
         """A shard is prepared."""
         self.seconds["prepare"] += outline.seconds
         self.shards_prepared += 1
-        self.windows_expected += sum(outline.tokens.values())
-        self.pairs_expected += outline.pairs * self.layers
-        self.blocks_expected += len(outline.classes) * self.layers
+        self.windows_expected += sum(outline.marks.values())
+        self.pairs_expected += outline.pairs * self.hidden_layers
+        self.blocks_expected += len(outline.classes) * self.hidden_layers
         self.not_used |= {book: (BookStatus.REJECTED, reason) for book, reason in outline.rejected.items()}
         self._under_way[outline.shard] = _ShardUnderWay(outline)
 
@@ -111,7 +111,7 @@ class Tally:
         """A shard is committed."""
         outline = self._under_way.pop(shard).outline
         self.books_used += outline.used
-        self.marks += sum(outline.tokens.values())
+        self.marks += sum(outline.marks.values())
         self.shards_committed += 1
         self.seconds["commit"] += seconds
 
@@ -122,9 +122,9 @@ class Tally:
             return
         outline = left.outline
         self.shards_prepared -= 1
-        self.windows_expected -= max(0, sum(outline.tokens.values()) - left.windows)
-        self.pairs_expected -= max(0, outline.pairs * self.layers - left.pairs)
-        self.blocks_expected -= max(0, len(outline.classes) * self.layers - left.blocks)
+        self.windows_expected -= max(0, sum(outline.marks.values()) - left.windows)
+        self.pairs_expected -= max(0, outline.pairs * self.hidden_layers - left.pairs)
+        self.blocks_expected -= max(0, len(outline.classes) * self.hidden_layers - left.blocks)
         self.not_used = {book: why for book, why in self.not_used.items() if book not in outline.rejected}
 
     def to_dict(self) -> dict[str, Any]:

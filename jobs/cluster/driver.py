@@ -100,7 +100,7 @@ class _Loop:
         self._schedule = Schedule(
             shards,
             self._limits(),
-            layers=tally.layers,
+            hidden_layers=tally.hidden_layers,
             fingerprint=context.fingerprint,
             attempts=context.run.attempts,
             hold_unusable=not results.is_open,
@@ -203,8 +203,8 @@ class _Loop:
     def _compute(self, unit: Unit) -> None:
         assert unit.block is not None
         block, header = self._blocks[unit.block]
-        width = header.bytes // (4 * max(1, header.tokens))
-        memory = compute_memory(header.tokens, width, self._context.config.bins)
+        width = header.bytes // (4 * max(1, header.marks))
+        memory = compute_memory(header.marks, width, self._context.config.bins)
         compute = with_memory(compute_remotely, min(memory, int(self._cluster.largest_memory * 0.9)))
         task = compute.remote(self._job, block, self._leftovers[unit.shard])
         self._tasks[task] = unit

@@ -195,7 +195,7 @@ class BlockHeader:
     """What the driver learns of a block without fetching it: its size, and what the model did for it."""
 
     key: BlockKey
-    tokens: int
+    marks: int
     bytes: int
     work: ModelWork
 

@@ -101,7 +101,7 @@ class Schedule:
         shards: Iterable[ShardWork],
         limits: Limits,
         *,
-        layers: int,
+        hidden_layers: int,
         fingerprint: str,
         attempts: int,
         hold_unusable: bool = False,
@@ -116,7 +116,7 @@ class Schedule:
         self._again: deque[Launch] = deque()
         self._active: dict[ShardKey, _Progress] = {}
         self._failures: dict[Unit, dict[Fault, int]] = {}
-        self._layers = layers
+        self._hidden_layers = hidden_layers
         self._fingerprint = fingerprint
         self._attempts = attempts
         self._hold_unusable = hold_unusable
@@ -158,7 +158,7 @@ class Schedule:
         if progress.prepared:
             return False
         progress.prepared = True
-        progress.blocks = block_keys(shard, tuple(classes), self._layers)
+        progress.blocks = block_keys(shard, tuple(classes), self._hidden_layers)
         progress.missing = set(progress.blocks)
         progress.usable = bool(progress.blocks)
         if progress.usable:

@@ -64,24 +64,26 @@ class Cost:
         return self.forward_seconds + self.pair_seconds
 
 
-def estimate_cost(used: Iterable[tuple[int, int]], layers: int, width: int, config: StudyConfig, rates: Rates) -> Cost:
+def estimate_cost(
+    used: Iterable[tuple[int, int]], hidden_layers: int, width: int, config: StudyConfig, rates: Rates
+) -> Cost:
     """The cost of books with these numbers of marks (internal, terminal).
 
-    `layers` counts hidden states (decoder blocks and the embedding), `width` is D. A batch holds windows of one
-    class of one book.
+    `hidden_layers` counts the embedding too, `width` is D. A batch holds windows of one class of one
+    book.
     """
     books = windows = pairs = passes = classes = 0
     for counts in used:
         books += 1
         for marks in counts:
             windows += marks
-            pairs += pairs_of(marks) * layers
+            pairs += pairs_of(marks) * hidden_layers
             passes += math.ceil(marks / (config.batch_size or WITHOUT_GPU))
             classes += marks > 0
     disk = pairs * PAIR_BYTES + windows * TOKEN_BYTES + books * BOOK_BYTES
-    disk += classes * layers * (BLOCK_BYTES + width * DIMENSION_BYTES)
+    disk += classes * hidden_layers * (BLOCK_BYTES + width * DIMENSION_BYTES)
     if config.keep_hidden_states:
-        disk += windows * layers * width * STATE_BYTES.get(config.dtype, FULL_STATE_BYTES)
+        disk += windows * hidden_layers * width * STATE_BYTES.get(config.dtype, FULL_STATE_BYTES)
     return Cost(
         books, windows, pairs, passes, round(disk), windows / rates.windows, pairs / (rates.pairs * rates.cores)
     )

@@ -65,7 +65,7 @@ class PlanReport:
     books: tuple[PlannedBook, ...]
     cost: Cost
     rates: Rates
-    layers: int
+    hidden_layers: int
     width: int
 
     @property
@@ -99,9 +99,9 @@ def plan_books(
     books = tuple(_planned(name_books(_references(arguments, run), done.books), config, run, done))
     _refuse_nothing(books)
     used = [(book.used[0], book.used[1]) for book in books if book.status == "new"]
-    layers = identity.layers + 1
     rates = rates or (measure_rates(config, run) if used else Rates(1.0, 1.0, 1, "nothing"))
-    return PlanReport(books, estimate_cost(used, layers, identity.width, config, rates), rates, layers, identity.width)
+    cost = estimate_cost(used, identity.hidden_layers, identity.width, config, rates)
+    return PlanReport(books, cost, rates, identity.hidden_layers, identity.width)
 
 
 def done_in(store: str | None, config: StudyConfig) -> Committed:
@@ -270,7 +270,7 @@ def _cost_table(report: PlanReport) -> Table:
     table.add_column()
     table.add_row("books", f"{cost.books:,}", f"of {len(report.books):,} texts named")
     table.add_row("marks", f"{cost.windows:,}", "both classes")
-    table.add_row("pairs", f"{cost.pairs:,}", f"rows, over {report.layers} layers of {report.width} dimensions")
+    table.add_row("pairs", f"{cost.pairs:,}", f"rows, over {report.hidden_layers} layers of {report.width} dimensions")
     table.add_row("disk", _bytes(cost.disk_bytes), "")
     table.add_row("forward passes", f"{cost.forward_passes:,}", "batches of windows")
     if cost.books:

@@ -48,12 +48,12 @@ def settle_batch_size(
 def fitting_batch(identity: ModelIdentity, config: StudyConfig, free_bytes: int) -> int:
     """The largest power of two whose windows fit a device with so much free memory, from WITHOUT_GPU to LARGEST.
 
-    An estimate from the model's shape: weights as 12 layers * width^2 plus the embedding, the usual count of a decoder.
+    An estimate from the model's shape: 12 * width^2 weights a decoder block, which is usual, and the embedding.
     """
     item = 2 if config.dtype in ("bfloat16", "float16") else 4
-    weights = item * (12 * identity.layers * identity.width**2 + identity.vocabulary * identity.width)
+    weights = item * (12 * identity.decoder_blocks * identity.width**2 + identity.vocabulary * identity.width)
     intermediate = item * MODEL_WIDTHS * (config.before + 1) * identity.width
-    gathered = 4 * (identity.layers + 1) * identity.width
+    gathered = 4 * identity.hidden_layers * identity.width
     room = MEMORY_SHARE * (free_bytes - weights)
     size = LARGEST
     while size > WITHOUT_GPU and size * (intermediate + gathered) > room:

@@ -20,6 +20,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from jobs.errors import UsageError
+from jobs.model.models import hidden_layers
 from jobs.model.shortcuts import Undo, applicable, decoder_blocks, narrow_last_block
 from jobs.model.weights import remedy
 
@@ -27,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 PROBE_WINDOWS, PROBE_LENGTH = 2, 12
 PendingStates = Callable[[], npt.NDArray[np.float32]]
-"""A pass that has been started; calling it waits for the states, float32 `[layers + 1, n, width]`."""
+"""A pass that has been started; calling it waits for the states, float32 `[hidden_layers, n, width]`."""
 
 TOLERANCE = {torch.float32: 1e-4, torch.float16: 2e-2, torch.bfloat16: 1e-1}
 """Relative difference of a layer's states that rounding may cause between two ways to run the same pass."""
@@ -87,7 +88,7 @@ class ForwardPass:
         self.shortcuts: list[str] = []
         """Names of what makes the pass faster and was found to give the same states."""
         config = model.config.get_text_config()
-        self._layers, self._width = int(config.num_hidden_layers), int(config.hidden_size)
+        self._hidden_layers, self._width = hidden_layers(config.num_hidden_layers), int(config.hidden_size)
         reduced = model.device.type == "cuda" and torch.backends.cuda.matmul.fp32_precision == "tf32"
         self._tolerance = TF32_TOLERANCE if reduced and model.dtype == torch.float32 else TOLERANCE[model.dtype]
         self._kept: tuple[Batch, torch.Tensor] | None = None
@@ -100,7 +101,7 @@ class ForwardPass:
     def states(
         self, sequences: npt.NDArray[np.int64], batch_size: int, places: npt.NDArray[np.int64] | None = None
     ) -> npt.NDArray[np.float32]:
-        """float32 `[layers + 1, n, width]`: states of int64 `sequences` `[count, length]`, run in batches.
+        """float32 `[hidden_layers, n, width]`: states of int64 `sequences` `[count, length]`, run in batches.
 
         `places`: which positions, int64 `[n]`, row * length + column, ascending; the last of each sequence without it.
         """
@@ -121,7 +122,7 @@ class ForwardPass:
 
     @torch.inference_mode()
     def _run_batches(self, work: Batch, batch_size: int) -> npt.NDArray[np.float32]:
-        result = torch.empty(self._layers + 1, work.kept, self._width)
+        result = torch.empty(self._hidden_layers, work.kept, self._width)
         filled = 0
         for batch in _batches(work, batch_size):
             result[:, filled : filled + batch.kept] = self._run_split(batch)
@@ -132,7 +133,7 @@ class ForwardPass:
     @torch.inference_mode()
     def _queue(self, work: Batch, batch_size: int) -> PendingStates:
         """All transfers are between the GPU and pinned memory: any other would wait for the kernels queued before."""
-        result = torch.empty(self._layers + 1, work.kept, self._width, pin_memory=True)
+        result = torch.empty(self._hidden_layers, work.kept, self._width, pin_memory=True)
         copies = torch.cuda.Stream()
         filled = 0
         for batch in _batches(work, batch_size):
@@ -172,11 +173,11 @@ class ForwardPass:
         return torch.cat([self._run_split(batch.part(0, half)), self._run_split(batch.part(half, size))], dim=1)
 
     def _run(self, batch: Batch) -> torch.Tensor:
-        """float32 `[layers + 1, n, width]` on the device."""
+        """float32 `[hidden_layers, n, width]` on the device."""
         self._narrow(batch.places is None)
         if not self._hooked:
             return torch.stack([batch.take(layer) for layer in self._run_plainly(batch.tokens)]).float()
-        kept = torch.empty(self._layers + 1, batch.kept, self._width, device=batch.tokens.device)
+        kept = torch.empty(self._hidden_layers, batch.kept, self._width, device=batch.tokens.device)
         self._kept = (batch, kept)
         try:
             kept[-1] = batch.take(self.model(input_ids=batch.tokens, use_cache=False).last_hidden_state)
@@ -193,7 +194,7 @@ class ForwardPass:
             self._widen = None
 
     def _run_plainly(self, tokens: torch.Tensor) -> torch.Tensor:
-        """The reference: `[layers + 1, batch, length, width]`, every position of every layer."""
+        """The reference: `[hidden_layers, batch, length, width]`, every position of every layer."""
         output = self.model(input_ids=tokens, use_cache=False, output_hidden_states=True)
         return torch.stack(output.hidden_states)
 
@@ -213,7 +214,7 @@ class ForwardPass:
             )
 
     def _refuse_not_finite(self, states: torch.Tensor) -> None:
-        """Raise UsageError naming the first layer of `states` `[layers + 1, ...]` with an infinity or NaN."""
+        """Raise UsageError naming the first layer of `states` `[hidden_layers, ...]` with an infinity or NaN."""
         finite = [bool(torch.isfinite(layer).all()) for layer in states]
         if not all(finite):
             raise UsageError(

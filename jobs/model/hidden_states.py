@@ -54,9 +54,9 @@ class HiddenStates:
         self._forward = ForwardPass(loaded.to(self.device))
 
     @property
-    def layers(self) -> int:
-        """Decoder blocks; `states` gives one layer more, the embedding."""
-        return self.identity.layers
+    def hidden_layers(self) -> int:
+        """Layers that `states` gives: the embedding, and one for each decoder block."""
+        return self.identity.hidden_layers
 
     @property
     def width(self) -> int:
@@ -71,8 +71,8 @@ class HiddenStates:
     def states(self, windows: npt.NDArray[np.integer]) -> npt.NDArray[np.float32]:
         """Hidden states of all layers at the last position of each window.
 
-        `windows`: token ids, int `[n, length]`. Returns float32 `[layers + 1, n, width]` in the order of transformers'
-        `output_hidden_states`: the embedding first, the last block's state after the final norm.
+        `windows`: token ids, int `[n, length]`. Returns float32 `[hidden_layers, n, width]` in the order of
+        transformers' `output_hidden_states`: the embedding first, the last block's state after the final norm.
         Raises UsageError where a window is longer than the model's context or a token is not in its vocabulary.
         """
         return self.start(windows)()
@@ -83,7 +83,7 @@ class HiddenStates:
         """Hidden states of all layers at chosen positions of some sequences, from one pass over each.
 
         `sequences`: token ids, int `[count, length]`, run whole; `rows`, `columns`: int `[n]`, in the order of the
-        sequences and of the positions within each. Returns and raises what `states` does, `[layers + 1, n, width]`.
+        sequences and of the positions within each. Returns and raises what `states` does, `[hidden_layers, n, width]`.
         """
         return self.start(sequences, np.asarray(rows) * sequences.shape[1] + np.asarray(columns))()
 

@@ -30,8 +30,9 @@ class ModelIdentity:
     """`commit:` and the hub's commit, or `sha256:` and the checksum of the files that define the model."""
     architecture: str
     """The model family, in the words of transformers (`gpt2`, `llama`)."""
-    layers: int
-    """Decoder blocks; there is one hidden state more, since layer 0 is the embedding."""
+    decoder_blocks: int
+    hidden_layers: int
+    """Hidden states of a position: the embedding, which is layer 0, and one for each decoder block."""
     width: int
     """Dimensions of a hidden state."""
     vocabulary: int
@@ -74,7 +75,7 @@ def identify_model(name: str, revision: str | None = None) -> ModelIdentity:
     files = resolve_model(name, revision)
     weights = fingerprint_of(files)
     # Libraries that run models take seconds to import, which a driver can do without.
-    shape = remembered("shapes", f"{weights}\n{version('transformers')}", lambda: json.dumps(_shape(files)))
+    shape = remembered("model_shapes", f"{weights}\n{version('transformers')}", lambda: json.dumps(_shape(files)))
     return ModelIdentity(name=name, weights=weights, **json.loads(shape))
 
 
@@ -84,16 +85,24 @@ def _shape(files: ModelFiles) -> dict[str, Any]:
     text_config = config.get_text_config()
     if getattr(config, "is_encoder_decoder", False):
         raise UsageError(f"model {files.name!r} is an encoder-decoder ({config.model_type}); use a decoder-only model")
-    layers, width = (getattr(text_config, key, None) for key in ("num_hidden_layers", "hidden_size"))
-    if not layers or not width:
-        raise UsageError(f"model {files.name!r} ({config.model_type}) names no layers and width; use a language model")
+    blocks, width = (getattr(text_config, key, None) for key in ("num_hidden_layers", "hidden_size"))
+    if not blocks or not width:
+        raise UsageError(
+            f"model {files.name!r} ({config.model_type}) names no decoder blocks and width; use a language model"
+        )
     return {
         "architecture": config.model_type,
-        "layers": layers,
+        "decoder_blocks": blocks,
+        "hidden_layers": hidden_layers(blocks),
         "width": width,
         "vocabulary": text_config.vocab_size,
         "context": getattr(text_config, "max_position_embeddings", None),
     }
+
+
+def hidden_layers(decoder_blocks: int) -> int:
+    """Count the hidden states of a position: the embedding, and one for each decoder block."""
+    return decoder_blocks + 1
 
 
 def is_model(recorded: ModelIdentity, revision: str | None = None) -> bool:

@@ -57,7 +57,7 @@ def compute_block(
     }
     summaries: dict[str, PairSummary] = {}
     files, reused = [], 0
-    for part, slices in enumerate(plan_parts(block.tokens)):
+    for part, slices in enumerate(plan_parts(block.marks)):
         key = ChunkKey.of_block("pairs", block.key, part)
         found = _leftover(context, key, block, slices) if key in (leftovers or {}) else None
         table = _pairs_part(block, slices, vectors) if found is None else found[1]
@@ -70,9 +70,9 @@ def compute_block(
         clock.lap("pairs")
     if config.keep_hidden_states:
         key = ChunkKey.of_block("hidden_states", block.key)
-        files.append(publish_chunk(context.location, key, hidden_states_table(block.books, block.tokens, block.states)))
+        files.append(publish_chunk(context.location, key, hidden_states_table(block.books, block.marks, block.states)))
         clock.lap("write")
-    pairs = sum(map(pairs_of, block.tokens))
+    pairs = sum(map(pairs_of, block.marks))
     activations = {book: _activation(prepared) for book, prepared in vectors.items()}
     return BlockReceipt(block.key, tuple(files), summaries, activations, pairs, reused, clock.seconds)
 
@@ -91,7 +91,7 @@ def _leftover(
     receipt, table = read_settled_chunk(context.location, key)
     expected, held = Counter[str](), Counter[str]()
     for piece in slices:
-        expected[block.books[piece.book]] += pairs_in_rows(block.tokens[piece.book], piece.start, piece.stop)
+        expected[block.books[piece.book]] += pairs_in_rows(block.marks[piece.book], piece.start, piece.stop)
     for book, rows in by_book(table):
         held[book] += rows.num_rows
     return (receipt, table) if held == expected else None
@@ -101,16 +101,16 @@ def _pairs_part(block: Block, slices: Sequence[PartSlice], vectors: Mapping[str,
     rows: list[tuple[int, NDArray[np.uint16], NDArray[np.uint16], PairStatistics]] = []
     for piece in slices:
         statistics = row_range(vectors[block.books[piece.book]], piece.start, piece.stop)
-        i, j = _ordinals(block.tokens[piece.book], piece.start, piece.stop)
+        i, j = _ordinals(block.marks[piece.book], piece.start, piece.stop)
         rows.append((piece.book, i, j, statistics))
     return pairs_table(block.books, rows)
 
 
 @functools.lru_cache(maxsize=2)
-def _ordinals(tokens: int, start: int, stop: int) -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:
+def _ordinals(marks: int, start: int, stop: int) -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:
     """The ordinals i and j of the pairs of some rows of the triangle, row by row; the same in every layer."""
     i = np.arange(start, stop)
-    lengths = tokens - 1 - i
+    lengths = marks - 1 - i
     firsts = np.repeat(i, lengths)
     starts = np.repeat(np.cumsum(lengths) - lengths, lengths)
     seconds = firsts + 1 + np.arange(lengths.sum()) - starts
@@ -124,7 +124,7 @@ def _add_summaries(
     mi, cov = table["mi"].to_numpy(), table["cov"].to_numpy()
     start = 0
     for piece in slices:
-        stop = start + pairs_in_rows(block.tokens[piece.book], piece.start, piece.stop)
+        stop = start + pairs_in_rows(block.marks[piece.book], piece.start, piece.stop)
         summary = summarise(mi[start:stop], cov[start:stop])
         book = block.books[piece.book]
         summaries[book] = merge(summaries[book], summary) if book in summaries else summary

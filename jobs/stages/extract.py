@@ -40,7 +40,7 @@ class ModelWork:
 
 @dataclass(frozen=True)
 class Block:
-    """Hidden states of one class of marks in one layer: `states` float32 [tokens, D], book after book.
+    """Hidden states of one class of marks in one layer: `states` float32 [marks, D], book after book.
 
     Book number k has the rows `offsets[k]` to `offsets[k + 1]`. `work`: what the model did since the last block; it
     does a class of marks at once, so all but the first block of a class come for nothing.
@@ -53,7 +53,7 @@ class Block:
     work: ModelWork = ModelWork()
 
     @property
-    def tokens(self) -> tuple[int, ...]:
+    def marks(self) -> tuple[int, ...]:
         """Marks of each book."""
         return tuple(np.diff(self.offsets).tolist())
 
@@ -64,7 +64,7 @@ class StatesModel(Protocol):
     batch_size: int
 
     @property
-    def layers(self) -> int: ...
+    def hidden_layers(self) -> int: ...
 
     @property
     def width(self) -> int: ...
@@ -92,19 +92,19 @@ def extract_blocks(
 
     `wanted` leaves out blocks that are done already; None yields all.
     """
-    classes = _wanted_by_class(model.layers + 1, prepared, wanted)
-    parts = (part for mark_class in classes for book in prepared.windows[mark_class] for part in _parts(model, book))
-    passes = _one_ahead(model, parts)
+    classes = _wanted_by_class(model.hidden_layers, prepared, wanted)
+    books_in_turn = (book for mark_class in classes for book in prepared.windows[mark_class])
+    passes = _one_ahead(model, (windows for book in books_in_turn for windows in _bounded(model, book)))
     for mark_class, keys in classes.items():
         books = prepared.windows[mark_class]
         offsets = tuple(np.cumsum([0, *(len(book.windows) for book in books)]).tolist())
         started = time.perf_counter()
-        states = _states_buffer((model.layers + 1, offsets[-1], model.width))
+        states = _states_buffer((model.hidden_layers, offsets[-1], model.width))
         filled = 0
         while filled < offsets[-1]:
-            some = next(passes)
-            states[:, filled : filled + some.shape[1]] = some
-            filled += some.shape[1]
+            found = next(passes)
+            states[:, filled : filled + found.shape[1]] = found
+            filled += found.shape[1]
         work = ModelWork(filled, time.perf_counter() - started, model.smallest_batch)
         names = tuple(book.book for book in books)
         for key in keys:
@@ -113,10 +113,10 @@ def extract_blocks(
 
 
 def _wanted_by_class(
-    layers: int, prepared: PreparedShard, wanted: Collection[BlockKey] | None
+    hidden_layers: int, prepared: PreparedShard, wanted: Collection[BlockKey] | None
 ) -> dict[str, list[BlockKey]]:
     """The blocks to yield of each class that has any, in order."""
-    keys = block_keys(prepared.outline.shard, prepared.outline.classes, layers)
+    keys = block_keys(prepared.outline.shard, prepared.outline.classes, hidden_layers)
     by_class: dict[str, list[BlockKey]] = {}
     for key in keys:
         if wanted is None or key in wanted:
@@ -143,18 +143,18 @@ def _states_buffer(shape: tuple[int, int, int]) -> NDArray[np.float32]:
         return np.memmap(file, dtype=np.float32, mode="w+", shape=shape)
 
 
-def _parts(model: StatesModel, book: ClassWindows) -> Iterator[NDArray[np.int32]]:
-    """A book's windows, a bounded number at a time."""
+def _bounded(model: StatesModel, book: ClassWindows) -> Iterator[NDArray[np.int32]]:
+    """Yield a book's windows, int32 [n, before + 1], a bounded number n at a time."""
     step = model.batch_size * max(1, WINDOWS_AT_ONCE // model.batch_size)
     for start in range(0, len(book.windows), step):
         yield book.windows[start : start + step]
 
 
-def _one_ahead(model: StatesModel, parts: Iterable[NDArray[np.int32]]) -> Iterator[NDArray[np.float32]]:
-    """The states of each part. The next part is started first, so that a GPU has it while these are taken away."""
+def _one_ahead(model: StatesModel, windows: Iterable[NDArray[np.int32]]) -> Iterator[NDArray[np.float32]]:
+    """Yield the states of each array of windows, started one ahead: a GPU has work while the caller takes states."""
     pending: Callable[[], NDArray[np.float32]] | None = None
-    for part in parts:
-        following = model.start(part)
+    for next_windows in windows:
+        following = model.start(next_windows)
         if pending is not None:
             yield pending()
         pending = following

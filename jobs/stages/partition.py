@@ -92,8 +92,8 @@ def is_committed(book: NamedBook, committed: Committed) -> bool:
     return known is not None and known.sha256 == book.ref.sha256 and known.status.analysed
 
 
-def plan_parts(tokens_per_book: Sequence[int], limit: int = ROWS_PER_PART) -> list[tuple[PartSlice, ...]]:
-    """Cut a block into parts of about `limit` pairs: a function of the token counts alone, never of the machine.
+def plan_parts(marks_per_book: Sequence[int], limit: int = ROWS_PER_PART) -> list[tuple[PartSlice, ...]]:
+    """Cut a block into parts of about `limit` pairs: a function of the counts of marks alone, never of the machine.
 
     Parts hold whole books where they fit. A book with more pairs than that is cut by rows; a part exceeds the
     limit only where a single row does.
@@ -101,9 +101,9 @@ def plan_parts(tokens_per_book: Sequence[int], limit: int = ROWS_PER_PART) -> li
     parts: list[tuple[PartSlice, ...]] = []
     current: list[PartSlice] = []
     room = limit
-    for book, tokens in enumerate(tokens_per_book):
-        for start, stop in row_ranges(tokens, limit):
-            rows = pairs_in_rows(tokens, start, stop)
+    for book, marks in enumerate(marks_per_book):
+        for start, stop in row_ranges(marks, limit):
+            rows = pairs_in_rows(marks, start, stop)
             if current and rows > room:
                 parts.append(tuple(current))
                 current, room = [], limit
@@ -112,23 +112,23 @@ def plan_parts(tokens_per_book: Sequence[int], limit: int = ROWS_PER_PART) -> li
     return [*parts, tuple(current)] if current else parts
 
 
-def pairs_of(tokens: int) -> int:
+def pairs_of(marks: int) -> int:
     """How many pairs a class of this many marks has in one layer."""
-    return tokens * (tokens - 1) // 2
+    return marks * (marks - 1) // 2
 
 
-def pairs_in_rows(tokens: int, start: int, stop: int) -> int:
-    """How many pairs (i, j) have start <= i < stop and i < j < tokens.
+def pairs_in_rows(marks: int, start: int, stop: int) -> int:
+    """How many pairs (i, j) have start <= i < stop and i < j < marks.
 
     >>> pairs_in_rows(5, 0, 5), pairs_in_rows(5, 1, 2)
     (10, 3)
     """
-    return sum(tokens - 1 - i for i in (start, stop - 1)) * (stop - start) // 2 if stop > start else 0
+    return sum(marks - 1 - i for i in (start, stop - 1)) * (stop - start) // 2 if stop > start else 0
 
 
-def block_keys(shard: ShardKey, classes: Sequence[str], layers: int) -> tuple[BlockKey, ...]:
+def block_keys(shard: ShardKey, classes: Sequence[str], hidden_layers: int) -> tuple[BlockKey, ...]:
     """The blocks of a shard in the order in which the model yields them."""
-    return tuple(BlockKey(shard, layer, mark_class) for mark_class in classes for layer in range(layers))
+    return tuple(BlockKey(shard, layer, mark_class) for mark_class in classes for layer in range(hidden_layers))
 
 
 def plan_limits(extractors: int, cpus: int, object_store_bytes: int, fraction: float) -> Limits:
@@ -144,14 +144,14 @@ def plan_limits(extractors: int, cpus: int, object_store_bytes: int, fraction: f
     )
 
 
-def compute_memory(tokens: int, width: int, bins: int) -> int:
+def compute_memory(marks: int, width: int, bins: int) -> int:
     """Bytes that one pair task may need, for its resource request.
 
     The states, their bit rows (one bit a bin and dimension, a handful of edge variants) and one part's columns.
     """
-    states = tokens * width * 4
-    bit_rows = 4 * tokens * bins * width // 8
-    rows = min(pairs_of(tokens), 2 * ROWS_PER_PART)
+    states = marks * width * 4
+    bit_rows = 4 * marks * bins * width // 8
+    rows = min(pairs_of(marks), 2 * ROWS_PER_PART)
     return _GIB // 4 + 3 * states + bit_rows + rows * 100
 
 

@@ -52,7 +52,7 @@ class PreparedOutline:
     """What the driver keeps of a prepared shard: marks by class over its usable books, pairs in a layer, and counts."""
 
     shard: ShardKey
-    tokens: Mapping[str, int]
+    marks: Mapping[str, int]
     pairs: int
     used: int
     rejected: Mapping[str, str]
@@ -61,7 +61,7 @@ class PreparedOutline:
     @property
     def classes(self) -> tuple[str, ...]:
         """Classes that have marks; none where no book of the shard is usable."""
-        return tuple(name for name in MARK_CLASSES if self.tokens.get(name))
+        return tuple(name for name in MARK_CLASSES if self.marks.get(name))
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def prepare_shard(context: RunContext, work: ShardWork) -> PreparedShard:
     }
     outline = PreparedOutline(
         work.key,
-        tokens={name: sum(len(book.windows) for book in books) for name, books in by_class.items()},
+        marks={name: sum(len(book.windows) for book in books) for name, books in by_class.items()},
         pairs=sum(pairs_of(len(book.windows)) for books in by_class.values() for book in books),
         used=sum(book.row["status"] is BookStatus.USED for book in prepared),
         rejected={book.key: book.row["reason"] for book in prepared if book.row["status"] is BookStatus.REJECTED},

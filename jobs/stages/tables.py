@@ -22,7 +22,7 @@ from store.keys import BlockKey
 class BookActivation:
     """One book's mean state in one layer and class (float64 [D]), and outlier counts per dimension (int64 [D])."""
 
-    tokens: int
+    marks: int
     mean: NDArray[np.float64]
     outliers: NDArray[np.int64]
 
@@ -43,12 +43,12 @@ def pairs_table(
     return _table(PAIRS, columns)
 
 
-def hidden_states_table(books: Sequence[str], tokens: Sequence[int], states: NDArray[np.float32]) -> pa.Table:
-    """Rows of `hidden_states`: `states` float32 [sum of tokens, D], book after book."""
-    ordinals = np.concatenate([np.arange(count, dtype=np.uint16) for count in tokens])
+def hidden_states_table(books: Sequence[str], marks: Sequence[int], states: NDArray[np.float32]) -> pa.Table:
+    """Rows of `hidden_states`: `states` float32 [sum of marks, D], book after book."""
+    ordinals = np.concatenate([np.arange(count, dtype=np.uint16) for count in marks])
     offsets = np.arange(len(states) + 1, dtype=np.int32) * states.shape[1]
     lists = pa.ListArray.from_arrays(pa.array(offsets), pa.array(states.reshape(-1)))
-    return _table(HIDDEN_STATES, {"book": _repeated(books, enumerate(tokens)), "i": ordinals, "state": lists})
+    return _table(HIDDEN_STATES, {"book": _repeated(books, enumerate(marks)), "i": ordinals, "state": lists})
 
 
 def tokens_table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
@@ -75,7 +75,7 @@ def book_row(book: NamedBook, status: BookStatus, reason: str | None = None) -> 
 def activations_table(values: Mapping[tuple[BlockKey, str], BookActivation]) -> pa.Table:
     """Rows of `activations`, by block and book."""
     rows = [
-        {**_block_columns(block, book), "tokens": v.tokens, "mean": v.mean, "outliers": v.outliers}
+        {**_block_columns(block, book), "marks": v.marks, "mean": v.mean, "outliers": v.outliers}
         for (block, book), v in _ordered(values)
     ]
     return pa.Table.from_pylist(rows, schema=ACTIVATIONS.schema)

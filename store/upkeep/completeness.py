@@ -18,7 +18,7 @@ _RELATIVE_TOLERANCE = 1e-9
 """Summation in another order moves the last digits of a mean of 64-bit floats, and not more."""
 
 
-class Block(NamedTuple):
+class BookBlock(NamedTuple):
     """One book's marks of one class in one layer."""
 
     layer: int
@@ -61,12 +61,12 @@ class Contents:
         self.layers = layers
         self.paths: dict[str, str] = {}
         self.used: dict[tuple[str, str], int] = {}
-        self.pairs: dict[Block, PairTotals] = {}
+        self.pairs: dict[BookBlock, PairTotals] = {}
         self.pair_paths: dict[tuple[int, str], str] = {}
-        self.tokens: dict[tuple[str, str], int] = {}
-        self.activations: dict[Block, int] = {}
-        self.summaries: dict[Block, dict[str, Any]] = {}
-        self.states: dict[Block, int] = {}
+        self.mark_rows: dict[tuple[str, str], int] = {}
+        self.activations: dict[BookBlock, int] = {}
+        self.summaries: dict[BookBlock, dict[str, Any]] = {}
+        self.states: dict[BookBlock, int] = {}
         self.state_path = ""
 
     def add(self, key: ChunkKey, path: str, table: pa.Table) -> None:
@@ -76,13 +76,13 @@ class Contents:
             self._add_books(table)
         elif key.table == "tokens":
             for row in _counted(table, ["class", "book"]):
-                self.tokens[row["class"], row["book"]] = row["rows"]
+                self.mark_rows[row["class"], row["book"]] = row["rows"]
         elif key.table == "activations":
-            for row in table.select(["layer", "class", "book", "tokens"]).to_pylist():
-                self.activations[Block(row["layer"], row["class"], row["book"])] = row["tokens"]
+            for row in table.select(["layer", "class", "book", "marks"]).to_pylist():
+                self.activations[BookBlock(row["layer"], row["class"], row["book"])] = row["marks"]
         elif key.table == "summaries":
             for row in table.drop_columns(["mi_histogram", "cov_histogram"]).to_pylist():
-                self.summaries[Block(row["layer"], row["class"], row["book"])] = row
+                self.summaries[BookBlock(row["layer"], row["class"], row["book"])] = row
         elif key.layer is not None and key.mark_class is not None:
             self._add_partition(key.table, key.layer, key.mark_class, path, table)
 
@@ -94,7 +94,7 @@ class Contents:
 
     def _add_partition(self, name: str, layer: int, mark_class: str, path: str, table: pa.Table) -> None:
         for book, rows in by_book(table):
-            block = Block(layer, mark_class, book)
+            block = BookBlock(layer, mark_class, book)
             if name == "pairs":
                 self.pairs.setdefault(block, PairTotals()).add(rows)
                 self.pair_paths[layer, mark_class] = path
@@ -120,37 +120,37 @@ def completeness(contents: Contents) -> Iterator[tuple[str, str]]:
     recorded = {book.key for book in contents.record.books if book.status is BookStatus.USED}
     for book in sorted(recorded ^ {book for _, book in contents.used}):
         yield books_path, f"book {book} is in the commit record or among the books, and not in both"
-    for (mark_class, book), tokens in contents.used.items():
-        if contents.tokens.get((mark_class, book), 0) != tokens:
-            found = contents.tokens.get((mark_class, book), 0)
+    for (mark_class, book), marks in contents.used.items():
+        if contents.mark_rows.get((mark_class, book), 0) != marks:
+            found = contents.mark_rows.get((mark_class, book), 0)
             path = contents.paths.get("tokens", contents.record.path)
-            yield path, f"book {book} has {found} {mark_class} tokens; its books row says {tokens}"
+            yield path, f"book {book} has {found} {mark_class} marks; its books row says {marks}"
         for layer in sorted(contents.layers):
-            yield from _incomplete_block(contents, Block(layer, mark_class, book), tokens)
+            yield from _incomplete_block(contents, BookBlock(layer, mark_class, book), marks)
     for block in contents.pairs.keys() | contents.summaries.keys() | contents.activations.keys():
         if (block.mark_class, block.book) not in contents.used:
             yield books_path, f"book {block.book} has results and no row of its own"
             break
 
 
-def _incomplete_block(contents: Contents, block: Block, tokens: int) -> Iterator[tuple[str, str]]:
+def _incomplete_block(contents: Contents, block: BookBlock, marks: int) -> Iterator[tuple[str, str]]:
     of = f"book {block.book} layer {block.layer} class {block.mark_class}"
-    wanted = tokens * (tokens - 1) // 2
+    wanted = marks * (marks - 1) // 2
     totals = contents.pairs.get(block, PairTotals())
-    if totals.rows != wanted or totals.last >= tokens:
+    if totals.rows != wanted or totals.last >= marks:
         path = contents.pair_paths.get((block.layer, block.mark_class), contents.record.path)
-        yield path, f"{of} has {totals.rows} pairs; {tokens} tokens make {wanted}"
+        yield path, f"{of} has {totals.rows} pairs; {marks} marks make {wanted}"
         return
-    if contents.states and contents.states.get(block, 0) != tokens:
-        yield contents.state_path, f"{of} has {contents.states.get(block, 0)} hidden states; it has {tokens} tokens"
-    if tokens and contents.activations.get(block) != tokens:
+    if contents.states and contents.states.get(block, 0) != marks:
+        yield contents.state_path, f"{of} has {contents.states.get(block, 0)} hidden states; it has {marks} marks"
+    if marks and contents.activations.get(block) != marks:
         path = contents.paths.get("activations", contents.record.path)
-        yield path, f"{of} averages {contents.activations.get(block)} tokens; it has {tokens}"
+        yield path, f"{of} averages {contents.activations.get(block)} marks; it has {marks}"
     if wanted:
         yield from _wrong_summary(contents, block, totals, of)
 
 
-def _wrong_summary(contents: Contents, block: Block, totals: PairTotals, of: str) -> Iterator[tuple[str, str]]:
+def _wrong_summary(contents: Contents, block: BookBlock, totals: PairTotals, of: str) -> Iterator[tuple[str, str]]:
     path = contents.paths.get("summaries", contents.record.path)
     summary = contents.summaries.get(block)
     if summary is None:

@@ -194,9 +194,9 @@ def _check_file(objects: ObjectStore, record: CommitRecord, file: FileReceipt, k
 
 
 def _layers(study: Study) -> set[int]:
-    """The layers every book must have: the embeddings and those of the model, where the study counts them."""
-    count = study.model.get("layers")
-    return set(range(count + 1)) if isinstance(count, int) else set()
+    """The layers every book must have: the embedding and one for each decoder block, where the study counts them."""
+    count = study.model.get("hidden_layers")
+    return set(range(count)) if isinstance(count, int) else set()
 
 
 def _keyed(record: CommitRecord) -> list[tuple[FileReceipt, ChunkKey | None]]:

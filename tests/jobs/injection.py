@@ -33,7 +33,7 @@ class HashModel:
     """Hidden states that are a function of the window alone, in the shape of the small GPT-2's."""
 
     batch_size = smallest_batch = 8
-    layers = 3
+    hidden_layers = 4
     width = 24
 
     def start(self, windows: np.ndarray) -> Callable[[], np.ndarray]:
@@ -41,7 +41,7 @@ class HashModel:
 
     def _states(self, windows: np.ndarray) -> np.ndarray:
         states = [
-            np.random.default_rng(window.astype(np.uint32)).normal(size=(self.layers + 1, self.width))
+            np.random.default_rng(window.astype(np.uint32)).normal(size=(self.hidden_layers, self.width))
             for window in windows
         ]
         return np.asarray(states, dtype=np.float32).transpose(1, 0, 2)

@@ -17,7 +17,7 @@ from tests.jobs.injection import Calls, HashModel
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 BOOKS = 3
-BLOCKS = 2 * (HashModel.layers + 1)
+BLOCKS = 2 * HashModel.hidden_layers
 BY_HAND = """
 import sys
 from pathlib import Path

@@ -46,7 +46,7 @@ def report_once(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple
 @pytest.mark.usefixtures("undrawn")
 def test_the_same_snapshot_makes_no_second_report_and_a_new_book_does(tmp_path, capsys):
     location, out = tmp_path / "store", tmp_path / "out"
-    study = build_store(location, books=1, layers=2, tokens=6, width=8)
+    study = build_store(location, books=1, layers=2, marks=6, width=8)
     code, said, _ = report_once(capsys, "--store", location, "--out", out)
     assert code == 0
     assert said.splitlines()[-1] == f"report: {out / 'latest' / 'index.html'}"
@@ -69,7 +69,7 @@ def test_the_same_snapshot_makes_no_second_report_and_a_new_book_does(tmp_path, 
 @pytest.mark.usefixtures("undrawn")
 def test_compaction_is_no_change_and_a_report_after_it_shows_the_same(tmp_path):
     location = tmp_path / "store"
-    build_store(location, books=3, layers=2, tokens=6, width=8)
+    build_store(location, books=3, layers=2, marks=6, width=8)
     before = produce_report(Request(str(location), str(tmp_path / "out")), NOW)
     compact(str(location))
     assert not produce_report(Request(str(location), str(tmp_path / "out")), NOW).changed
@@ -80,7 +80,7 @@ def test_compaction_is_no_change_and_a_report_after_it_shows_the_same(tmp_path):
 def test_a_report_shows_what_was_committed_when_it_began(tmp_path):
     """Files of a run that goes on, a commit and a compaction during the report leave it as it was."""
     location = tmp_path / "store"
-    study = build_store(location, books=2, layers=2, tokens=6, width=8)
+    study = build_store(location, books=2, layers=2, marks=6, width=8)
     for key, table in book_chunks(study, 2)[:3]:
         publish_chunk(location, key, table)
     with open_store(location) as store:
@@ -100,7 +100,7 @@ def test_a_store_without_pairs_gives_a_page_that_says_so(tmp_path):
 
 
 def test_one_class_only(tmp_path):
-    study = synthetic_study(layers=2, tokens=6, width=8)
+    study = synthetic_study(layers=2, marks=6, width=8)
     files = [
         publish_chunk(tmp_path / "store", key, _internal_only(table))
         for key, table in book_chunks(study, 0)
@@ -115,9 +115,9 @@ def test_one_class_only(tmp_path):
     assert "no terminal pairs" in produced.page.read_text()
 
 
-@pytest.mark.parametrize(("layers", "tokens", "width"), [(1, 6, 8), (3, 2, 4), (2, 40, 5)])
-def test_a_single_layer_a_single_pair_and_odd_widths(tmp_path, layers, tokens, width):
-    build_store(tmp_path / "store", books=1, layers=layers, tokens=tokens, width=width)
+@pytest.mark.parametrize(("layers", "marks", "width"), [(1, 6, 8), (3, 2, 4), (2, 40, 5)])
+def test_a_single_layer_a_single_pair_and_odd_widths(tmp_path, layers, marks, width):
+    build_store(tmp_path / "store", books=1, layers=layers, marks=marks, width=width)
     produced = produce_report(Request(str(tmp_path / "store"), str(tmp_path / "out"), pdf=True), NOW)
     assert produced.changed
     assert produced.failures == ()
@@ -125,7 +125,7 @@ def test_a_single_layer_a_single_pair_and_odd_widths(tmp_path, layers, tokens, w
 
 
 def test_many_books_get_intervals_over_books_and_bands(tmp_path):
-    build_store(tmp_path / "store", books=12, layers=2, tokens=4, width=6)
+    build_store(tmp_path / "store", books=12, layers=2, marks=4, width=6)
     with open_store(tmp_path / "store") as store:
         report = build_report(store)
     text = json.dumps([part.caption for section in report.sections for part in section.parts])
@@ -142,7 +142,7 @@ def test_only_some_books(three_books, tmp_path):
 
 @pytest.mark.usefixtures("undrawn")
 def test_two_stores_side_by_side(three_books, tmp_path):
-    build_store(tmp_path / "other", books=2, layers=6, tokens=5, width=10, seed=7)
+    build_store(tmp_path / "other", books=2, layers=6, marks=5, width=10, seed=7)
     produced = produce_report(Request(str(three_books), str(tmp_path / "out"), compare=str(tmp_path / "other")), NOW)
     page = produced.page.read_text()
     assert "Two stores side by side" in page
@@ -186,7 +186,7 @@ def test_no_store_and_no_place_to_write_to(three_books, tmp_path, capsys):
 @pytest.mark.parametrize("damage", ["missing", "garbage"])
 def test_a_damaged_store_is_refused_and_nothing_is_published(tmp_path, capsys, damage):
     location, out = tmp_path / "store", tmp_path / "out"
-    build_store(location, books=1, layers=2, tokens=4, width=6)
+    build_store(location, books=1, layers=2, marks=4, width=6)
     for path in (location / "pairs" / "layer=01").rglob("*.parquet"):
         path.chmod(0o644)
         path.unlink() if damage == "missing" else path.write_bytes(b"garbage")

@@ -24,7 +24,7 @@ from tests.store.query.test_reader import failed_attempt
 
 @pytest.fixture
 def place(tmp_path):
-    build_store(tmp_path / "store", books=2, layers=2, tokens=5)
+    build_store(tmp_path / "store", books=2, layers=2, marks=5)
     return tmp_path / "store"
 
 

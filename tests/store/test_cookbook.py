@@ -16,7 +16,7 @@ PAGE = (Path(__file__).resolve().parents[2] / "docs" / "sql.md").read_text(encod
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
     place = tmp_path_factory.mktemp("cookbook") / "store"
-    build_store(place, books=3, layers=31, tokens=12, width=64)
+    build_store(place, books=3, layers=31, marks=12, width=64)
     with open_store(place) as store:
         yield store
 

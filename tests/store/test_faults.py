@@ -33,7 +33,7 @@ from tests.builders import book_chunks, record_of, shard_of, synthetic_study
 from tests.store.s3_faults import Fault
 from tests.store.upkeep.test_verify import digest
 
-BOOKS, STUDY = 2, synthetic_study(layers=1, tokens=4, width=8)
+BOOKS, STUDY = 2, synthetic_study(layers=1, marks=4, width=8)
 CHUNKS = {number: book_chunks(STUDY, number) for number in range(BOOKS)}
 PAIRS_OF_A_BOOK = 2 * 6
 

@@ -15,7 +15,7 @@ from store.objects.locations import object_store
 from store.writer import StudyWriter, publish_chunk, read_chunk, read_settled_chunk, settle_chunk
 from tests.builders import book_chunks, publish_book, record_of, shard_of, synthetic_study
 
-STUDY = synthetic_study(layers=2, tokens=6)
+STUDY = synthetic_study(layers=2, marks=6)
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def test_a_damaged_leftover_is_replaced(location, chunk, damage):
 @pytest.mark.parametrize("number", range(len(book_chunks(STUDY, 0))))
 def test_a_leftover_of_other_marks_is_replaced_until_it_is_committed(location, number):
     key, ours = book_chunks(STUDY, 0)[number]
-    of_another_version = book_chunks(synthetic_study(layers=2, tokens=5), 0)
+    of_another_version = book_chunks(synthetic_study(layers=2, marks=5), 0)
     (theirs,) = [table for other, table in of_another_version if replace(other, shard=key.shard) == key]
     publish_chunk(location, key, theirs)
     receipt, standing = settle_chunk(location, key, ours)

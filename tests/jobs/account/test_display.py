@@ -18,7 +18,7 @@ from store.keys import BlockKey, ShardKey
 
 
 def half_done() -> Tally:
-    tally = Tally(layers=2, shards=4, shards_prepared=2, shards_committed=1, pairs_expected=1000, pairs=500)
+    tally = Tally(hidden_layers=2, shards=4, shards_prepared=2, shards_committed=1, pairs_expected=1000, pairs=500)
     tally.windows, tally.windows_expected, tally.retries = 30, 60, 2
     tally.queues = {"pairs": 3}
     return tally
@@ -107,7 +107,7 @@ def prepared(tally: Tally, shard: ShardKey = SHARD) -> None:
 
 
 def test_books_and_marks_count_when_they_are_committed_and_once():
-    tally = Tally(layers=3, shards=1)
+    tally = Tally(hidden_layers=3, shards=1)
     prepared(tally)
     assert (tally.books_used, tally.marks, tally.pairs_expected) == (0, 0, 60)
     tally.committed(SHARD, 0.1)
@@ -115,7 +115,7 @@ def test_books_and_marks_count_when_they_are_committed_and_once():
 
 
 def test_what_a_shard_that_was_given_up_had_left_is_not_expected_any_more():
-    tally = Tally(layers=3, shards=2)
+    tally = Tally(hidden_layers=3, shards=2)
     prepared(tally, ShardKey("b" * 16))
     prepared(tally)
     tally.extracted(SHARD, ModelWork(5, 0.1, 5))

@@ -33,7 +33,7 @@ def check_against_the_oracle(store: Path, book: str, text: str, config: StudyCon
     with open_store(store) as opened:
         for mark_class, found in selection.classes.items():
             states = model.states(windows(tokenization.ids, found.taken, config.before))
-            for layer in range(model.layers + 1):
+            for layer in range(model.hidden_layers):
                 stored = opened.sql(
                     f"SELECT i, j, n, mi, cov FROM pairs WHERE book = '{book}' AND layer = {layer} "
                     f"AND class = '{mark_class}' ORDER BY i, j"

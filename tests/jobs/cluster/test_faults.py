@@ -19,7 +19,7 @@ from tests.jobs import injection
 from tests.jobs.injection import Calls, HashModel, Trouble
 
 BOOKS = 3
-BLOCKS = 2 * (HashModel.layers + 1)
+BLOCKS = 2 * HashModel.hidden_layers
 
 pytestmark = pytest.mark.usefixtures("ray_cluster")
 

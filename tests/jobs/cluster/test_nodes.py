@@ -13,7 +13,7 @@ from tests.jobs.injection import Calls, HashModel
 
 ROOT = Path(__file__).resolve().parents[3]
 BOOKS = 6
-BLOCKS = 2 * (HashModel.layers + 1)
+BLOCKS = 2 * HashModel.hidden_layers
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 

@@ -24,7 +24,7 @@ def shards(number: int, per_shard: int = 1):
 
 
 def schedule(works, **changes) -> Schedule:
-    return Schedule(works, LIMITS, **{"layers": LAYERS, "fingerprint": "f", "attempts": 3} | changes)
+    return Schedule(works, LIMITS, **{"hidden_layers": LAYERS, "fingerprint": "f", "attempts": 3} | changes)
 
 
 class Simulation:
@@ -246,7 +246,7 @@ def test_a_run_of_unusable_books_ends_without_finishing_any():
 
 def test_memory_stays_flat_over_ten_thousand_shards():
     """What the schedule keeps is bounded by what is under way, however long the run."""
-    subject = Schedule(iter(shards(10_000)), LIMITS, layers=25, fingerprint="f", attempts=3)
+    subject = Schedule(iter(shards(10_000)), LIMITS, hidden_layers=25, fingerprint="f", attempts=3)
     simulation = Simulation(subject, seed=2)
     simulation.ended = _Forgetful()
     simulation.attempts = _NoMemory()

@@ -13,7 +13,7 @@ RATES = Rates(windows=100.0, pairs=1_000_000.0, cores=4, measured_on="a machine"
 
 
 def test_the_notebooks_study():
-    cost = estimate_cost([(250, 250)], layers=25, width=1024, config=StudyConfig(), rates=RATES)
+    cost = estimate_cost([(250, 250)], hidden_layers=25, width=1024, config=StudyConfig(), rates=RATES)
     assert (cost.books, cost.windows) == (1, 500)
     assert cost.pairs == 31_125 * 25 * 2
     assert cost.forward_passes == 2 * 4  # 250 windows in batches of 64, each class by itself
@@ -43,7 +43,7 @@ def test_nothing_costs_nothing():
 )
 def test_disk_is_within_a_tenth_of_what_real_runs_wrote(counts, bytes_written):
     """Bytes that runs over Heart of Darkness, and over it and seven other novels, left in their stores."""
-    cost = estimate_cost(counts, layers=31, width=576, config=StudyConfig(), rates=RATES)
+    cost = estimate_cost(counts, hidden_layers=31, width=576, config=StudyConfig(), rates=RATES)
     assert cost.disk_bytes == pytest.approx(bytes_written, rel=0.1)
 
 

@@ -81,7 +81,7 @@ def test_counts_are_those_of_the_selection(shelf, tiny_gpt2, sample_text):
     assert book.found == tuple(selected.found for selected in selection.classes.values())
     assert book.eligible == tuple(selected.eligible for selected in selection.classes.values())
     assert book.used == (30, 30)
-    assert (report.layers, report.width) == (4, 64)
+    assert (report.hidden_layers, report.width) == (4, 64)
     assert report.cost.pairs == 2 * 2 * 4 * 30 * 29 // 2
 
 

@@ -18,7 +18,7 @@ from jobs.stages.prepare import PreparedOutline
 from store.keys import ShardKey
 from store.study import Study
 
-GPT2_MEDIUM = ModelIdentity("gpt2-medium", "commit:0", "gpt2", 24, 1024, 50_257, 1024)
+GPT2_MEDIUM = ModelIdentity("gpt2-medium", "commit:0", "gpt2", 24, 25, 1024, 50_257, 1024)
 GIB = 1 << 30
 
 

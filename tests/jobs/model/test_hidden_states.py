@@ -102,7 +102,7 @@ def test_every_layer_equals_the_whole_windows_states(name):
 
 
 def everywhere(model, sequences):
-    """Plain states of all positions: float32 `[layers + 1, count, length, width]`."""
+    """Plain states of all positions: float32 `[hidden_layers, count, length, width]`."""
     with torch.inference_mode():
         output = model(input_ids=torch.from_numpy(sequences), output_hidden_states=True)
     return torch.stack(output.hidden_states).float().numpy()
@@ -155,14 +155,14 @@ def test_places_out_of_order_or_out_of_range_are_refused(tiny_gpt2):
 def test_smollm2_equals_the_whole_windows_states(smollm2, marks):
     for windows, expected in marks.values():
         states = smollm2.states(windows[:, : BEFORE + 1])
-        assert states.shape == (smollm2.layers + 1, len(windows), smollm2.width)
+        assert states.shape == (smollm2.hidden_layers, len(windows), smollm2.width)
         assert relative_difference(states, expected).max() < 1e-4
 
 
 def test_mutual_information_of_smollm2_keeps_its_mean_in_every_layer(smollm2, marks):
     for windows, expected in marks.values():
         states = smollm2.states(windows[:, : BEFORE + 1])
-        for layer in range(smollm2.layers + 1):
+        for layer in range(smollm2.hidden_layers):
             ours, plain = (pair_statistics(np.ascontiguousarray(x[layer])).mi.mean() for x in (states, expected))
             assert abs(ours - plain) < 1e-3, f"layer {layer}"
 

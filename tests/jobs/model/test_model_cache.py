@@ -56,7 +56,7 @@ def test_a_cache_that_cannot_be_written_costs_time_and_nothing_else(
     own_cache, tmp_path, temporary, monkeypatch, trouble
 ):
     trouble(tmp_path, monkeypatch)
-    assert identify_model("smollm2").layers == 30
+    assert identify_model("smollm2").decoder_blocks == 30
     assert load_tokenizer("smollm2").encode("a, b.")
     assert list(temporary.glob("interpunct-*")) == []
 

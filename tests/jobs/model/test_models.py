@@ -25,14 +25,16 @@ def test_smollm2_is_the_gguf_file_of_its_wheel():
     identity = identify_model("smollm2")
     (file,) = Path(resolve_model("smollm2").location).parent.glob("*.gguf")
     assert identity.weights == f"sha256:{hashlib.sha256(file.read_bytes()).hexdigest()}"
-    assert (identity.architecture, identity.layers, identity.width) == ("llama", 30, 576)
+    assert (identity.architecture, identity.decoder_blocks, identity.hidden_layers) == ("llama", 30, 31)
+    assert identity.width == 576
     assert identity.vocabulary == 49_152
 
 
 def test_a_folder_is_identified_without_loading_its_weights(tiny_gpt2, own_cache, monkeypatch):
     monkeypatch.setattr(loading, "_from_pretrained", None)
     identity = identify_model(str(tiny_gpt2))
-    assert (identity.architecture, identity.layers, identity.width) == ("gpt2", 3, 64)
+    assert (identity.architecture, identity.decoder_blocks, identity.hidden_layers) == ("gpt2", 3, 4)
+    assert identity.width == 64
     assert (identity.vocabulary, identity.context) == (2000, 64)
     assert json.loads(json.dumps(identity.to_dict())) == identity.to_dict()
 
@@ -43,7 +45,7 @@ def test_an_identity_is_learnt_once(tiny_gpt2, own_cache, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(models, "load_config", None)
         assert identify_model(str(tiny_gpt2)) == first
-    (remembered,) = (own_cache / "shapes").iterdir()
+    (remembered,) = (own_cache / "model_shapes").iterdir()
     remembered.write_text("")
     identify_model.cache_clear()
     assert identify_model(str(tiny_gpt2)) == first

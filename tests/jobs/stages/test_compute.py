@@ -19,13 +19,13 @@ from store.writer import read_chunk
 SHARD = ShardKey("00c0ffee00c0ffee")
 
 
-def made_block(tokens: tuple[int, ...], width: int = 64, seed: int = 1) -> Block:
+def made_block(marks: tuple[int, ...], width: int = 64, seed: int = 1) -> Block:
     """States with outliers, so that sets of dimensions left differ from token to token."""
     random = np.random.default_rng(seed)
-    states = random.normal(size=(sum(tokens), width)).astype(np.float32)
+    states = random.normal(size=(sum(marks), width)).astype(np.float32)
     states[random.random(states.shape) < 0.02] *= 30
-    offsets = tuple(np.cumsum([0, *tokens]).tolist())
-    names = tuple(f"book{index}" for index in range(len(tokens)))
+    offsets = tuple(np.cumsum([0, *marks]).tolist())
+    names = tuple(f"book{index}" for index in range(len(marks)))
     return Block(BlockKey(SHARD, 2, "internal"), names, offsets, states)
 
 
@@ -46,7 +46,7 @@ def test_parts_give_the_same_rows_and_summaries_as_one_file(context, tmp_path, m
     block = made_block((20, 30))
     whole = compute_block(context, block)
     elsewhere = replace(context, location=str(tmp_path / "parts"))
-    monkeypatch.setattr(compute, "plan_parts", lambda tokens: plan_parts(tokens, 100))
+    monkeypatch.setattr(compute, "plan_parts", lambda marks: plan_parts(marks, 100))
     parts = compute_block(elsewhere, block)
     assert len(whole.files) == 1
     assert len(parts.files) > 5

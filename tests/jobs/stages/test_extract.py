@@ -31,14 +31,14 @@ def test_blocks_come_in_order_with_the_models_states(context, work):
     model = CountingModel()
     blocks = list(extract_blocks(model, prepared))
     assert [(b.key.mark_class, b.key.layer) for b in blocks] == [
-        (mark_class, layer) for mark_class in ("internal", "terminal") for layer in range(model.layers + 1)
+        (mark_class, layer) for mark_class in ("internal", "terminal") for layer in range(model.hidden_layers)
     ]
     assert sum(model.calls) == sum(b.work.windows for b in blocks) == 72
     for block in blocks:
         books = prepared.windows[block.key.mark_class]
         expected = [HashModel().start(book.windows)()[block.key.layer] for book in books]
         np.testing.assert_array_equal(block.states, np.concatenate(expected))
-        assert block.tokens == (12, 12, 12)
+        assert block.marks == (12, 12, 12)
 
 
 def test_only_wanted_blocks_are_yielded_and_only_their_classes_run(context, work):
@@ -93,7 +93,7 @@ def test_a_worker_refuses_to_load_another_model_than_the_study(context):
     other = replace(context, model=replace(context.model, weights="sha256:0123"))
     with pytest.raises(UsageError, match="sha256:0123 in the study"):
         load_model(other, "cpu")
-    assert load_model(context, "cpu").layers == 3
+    assert load_model(context, "cpu").hidden_layers == 4
 
 
 def test_states_in_a_file_have_their_blocks_before_they_are_written(monkeypatch):

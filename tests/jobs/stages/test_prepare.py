@@ -20,7 +20,7 @@ from tests.jobs.injection import write_books
 def test_a_shard_is_prepared_in_the_order_of_its_keys_with_windows_that_end_at_the_marks(context, work):
     prepared = prepare_shard(context, work)
     assert prepared.books["book"].to_pylist() == ["book0", "book1", "book2"]
-    assert prepared.outline.tokens == {"internal": 36, "terminal": 36}
+    assert prepared.outline.marks == {"internal": 36, "terminal": 36}
     assert prepared.outline.pairs == 6 * 66
     marks = prepared.tokens.to_pylist()
     for mark_class in ("internal", "terminal"):

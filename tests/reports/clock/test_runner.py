@@ -28,7 +28,7 @@ DUE = datetime(2026, 3, 1, 6, tzinfo=UTC)
 @pytest.fixture(scope="module")
 def small_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     location = tmp_path_factory.mktemp("small") / "store"
-    build_store(location, books=1, layers=2, tokens=4, width=6)
+    build_store(location, books=1, layers=2, marks=4, width=6)
     return location
 
 

@@ -28,7 +28,7 @@ def test_a_store_without_states_has_a_computed_level(store, scope):
 
 
 def test_a_store_that_keeps_states_shows_them_in_the_report(tmp_path):
-    study = synthetic_study(layers=2, tokens=20, width=40)
+    study = synthetic_study(layers=2, marks=20, width=40)
     chunks = list(book_chunks(study, 0))
     for layer in range(2):
         for mark_class in MARK_CLASSES:

@@ -70,9 +70,9 @@ def test_moments_of_some_books_are_of_those_books_only(store):
 
 def test_mean_activations_weigh_books_by_their_marks(store):
     found = ask(store, "activation_means", layer=1, books=None).frame
-    rows = store.sql("SELECT class, tokens, mean FROM activations WHERE layer = 1").df()
+    rows = store.sql("SELECT class, marks, mean FROM activations WHERE layer = 1").df()
     for mark_class, group in rows.groupby("class"):
-        expected = np.average(np.stack(group["mean"]), axis=0, weights=group["tokens"])
+        expected = np.average(np.stack(group["mean"]), axis=0, weights=group["marks"])
         mine = found[found["class"] == mark_class].sort_values("dimension")
         np.testing.assert_allclose(mine["mean"], expected, rtol=1e-12)
 
@@ -98,7 +98,7 @@ def test_a_sample_takes_about_the_share_asked_for_and_always_the_same(store):
 
 def test_outlier_shares_are_of_the_marks(store):
     rows = ask(store, "outlier_dimensions", books=None).frame
-    direct = store.sql("SELECT layer, class, tokens, outliers FROM activations").df()
+    direct = store.sql("SELECT layer, class, marks, outliers FROM activations").df()
     left_out = sum(int(np.sum(row)) for row in direct["outliers"])
     assert left_out == rows["marks_without"].sum()
     assert rows[["internal_share", "terminal_share"]].stack().between(0, 1).all()

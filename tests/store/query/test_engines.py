@@ -15,7 +15,7 @@ QUERY = "SELECT count(*), sum(mi::DOUBLE), sum(n) FROM pairs WHERE layer = 1 AND
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
     place = tmp_path_factory.mktemp("engines") / "store"
-    build_store(place, books=3, layers=3, tokens=40)
+    build_store(place, books=3, layers=3, marks=40)
     return place
 
 

@@ -17,7 +17,7 @@ from tests.builders import book_chunks, book_table, build_store, publish_book, s
 
 @pytest.fixture
 def built(location):
-    build_store(location, books=2, layers=3, tokens=6)
+    build_store(location, books=2, layers=3, marks=6)
     return location
 
 
@@ -27,7 +27,7 @@ def rows(location, query, **options):
 
 
 def test_every_row_that_was_written_is_read(built):
-    study = synthetic_study(layers=3, tokens=6)
+    study = synthetic_study(layers=3, marks=6)
     for name, spec in TABLES.items():
         if name == "hidden_states":
             continue
@@ -86,7 +86,7 @@ def test_hidden_states_appear_where_they_are_kept(location):
 
 def test_the_study_is_one_row_of_settings(built):
     (row,) = rows(built, "SELECT bins, internal, fingerprint, model_identity FROM study")
-    study = synthetic_study(layers=3, tokens=6)
+    study = synthetic_study(layers=3, marks=6)
     assert row == (15, [","], study.fingerprint, json.dumps(study.model))
 
 
@@ -213,6 +213,6 @@ def test_a_relation_gives_frames_and_arrow(built):
 
 
 def test_books_of_one_shard_are_named_by_its_key(built):
-    study = synthetic_study(layers=3, tokens=6)
+    study = synthetic_study(layers=3, marks=6)
     with open_store(built) as store:
         assert {record.shard for record in store.records} == {shard_of(study, 0), shard_of(study, 1)}

@@ -16,8 +16,8 @@ from tests.builders import build_store
 def folder(tmp_path_factory):
     """A store, and beside it a file and a folder that are nobody's business."""
     folder = tmp_path_factory.mktemp("sandbox")
-    build_store(folder / "store", books=1, layers=1, tokens=4)
-    build_store(folder / "sibling", books=1, layers=1, tokens=4)
+    build_store(folder / "store", books=1, layers=1, marks=4)
+    build_store(folder / "sibling", books=1, layers=1, marks=4)
     (folder / "secret.csv").write_text("secret\n42\n")
     return folder
 
@@ -182,7 +182,7 @@ def test_a_query_too_large_for_memory_spills_to_a_private_folder(folder, monkeyp
 
 
 def test_over_s3_no_file_of_this_machine_is_readable(s3_location, tmp_path):
-    build_store(s3_location, books=1, layers=1, tokens=4)
+    build_store(s3_location, books=1, layers=1, marks=4)
     (tmp_path / "secret.csv").write_text("a\n1\n")
     with open_store(s3_location) as store:
         assert store.sql("SELECT count(*) FROM pairs").fetchall() == [(12,)]

@@ -22,14 +22,14 @@ from tests.builders import build_store, publish_book, synthetic_study
 from tests.store.query.test_reader import failed_attempt
 from tests.store.upkeep.test_verify import digest
 
-BOOKS, LAYERS, TOKENS = 4, 2, 5
-STUDY = synthetic_study(LAYERS, TOKENS)
+BOOKS, LAYERS, MARKS = 4, 2, 5
+STUDY = synthetic_study(LAYERS, MARKS)
 FILES_OF_A_RECORD = 2 * LAYERS + 4
 
 
 @pytest.fixture
 def built(location):
-    build_store(location, BOOKS, LAYERS, TOKENS)
+    build_store(location, BOOKS, LAYERS, MARKS)
     return location
 
 
@@ -49,7 +49,7 @@ def test_the_same_rows_in_fewer_files(built):
 
 
 def test_rows_of_a_generation_are_in_order(tmp_path):
-    build_store(tmp_path, BOOKS, LAYERS, TOKENS)
+    build_store(tmp_path, BOOKS, LAYERS, MARKS)
     compact(tmp_path)
     with open_store(tmp_path, layers=[0], classes=["internal"]) as store:
         read = store.sql("SELECT book, i, j FROM pairs").fetchall()
@@ -148,7 +148,7 @@ def test_files_of_a_killed_compaction_of_another_size_do_not_get_among_the_next_
 
 
 def test_attempts_that_were_replaced_are_left_behind(tmp_path):
-    study = build_store(tmp_path, 1, LAYERS, TOKENS)
+    study = build_store(tmp_path, 1, LAYERS, MARKS)
     writer = StudyWriter.open(tmp_path, study)
     with writer.lock():
         writer.commit(failed_attempt(tmp_path, "a" * 16, [(1, "first"), (2, "first")], "2026-01-01"))
@@ -169,7 +169,7 @@ def test_attempts_that_were_replaced_are_left_behind(tmp_path):
 
 
 def test_damage_is_not_carried_on(tmp_path):
-    build_store(tmp_path, BOOKS, LAYERS, TOKENS)
+    build_store(tmp_path, BOOKS, LAYERS, MARKS)
     objects = object_store(tmp_path)
     path = load_records(objects)[0].files[0].path
     data = bytearray(objects.read(path))
@@ -187,7 +187,7 @@ def test_two_compactions_at_once_are_refused(built):
 
 def test_a_compaction_that_was_overtaken_publishes_nothing(tmp_path, monkeypatch):
     """It slept, another took its lock and published the generation of the same number."""
-    build_store(tmp_path, BOOKS, LAYERS, TOKENS)
+    build_store(tmp_path, BOOKS, LAYERS, MARKS)
     before = digest(tmp_path)
     objects = object_store(tmp_path)
     rewrite = compaction._rewrite
@@ -210,7 +210,7 @@ class Killed(BaseException):
 def test_killed_before_any_step_it_loses_nothing(tmp_path, monkeypatch):
     """At every single write and removal of a compaction that removes the old files at once."""
     books, layers = 2, 1
-    build_store(tmp_path / "reference", books, layers, TOKENS)
+    build_store(tmp_path / "reference", books, layers, MARKS)
     before = digest(tmp_path / "reference")
     real = {method: getattr(LocalFolder, method) for method in ("put_new", "put", "delete")}
 
@@ -249,7 +249,7 @@ def test_killed_before_any_step_it_loses_nothing(tmp_path, monkeypatch):
 
 
 def test_groups_depend_on_sizes_only(tmp_path):
-    build_store(tmp_path, BOOKS, LAYERS, TOKENS)
+    build_store(tmp_path, BOOKS, LAYERS, MARKS)
     records = load_records(object_store(tmp_path))
     assert plan_groups(records, 1 << 20) == plan_groups(records[::-1], 1 << 20) == [records]
     assert plan_groups(records[:1], 1 << 20) == []

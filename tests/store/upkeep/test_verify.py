@@ -26,14 +26,14 @@ from store.upkeep.verify import fix, verify
 from store.writer import StudyWriter, publish_chunk
 from tests.builders import book_chunks, build_store, publish_book, record_of, shard_of, synthetic_study
 
-BOOKS, LAYERS, TOKENS = 2, 2, 5
-STUDY = synthetic_study(LAYERS, TOKENS)
+BOOKS, LAYERS, MARKS = 2, 2, 5
+STUDY = synthetic_study(LAYERS, MARKS)
 PAIRS = paths.chunk_path(ChunkKey("pairs", shard_of(STUDY, 0), 1, "internal"))
 
 
 @pytest.fixture
 def built(location):
-    build_store(location, BOOKS, LAYERS, TOKENS)
+    build_store(location, BOOKS, LAYERS, MARKS)
     return location
 
 
@@ -71,7 +71,7 @@ def test_a_sound_store_has_no_damage(built):
     assert findings.damages == []
     assert findings.uncommitted == []
     assert (findings.records, findings.files) == (BOOKS, BOOKS * (2 * LAYERS + 4))
-    assert findings.rows == BOOKS * (2 * LAYERS * 10 + 2 * TOKENS + 1 + 4 * LAYERS)
+    assert findings.rows == BOOKS * (2 * LAYERS * 10 + 2 * MARKS + 1 + 4 * LAYERS)
 
 
 DAMAGES = {
@@ -135,7 +135,7 @@ def test_a_record_cannot_make_fix_remove_a_file_that_no_store_makes(built):
 
 def test_a_folder_that_was_moved_to_another_disk_and_linked_is_sound(tmp_path):
     store, elsewhere = tmp_path / "store", tmp_path / "larger-disk"
-    build_store(store, BOOKS, LAYERS, TOKENS)
+    build_store(store, BOOKS, LAYERS, MARKS)
     elsewhere.mkdir()
     for folder in ("books", "pairs/layer=01"):
         moved = elsewhere / folder.replace("/", "-")
@@ -170,7 +170,7 @@ def test_uncommitted_files_are_no_damage_and_fix_removes_them(built):
 
 
 def test_a_leftover_temporary_file_is_removed(tmp_path):
-    build_store(tmp_path, BOOKS, LAYERS, TOKENS)
+    build_store(tmp_path, BOOKS, LAYERS, MARKS)
     path = Path(PAIRS)
     temporary = str(path.parent / paths.temporary_name(path.name))
     (tmp_path / temporary).write_bytes(b"half")
@@ -193,11 +193,11 @@ def shifted(name):
 
 SHARD = shard_of(STUDY, 0)
 INCOMPLETE = {
-    "pairs": (ChunkKey("pairs", SHARD, 1, "internal"), without_last_row, "has 9 pairs; 5 tokens make 10"),
+    "pairs": (ChunkKey("pairs", SHARD, 1, "internal"), without_last_row, "has 9 pairs; 5 marks make 10"),
     "other mi": (ChunkKey("pairs", SHARD, 1, "internal"), shifted("mi"), "its pairs give"),
-    "ordinals": (ChunkKey("pairs", SHARD, 0, "terminal"), shifted("j"), "has 10 pairs; 5 tokens make 10"),
-    "tokens": (ChunkKey("tokens", SHARD), without_last_row, "has 4 terminal tokens; its books row says 5"),
-    "activations": (ChunkKey("activations", SHARD), without_last_row, "averages None tokens; it has 5"),
+    "ordinals": (ChunkKey("pairs", SHARD, 0, "terminal"), shifted("j"), "has 10 pairs; 5 marks make 10"),
+    "tokens": (ChunkKey("tokens", SHARD), without_last_row, "has 4 terminal marks; its books row says 5"),
+    "activations": (ChunkKey("activations", SHARD), without_last_row, "averages None marks; it has 5"),
     "summaries": (ChunkKey("summaries", SHARD), without_last_row, "has no summary"),
     "summary's mean": (ChunkKey("summaries", SHARD), shifted("cov_mean"), "has cov_mean"),
     "summary's count": (ChunkKey("summaries", SHARD), shifted("pairs"), "has pairs 11; its pairs give 10"),
@@ -207,7 +207,7 @@ INCOMPLETE = {
 
 @pytest.mark.parametrize(("key", "change", "said"), INCOMPLETE.values(), ids=INCOMPLETE)
 def test_what_does_not_fit_together_is_found(tmp_path, key, change, said):
-    build_store(tmp_path, BOOKS, LAYERS, TOKENS)
+    build_store(tmp_path, BOOKS, LAYERS, MARKS)
     recommit(tmp_path, key, change)
     damages = verify(tmp_path).damages
     assert any(said in damage.what for damage in damages), damages
@@ -217,16 +217,16 @@ def test_what_does_not_fit_together_is_found(tmp_path, key, change, said):
 
 
 def test_a_layer_that_is_missing_everywhere_is_found(tmp_path):
-    build_store(tmp_path, 1, LAYERS, TOKENS)
+    build_store(tmp_path, 1, LAYERS, MARKS)
     objects = object_store(tmp_path)
     (record,) = load_records(objects)
     files = [file for file in record.files if "layer=01" not in file.path]
     objects.put(record.path, replace(record, files=files).to_json())
-    assert "layer 1 class internal has 0 pairs; 5 tokens make 10" in verify(tmp_path).damages[0].what
+    assert "layer 1 class internal has 0 pairs; 5 marks make 10" in verify(tmp_path).damages[0].what
 
 
 def test_a_record_that_claims_a_file_of_another_shard(tmp_path):
-    build_store(tmp_path, BOOKS, LAYERS, TOKENS)
+    build_store(tmp_path, BOOKS, LAYERS, MARKS)
     objects = object_store(tmp_path)
     first, second = load_records(objects)
     objects.put(first.path, replace(first, files=(*first.files, second.files[0])).to_json())
@@ -234,7 +234,7 @@ def test_a_record_that_claims_a_file_of_another_shard(tmp_path):
 
 
 def test_a_sound_file_that_is_no_table_of_its_folder(tmp_path):
-    build_store(tmp_path, BOOKS, LAYERS, TOKENS)
+    build_store(tmp_path, BOOKS, LAYERS, MARKS)
     key, table = ChunkKey("summaries", SHARD), dict(book_chunks(STUDY, 0))[ChunkKey("tokens", SHARD)]
     objects = object_store(tmp_path)
     data = encode(TABLES["tokens"], table, "")
@@ -252,7 +252,7 @@ def test_a_sound_file_that_is_no_table_of_its_folder(tmp_path):
 
 
 def test_a_damaged_generation_gives_way_to_the_shards_it_replaced(tmp_path):
-    build_store(tmp_path, BOOKS, LAYERS, TOKENS)
+    build_store(tmp_path, BOOKS, LAYERS, MARKS)
     before = digest(tmp_path)
     compact(tmp_path)
     objects = object_store(tmp_path)
@@ -264,7 +264,7 @@ def test_a_damaged_generation_gives_way_to_the_shards_it_replaced(tmp_path):
 
 
 def test_a_damaged_generation_whose_sources_are_gone_is_recomputed(tmp_path):
-    build_store(tmp_path, BOOKS, LAYERS, TOKENS)
+    build_store(tmp_path, BOOKS, LAYERS, MARKS)
     before = digest(tmp_path)
     compact(tmp_path, grace_s=0)
     (generation,) = live_records(load_records(object_store(tmp_path)))
@@ -275,7 +275,7 @@ def test_a_damaged_generation_whose_sources_are_gone_is_recomputed(tmp_path):
 
 
 def test_shards_in_two_live_records_are_found(tmp_path):
-    build_store(tmp_path, BOOKS, LAYERS, TOKENS)
+    build_store(tmp_path, BOOKS, LAYERS, MARKS)
     compact(tmp_path)
     objects = object_store(tmp_path)
     (generation,) = [record for record in load_records(objects) if record.number]
@@ -289,7 +289,7 @@ def test_shards_in_two_live_records_are_found(tmp_path):
 
 def test_a_used_book_in_two_shards_is_found_and_the_later_one_dropped(tmp_path):
     """Two drivers that grouped their books differently, one of which had lost the store's lock without noticing."""
-    build_store(tmp_path, BOOKS, LAYERS, TOKENS)
+    build_store(tmp_path, BOOKS, LAYERS, MARKS)
     before = digest(tmp_path)
     chunks = [(replace(key, shard=ShardKey("f" * 16)), table) for key, table in book_chunks(STUDY, 0)]
     files = tuple(publish_chunk(tmp_path, key, table) for key, table in chunks)
