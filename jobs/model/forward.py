@@ -219,7 +219,7 @@ class ForwardPass:
         if not all(finite):
             raise UsageError(
                 f"the model ({self.model.config.model_type}) gives states that are not finite, from layer "
-                f"{finite.index(False)} of {self._layers} on, in {str(self.model.dtype).removeprefix('torch.')}"
+                f"{finite.index(False)} of {len(states) - 1} on, in {str(self.model.dtype).removeprefix('torch.')}"
                 f"{remedy(self.model.dtype)}"
             )
 
