@@ -49,7 +49,7 @@ def execute_schedule(arguments: argparse.Namespace) -> int:
 
     clock, tz = SystemClock(), zone(arguments.tz)
     ticks(arguments.cron, clock.now(), tz)
-    runner = ReportRunner(_request(arguments), arguments.on_done, arguments.webhook, say)
+    runner = ReportRunner(_request(arguments), arguments.on_done, arguments.webhook, say, lambda: clock.wait(0))
     with ending_on_signals(clock, runner.kill):
         if arguments.now:
             runner(clock.now())

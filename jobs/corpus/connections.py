@@ -6,7 +6,9 @@ A `Deadline` is for the whole: when it comes, the sockets under its watch are sh
 
 from __future__ import annotations
 
+import http.client
 import ipaddress
+import re
 import socket
 import ssl
 import threading
@@ -19,6 +21,7 @@ import urllib3.connection
 from jobs.corpus.border import within
 
 _SOCKET_SECONDS = 30.0
+_LENGTH = re.compile(r"[0-9]{1,15}")
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _METADATA = frozenset(
     map(ipaddress.ip_address, ("169.254.169.254", "fd00:ec2::254", "100.100.100.200", "168.63.129.16", "192.0.0.192"))
@@ -172,9 +175,23 @@ def _unwrapped(address: IPAddress) -> IPAddress:
     return address.ipv4_mapped or address.sixtofour or address
 
 
+class _SoundResponse(http.client.HTTPResponse):
+    """An answer whose head can be believed. http.client passes over a length that is none, and over lines that are no
+    headers, and so takes a body that was cut off for a whole one."""
+
+    def begin(self) -> None:
+        super().begin()
+        if self.msg.defects or self.msg.get_payload():
+            raise http.client.HTTPException("the head of the answer is damaged")
+        lengths = {length.strip() for line in self.msg.get_all("Content-Length", []) for length in line.split(",")}
+        if len(lengths) > 1 or not all(_LENGTH.fullmatch(length) for length in lengths):
+            raise http.client.HTTPException("the answer states a Content-Length that is none")
+
+
 class PlainConnection(urllib3.connection.HTTPConnection):
     """An HTTP connection through a door."""
 
+    response_class = _SoundResponse
     door: Door
     proxied = False
 
@@ -185,6 +202,7 @@ class PlainConnection(urllib3.connection.HTTPConnection):
 class SecureConnection(urllib3.connection.HTTPSConnection):
     """An HTTPS connection through a door; certificates are checked against the machine's own."""
 
+    response_class = _SoundResponse
     door: Door
     proxied = False
 

@@ -59,6 +59,19 @@ def public_name(address: str) -> str:
     return shown if len(shown) <= _LONGEST else f"{shown[: _LONGEST // 2]}...{_checksum(shown)}"
 
 
+def server_name(address: str) -> str:
+    """Scheme, host and port alone: for an address whose path is a secret too, as that of a webhook is.
+
+    >>> server_name("https://hooks.example.org/services/T0/B0/secret")
+    'https://hooks.example.org'
+    """
+    url = _split(address)
+    if url is None:
+        return "no address"
+    before, place, _, _ = url
+    return _START.search(before)[0] + _authority(place)  # type: ignore[index]
+
+
 def identity(address: str) -> str:
     """What makes two addresses the same document: all but user, password, signature and fragment. Not to be shown."""
     url = _split(address)

@@ -4,24 +4,32 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
 import threading
 import time
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import interpunct
-from reports.clock.runner import News, ReportRunner, post_news
+from reports.clock import runner as runner_module
+from reports.clock.runner import News, ReportRunner
 from reports.errors import ReportUsageError
 from reports.produce import Request
 from reports.publish import published
 from tests.builders import build_store
+from tests.raw_server import NEVER_ENDING, NONSENSE, RawServer, sending, silent
 
+NEWS = News("done", 0, "now", "store", "/out/latest/index.html", ("Finding 1.", "Finding 2."))
+HEARD = ("204 No Content", "206 unasked", "a body cut off", "chunks cut off", "a gzip that is none")
+"""Answers that say in their head that the news were received; a webhook's body is not read."""
+
+HEADLESS = ("silence", "a dripped status line", "dripped headers", "endless 100 Continue")
 DUE = datetime(2026, 3, 1, 6, tzinfo=UTC)
 
 
@@ -62,32 +70,81 @@ def test_news_that_cannot_be_delivered_are_a_line_and_no_more(small_store, tmp_p
     assert any(line.startswith("--webhook failed") for line in lines)
 
 
-def test_a_webhook_gets_json():
-    received: list[dict] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self):
-            received.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(204)
-            self.end_headers()
-
-        def log_message(self, format, *arguments):
-            pass
-
-    with HTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.handle_request)
-        thread.start()
-        news = News("done", 0, "now", "store", "/out/latest/index.html", ("Finding 1.", "Finding 2."))
-        post_news(f"http://127.0.0.1:{server.server_port}/hook", news)
-        thread.join(10)
-    assert received[0]["text"] == "Interpunct report done: Finding 1."
-    assert received[0]["page"] == "/out/latest/index.html"
-    assert received[0]["findings"] == ["Finding 1.", "Finding 2."]
+def told_by_webhook(tmp_path: Path, address: str, **options: Any) -> list[str]:
+    """What the runner says after a report that fails at once, of which a webhook is told."""
+    lines: list[str] = []
+    runner = ReportRunner(
+        Request(str(tmp_path / "none"), str(tmp_path / "out")), None, address, lines.append, **options
+    )
+    runner._tell(NEWS)
+    return lines
 
 
-def test_a_webhook_is_an_address():
-    with pytest.raises(ReportUsageError, match="http:// or https://"):
-        ReportRunner(Request("s", "o"), webhook="file:///etc/passwd")
+def test_a_webhook_gets_json(tmp_path):
+    with RawServer(sending(b"HTTP/1.1 204 No Content\r\n\r\n")) as server:
+        host = server.url.removeprefix("http://")
+        assert told_by_webhook(tmp_path, f"HTTP://me:p%40ss@{host}/hook?token=abc") == []
+    head, _, body = server.requests[0].partition(b"\r\n\r\n")
+    assert head.startswith(b"POST /hook?token=abc HTTP/1.1\r\n")
+    assert b"\r\nAuthorization: Basic bWU6cEBzcw==" in head
+    received = json.loads(body)
+    assert received["text"] == "Interpunct report done: Finding 1."
+    assert received["page"] == "/out/latest/index.html"
+    assert received["findings"] == ["Finding 1.", "Finding 2."]
+
+
+@pytest.mark.parametrize("name", [name for name in NONSENSE if name not in HEARD])
+def test_a_webhook_that_answers_nonsense_is_one_line(tmp_path, name):
+    with RawServer(NONSENSE[name]) as server:
+        (line,) = told_by_webhook(tmp_path, f"{server.url}/services/5ecret/path?token=5ecret")
+    assert line.startswith(f"--webhook failed: {server.url}")
+    assert "5ecret" not in line
+    assert len(line) < 500
+
+
+@pytest.mark.parametrize("name", HEADLESS)
+def test_a_webhook_that_never_answers_is_given_up(tmp_path, monkeypatch, name):
+    monkeypatch.setattr(runner_module, "NEWS_SECONDS", 2.0)
+    started = time.monotonic()
+    with RawServer(NEVER_ENDING[name]) as server:
+        lines = told_by_webhook(tmp_path, f"{server.url}/5ecret")
+    assert lines == [f"--webhook failed: {server.url} did not answer in time"]
+    assert time.monotonic() - started < 5
+
+
+def test_a_stop_is_heard_while_a_webhook_and_a_command_hang(tmp_path, monkeypatch):
+    monkeypatch.setattr(runner_module, "SECONDS_AFTER_A_STOP", 0.3)
+    marker, lines = tmp_path / "lived on", list[str]()
+    request = Request(str(tmp_path / "none"), str(tmp_path / "out"))
+    with RawServer(silent) as server:
+        started = time.monotonic()
+        command = f"(sleep 3; touch {shlex.quote(str(marker))}) & sleep 60"
+        ReportRunner(request, command, f"{server.url}/", lines.append, lambda: True)._tell(NEWS)
+    assert time.monotonic() - started < 5
+    assert lines[0].startswith("--on-done was given up")
+    assert lines[1].endswith("did not answer in time")
+    time.sleep(max(0.0, 3.3 - (time.monotonic() - started)))
+    assert not marker.exists()  # what the command had started went with it
+
+
+def test_the_news_are_given_up_at_once_by_a_kill(tmp_path):
+    lines: list[str] = []
+    with RawServer(silent) as server:
+        runner = ReportRunner(Request("none", str(tmp_path)), None, f"{server.url}/", lines.append)
+        threading.Timer(0.5, runner.kill).start()
+        started = time.monotonic()
+        runner._tell(NEWS)
+    assert time.monotonic() - started < 5
+    assert lines[0].endswith("did not answer in time")
+
+
+@pytest.mark.parametrize(
+    "address", ["file:///etc/passwd", "https://", "http://[::1/5ecret", "ftp://u:5ecret@host/", "x"]
+)
+def test_a_webhook_is_an_address(address):
+    with pytest.raises(ReportUsageError, match="http:// or https://") as refusal:
+        ReportRunner(Request("s", "o"), webhook=address)
+    assert "5ecret" not in str(refusal.value)
 
 
 @pytest.mark.parametrize(
