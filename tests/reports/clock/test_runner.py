@@ -26,7 +26,20 @@ from tests.builders import build_store
 from tests.raw_server import NEVER_ENDING, NONSENSE, RawServer, sending, silent
 
 NEWS = News("done", 0, "now", "store", "/out/latest/index.html", ("Finding 1.", "Finding 2."))
-HEARD = ("204 No Content", "206 unasked", "a body cut off", "chunks cut off", "a gzip that is none")
+HEARD = (
+    "204 No Content",
+    "206 unasked",
+    "a body cut off",
+    "chunks cut off",
+    "a gzip that is none",
+    "a header that is no header",
+    "a length of letters",
+    "a negative length",
+    "a length of 5,000 digits",
+    "a chunk size of letters",
+    "a negative chunk size",
+    "a chunk size of 70,000 digits",
+)
 """Answers that say in their head that the news were received; a webhook's body is not read."""
 
 HEADLESS = ("silence", "a dripped status line", "dripped headers", "endless 100 Continue")
@@ -100,6 +113,12 @@ def test_a_webhook_that_answers_nonsense_is_one_line(tmp_path, name):
     assert line.startswith(f"--webhook failed: {server.url}")
     assert "5ecret" not in line
     assert len(line) < 500
+
+
+@pytest.mark.parametrize("name", HEARD)
+def test_a_webhook_that_says_in_its_head_that_it_heard_may_say_what_it_will(tmp_path, name):
+    with RawServer(NONSENSE[name]) as server:
+        assert told_by_webhook(tmp_path, f"{server.url}/hook") == []
 
 
 @pytest.mark.parametrize("name", HEADLESS)
