@@ -13,7 +13,6 @@ Every other name does not exist.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import stat
@@ -59,6 +58,11 @@ class EngineFiles(AbstractFileSystem):
             names.append(name)
         return names
 
+    @property
+    def spilled_bytes(self) -> int:
+        """How much is spilled now."""
+        return self._spill.bytes
+
     def release(self) -> None:
         """Give back the space of what was spilled."""
         self._spill.clear()
@@ -67,7 +71,8 @@ class EngineFiles(AbstractFileSystem):
         if path in self._addresses and mode == "rb":
             return _open_regular(self._addresses[path])
         if _SPILLED.fullmatch(path):
-            return self._spill.open(path, create="w" in mode)
+            # DuckDB opens to write and expects the file to be made, as a file system does in one step.
+            return self._spill.open(path, create=mode != "rb")
         raise PermissionError(f"{path} cannot be opened: a query reads the store's views and nothing else")
 
     def exists(self, path: str, **_: Any) -> bool:
@@ -187,63 +192,78 @@ def _open_regular(address: str) -> _File:
 
 
 class _Spill:
-    """Files without a name, by the names that DuckDB gives them, and how large they are together."""
+    """Files without a name in any folder, by the names that DuckDB gives them, and how large they are together."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._lock = threading.Lock()
-        self._files: dict[str, int] = {}
-        self._sizes: dict[str, int] = {}
+        self._files: dict[str, _Spilled] = {}
+        self.bytes = 0
 
     def holds(self, path: str) -> bool:
         return path in self._files
 
-    def open(self, path: str, create: bool) -> _File:
+    def open(self, path: str, create: bool) -> _SpillFile:
         with self._lock:
-            if path not in self._files and create:
-                with tempfile.TemporaryFile() as file:
-                    self._files[path] = os.dup(file.fileno())
-                self._sizes[path] = 0
-            if path not in self._files:
+            file = self._files.get(path)
+            if file is None and not create:
                 raise FileNotFoundError(f"{path} does not exist")
-            return _SpillFile(self, path, os.dup(self._files[path]))
+            if file is None:
+                file = self._files[path] = _Spilled(self)
+            return _SpillFile(file)
 
-    def reserve(self, path: str, size: int) -> None:
-        """Account for a file that is to become so large. Raises StoreError where that is more than may be spilled."""
+    def grow(self, size: int) -> None:
+        """Account for so many bytes more, or less. Raises StoreError where that is more than may be spilled."""
         with self._lock:
-            grown = sum(self._sizes.values()) + max(0, size - self._sizes.get(path, 0))
-            if grown > self._limit:
+            if size > 0 and self.bytes + size > self._limit:
                 raise StoreError(f"the query needs more than the {self._limit >> 20:,} MB that may be spilled to disk")
-            self._sizes[path] = max(size, self._sizes.get(path, 0))
-
-    def shrunk(self, path: str, size: int) -> None:
-        with self._lock:
-            self._sizes[path] = size
+            self.bytes += size
 
     def remove(self, path: str) -> None:
+        """Forget a file; its space is free as soon as nobody has it open, as with any file."""
         with self._lock:
-            if path not in self._files:
-                raise PermissionError(f"{path} cannot be removed: a query reads the store's views and nothing else")
-            os.close(self._files.pop(path))
-            del self._sizes[path]
+            file = self._files.pop(path, None)
+        if file is None:
+            raise PermissionError(f"{path} cannot be removed: a query reads the store's views and nothing else")
 
     def clear(self) -> None:
-        for path in list(self._files):
-            with contextlib.suppress(PermissionError):
-                self.remove(path)
+        with self._lock:
+            files, self._files = self._files, {}
+        files.clear()
+
+
+class _Spilled:
+    """One spilled file: its space is given back when the last who has it open lets go of it."""
+
+    def __init__(self, spill: _Spill) -> None:
+        self._spill = spill
+        self._size = 0
+        with tempfile.TemporaryFile() as file:
+            self.descriptor = os.dup(file.fileno())
+
+    def __del__(self) -> None:
+        os.close(self.descriptor)
+        self._spill.grow(-self._size)
+
+    def resize(self, size: int) -> None:
+        self._spill.grow(size - self._size)
+        self._size = size
+
+    def make_room(self, size: int) -> None:
+        if size > self._size:
+            self.resize(size)
 
 
 class _SpillFile(_File):
-    """One spilled file, which may also be written."""
+    """One spilled file, open for reading and writing."""
 
-    def __init__(self, spill: _Spill, path: str, descriptor: int) -> None:
-        super().__init__(descriptor)
-        self._spill = spill
-        self._path = path
+    def __init__(self, file: _Spilled) -> None:
+        super().__init__(os.dup(file.descriptor))
+        self._file = file
 
     def write(self, data: bytes) -> int:
         position, rest = self.tell(), memoryview(data)
-        self._spill.reserve(self._path, position + len(rest))
+        self._file.make_room(position + len(rest))
         while rest:
             written = os.pwrite(self._descriptor, rest, position)
             position, rest = position + written, rest[written:]
@@ -252,4 +272,4 @@ class _SpillFile(_File):
 
     def truncate(self, size: int) -> None:
         os.ftruncate(self._descriptor, size)
-        self._spill.shrunk(self._path, size)
+        self._file.resize(size)

@@ -106,8 +106,11 @@ def _parsed(connection: duckdb.DuckDBPyConnection, query: str) -> list[duckdb.St
 
 def _act_of(connection: duckdb.DuckDBPyConnection, statement: duckdb.Statement) -> str | None:
     """What a statement does beyond reading, or None."""
-    kind = statement.type
     words = _words(statement.query)
+    try:
+        kind = statement.type
+    except ValueError:  # a kind that DuckDB's Python has no name for, such as UPDATE EXTENSIONS
+        return words[0].name
     if kind == duckdb.StatementType.SELECT:
         # WITH x AS (COPY ...): DuckDB takes a statement that acts for a table.
         threes = zip(words, words[1:], words[2:], strict=False)

@@ -1,191 +1,213 @@
-"""With `sql` one can neither read nor write any file outside the store, nor write in it, nor change anything."""
+"""With `sql` one can neither read nor write any file but the committed ones, nor change anything."""
 
 from __future__ import annotations
 
+import hashlib
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
 from store.errors import QueryError, StoreError
+from store.query import engine_files
 from store.query.reader import open_store
+from store.query.sandbox import Limits
+from store.writer import StudyWriter
 from tests.builders import build_store
+from tests.store.query.attacks import ACTS, READINGS, READS
+
+MARKER = "nobody's business"
+OF_A_STRANGER = (MARKER, "root:x:0", "sibling-only", "made-up-run")
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A store, and beside it a file and a folder that are nobody's business."""
+    """A store, and around it files that are nobody's business: in the store's own folder, beside it, and in the cwd."""
     folder = tmp_path_factory.mktemp("sandbox")
-    build_store(folder / "store", books=1, layers=1, marks=4)
+    study = build_store(folder / "store", books=1, layers=1, marks=4)
+    writer = StudyWriter.open(folder / "store", study)
+    with writer.lock():
+        writer.record_run("run-1", {"secret": MARKER})
     build_store(folder / "sibling", books=1, layers=1, marks=4)
-    (folder / "secret.csv").write_text("secret\n42\n")
+    (folder / "secret.csv").write_text(f"secret\n{MARKER}\n")
+    committed = next((folder / "store" / "books").iterdir())
+    stranger = committed.read_bytes().replace(b"book0", b"sibl0")
+    (folder / "store" / "books" / "stranger.parquet").write_bytes(stranger)
+    (folder / "x.duckdb_extension").write_text(MARKER)
     return folder
 
 
 @pytest.fixture
-def store(folder):
+def place(folder, tmp_path, monkeypatch) -> dict[str, str]:
+    """What attacks name; the process's home, cwd and temporary folder are watched too."""
+    for name in ("home", "cwd", "tmp"):
+        (tmp_path / name).mkdir()
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path / "cwd")
+    monkeypatch.setattr(engine_files.tempfile, "tempdir", str(tmp_path / "tmp"))
+    file = next((folder / "store" / "books").glob("[0-9a-f]*.parquet"))
+    names = {"folder": folder, "store": folder / "store", "file": file, "name": f"interpunct://data/books/{file.name}"}
+    return {name: str(value) for name, value in names.items()}
+
+
+def files(*folders: Path) -> dict[str, str]:
+    """Every file and folder, with a checksum."""
+    found = {}
+    for folder in folders:
+        for path in folder.rglob("*"):
+            found[str(path)] = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "folder"
+    return found
+
+
+def answered(execute, query: str) -> str:
+    """What the engine says to a query, rows or error, as text."""
+    try:
+        return repr(execute(query).fetchall())
+    except Exception as error:
+        return f"error: {error}".replace(query, "")
+
+
+@pytest.fixture(scope="module")
+def opened(folder):
     with open_store(folder / "store") as store:
         yield store
 
 
-def files(folder: Path) -> set[tuple[str, int]]:
-    return {(str(path), path.stat().st_size) for path in folder.rglob("*") if path.is_file()}
+@pytest.fixture
+def bare(place):
+    """The engine of an open store, views made, without anything that looks at a statement first."""
+    with open_store(place["store"]) as store:
+        store.sql("SELECT * FROM pairs, books, tokens, summaries, activations, study")
+        yield store._open_connection()
 
 
-READS_ELSEWHERE = [
-    "SELECT * FROM read_csv('/etc/passwd')",
-    "SELECT * FROM '/etc/passwd'",
-    "SELECT * FROM read_text('/etc/passwd')",
-    "SELECT * FROM read_blob('/etc/passwd')",
-    "SELECT * FROM glob('/etc/*')",
-    "SELECT * FROM sniff_csv('{folder}/secret.csv')",
-    "SELECT * FROM read_csv('{folder}/secret.csv')",
-    "SELECT * FROM '{folder}/secret.csv'",
-    "SELECT * FROM read_parquet('{folder}/sibling/*/*/*/*.parquet')",
-    "SELECT * FROM read_parquet('{folder}/store/../sibling/books/*.parquet')",
-    "SELECT * FROM parquet_metadata('{folder}/sibling/books/x.parquet')",
-    "WITH stolen AS (SELECT * FROM read_text('/etc/passwd')) SELECT * FROM stolen",
-    "WITH stolen AS MATERIALIZED (FROM read_csv('/etc/passwd')) SELECT count(*) FROM books, stolen",
-    "SELECT (SELECT count(*) FROM read_text('/etc/passwd')) FROM books",
-    "SELECT * FROM query('SELECT * FROM read_text(''/etc/passwd'')')",
-    "SELECT * FROM json_execute_serialized_sql(json_serialize_sql('SELECT * FROM read_text(''/etc/passwd'')'))",
-    "EXPLAIN ANALYZE SELECT * FROM read_text('/etc/passwd')",
-    "DESCRIBE SELECT * FROM read_csv('/etc/passwd')",
-    "SUMMARIZE SELECT * FROM read_csv('/etc/passwd')",
-    "PIVOT (SELECT * FROM read_csv('{folder}/secret.csv')) ON secret",
-    "SELECT 1; SELECT * FROM read_text('/etc/passwd')",
-    "SELECT * FROM read_csv('http://127.0.0.1:1/x.csv')",
-    "SELECT * FROM read_parquet('s3://bucket/x.parquet')",
-    "SELECT * FROM folder",
-    "SELECT getenv('HOME')",
-]
-
-ACTS = [
-    "COPY pairs TO '{folder}/out.csv'",
-    "COPY (SELECT 1) TO '{folder}/store/out.parquet'",
-    "COPY (SELECT 1) TO '{folder}/store/books/out.parquet' (FORMAT parquet)",
-    "COPY (PIVOT pairs ON i) TO '{folder}/store/out.csv'",
-    "EXPLAIN ANALYZE COPY (SELECT 1) TO '{folder}/store/out.csv'",
-    "EXPLAIN /* */ (ANALYZE) COPY (SELECT 1) TO '{folder}/store/out.csv'",
-    "-- a comment\nEXPLAIN ANALYZE -- another\n COPY (SELECT 1) TO '{folder}/store/out.csv'",
-    "EXPLAIN (ANALYZE, FORMAT json) COPY (SELECT 1) TO '{folder}/store/out.csv'",
-    "EXPLAIN ANALYZE COPY (PIVOT pairs ON i) TO '{folder}/store/out.csv'",
-    "SELECT 1; COPY (SELECT 1) TO '{folder}/store/out.csv'",
-    "EXPORT DATABASE '{folder}/store/exported'",
-    "IMPORT DATABASE '{folder}/store'",
-    "ATTACH '{folder}/store/new.db'",
-    "ATTACH ':memory:' AS other",
-    "INSTALL httpfs",
-    "LOAD httpfs",
-    "FORCE INSTALL httpfs",
-    "SET threads = 1",
-    "SET enable_external_access = true",
-    "SET lock_configuration = false",
-    "SET VARIABLE files_of_pairs = ['{folder}/secret.csv']",
-    "RESET lock_configuration",
-    "PRAGMA enable_external_access",
-    "PRAGMA database_size",
-    "CALL pragma_version()",
-    "CALL enable_logging()",
-    "CREATE TABLE mine AS SELECT 1",
-    "CREATE OR REPLACE VIEW pairs AS SELECT 1",
-    "CREATE TEMP TABLE mine AS SELECT 1",
-    "CREATE SECRET (TYPE s3)",
-    "CREATE MACRO one() AS 1",
-    "CREATE TABLE mine AS PIVOT pairs ON i",
-    "DROP VIEW pairs",
-    "ALTER VIEW pairs RENAME TO p",
-    "COMMENT ON VIEW pairs IS 'mine'",
-    "INSERT INTO pairs SELECT * FROM pairs",
-    "DELETE FROM pairs",
-    "UPDATE pairs SET mi = 1",
-    "PREPARE p AS COPY (SELECT 1) TO '{folder}/store/out.csv'",
-    "EXECUTE p",
-    "BEGIN",
-    "USE memory",
-    "VACUUM",
-    "CHECKPOINT",
-]
+@pytest.mark.parametrize("query", READS)
+def test_nothing_but_the_views_is_read(place, opened, query):
+    """An error, or no rows: never a word of what is not the store's."""
+    assert_tells_nothing(answered(opened.sql, query.format(**place)))
 
 
-@pytest.mark.parametrize("query", READS_ELSEWHERE)
-def test_nothing_outside_the_store_is_read(store, folder, query):
-    with pytest.raises((StoreError, Exception), match=r"(?i)permission|does not exist|disabled|Missing Extension"):
-        store.sql(query.format(folder=folder)).fetchall()
+def assert_tells_nothing(told: str) -> None:
+    assert told.startswith("error: ") or told == "[]"
+    assert not [text for text in OF_A_STRANGER if text in told]
 
 
 @pytest.mark.parametrize("query", ACTS)
-def test_everything_that_is_no_reading_is_refused_and_leaves_no_trace(store, folder, query):
-    before = files(folder)
+def test_whatever_is_no_reading_is_refused_in_a_sentence(place, opened, query):
     with pytest.raises(QueryError) as refused:
-        store.sql(query.format(folder=folder)).fetchall()
+        opened.sql(query.format(**place)).fetchall()
     assert refused.value.exit_code == 2
-    assert files(folder) == before
-    assert store.sql("SELECT count(*) FROM pairs").fetchall() == [(12,)]
+    assert "Traceback" not in str(refused.value)
+    assert opened.sql("SELECT count(*) FROM pairs").fetchall() == [(12,)]
 
 
-def test_every_refusal_comes_before_anything_is_executed(store, folder):
-    with pytest.raises(QueryError, match="a store is read-only and COPY is no reading; use SELECT, or -o FILE"):
-        store.sql(f"SELECT 1; COPY (SELECT 1) TO '{folder}/store/out.csv'")
+@pytest.mark.parametrize("query", READS)
+def test_the_bare_engine_reads_nothing_but_the_views(place, folder, tmp_path, bare, query):
+    before = files(folder, tmp_path)
+    assert_tells_nothing(answered(bare.execute, query.format(**place)))
+    assert files(folder, tmp_path) == before
 
 
-READINGS = [
-    "SELECT count(*) FROM pairs",
-    "FROM pairs LIMIT 1",
-    "WITH p AS (SELECT * FROM pairs) SELECT count(*) FROM p",
-    "TABLE books",
-    "VALUES (1)",
-    "DESCRIBE pairs",
-    "SHOW TABLES",
-    "SUMMARIZE summaries",
-    "EXPLAIN SELECT * FROM pairs",
-    "EXPLAIN ANALYZE SELECT * FROM pairs",
-    "EXPLAIN (ANALYZE, FORMAT json) SELECT * FROM pairs",
-    "EXPLAIN (FORMAT json) SELECT * FROM pairs",
-    "explain /* why */ analyze -- not\n select 1",
-    "EXPLAIN (SELECT 1)",
-    "PIVOT summaries ON class USING avg(mi_mean) GROUP BY layer",
-    "SELECT * FROM (PIVOT summaries ON class IN ('internal') USING avg(mi_mean) GROUP BY layer)",
-    "SELECT unnest(mean) FROM activations",
-    "SELECT * FROM duckdb_views()",
-    "SELECT * FROM information_schema.columns",
-]
+@pytest.mark.parametrize("query", ACTS)
+def test_the_bare_engine_leaves_no_trace(place, folder, tmp_path, bare, query):
+    """Whatever a statement is taken for: no file appears, changes or goes, anywhere that is watched."""
+    before = files(folder, tmp_path)
+    told = answered(bare.execute, query.format(**place))
+    assert files(folder, tmp_path) == before
+    bare.close()
+    assert files(folder, tmp_path) == before
+    assert not [text for text in OF_A_STRANGER if text in told]
+
+
+def test_every_refusal_comes_before_anything_is_executed(place):
+    with (
+        open_store(place["store"]) as store,
+        pytest.raises(QueryError, match="a store is read-only and COPY is no reading; use SELECT, or -o FILE"),
+    ):
+        store.sql(f"SELECT 1; COPY (SELECT 1) TO '{place['store']}/out.csv'")
 
 
 @pytest.mark.parametrize("query", READINGS)
-def test_every_way_of_reading_is_open(store, query):
-    assert len(store.sql(query).fetchall()) > 0
+def test_every_way_of_reading_is_open(place, query):
+    with open_store(place["store"]) as store:
+        assert len(store.sql(query).fetchall()) > 0
 
 
-def test_a_query_too_large_for_memory_spills_to_a_private_folder(folder, monkeypatch, tmp_path):
-    """Spilling works although no file may be touched otherwise, and its folder goes with the connection."""
-    import tempfile
+@pytest.mark.parametrize("attack", ["link", "pipe", "folder", "gone"])
+def test_what_stands_in_a_committed_files_place_is_not_followed(place, tmp_path, attack):
+    shutil.copytree(place["store"], tmp_path / "copy")
+    victim = tmp_path / "copy" / "books" / Path(place["file"]).name
+    other = tmp_path / "other.parquet"
+    victim.rename(other)
+    if attack == "link":
+        victim.symlink_to(other)
+    elif attack == "pipe":
+        os.mkfifo(victim)
+    elif attack == "folder":
+        victim.mkdir()
+    with open_store(tmp_path / "copy") as store, pytest.raises(StoreError, match=r"books.*`interpunct verify`"):
+        store.sql("SELECT * FROM books").fetchall()
 
-    from store.query import sandbox
 
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    connect = sandbox.duckdb.connect
+@pytest.mark.parametrize("above", ["layer=77", "class=evil", "book=evil", "n=5", "layer=x", "mi=1/layer=2"])
+def test_names_above_the_store_are_not_its_partitions(tmp_path, above):
+    build_store(tmp_path / above / "store", books=1, layers=2, marks=4)
+    with open_store(tmp_path / above / "store") as store:
+        found = store.sql("SELECT DISTINCT layer, class, book FROM pairs ORDER BY ALL").fetchall()
+        assert found == [(layer, name, "book0") for layer in (0, 1) for name in ("internal", "terminal")]
+        assert store.sql("SELECT book FROM books").fetchall() == [("book0",)]
+        assert store.sql("SELECT count(*) FROM pairs WHERE n = 5").fetchall() == [(0,)]
 
-    def small(database: str):
-        connection = connect(database)
-        connection.execute("SET memory_limit = '60MB'")
-        connection.execute("SET threads = 1")
-        return connection
 
-    monkeypatch.setattr(sandbox.duckdb, "connect", small)
-    with open_store(folder / "store") as store:
-        query = "SELECT count(*) FROM (SELECT hash(range) AS h, range AS r FROM range(6000000) ORDER BY h) WHERE r >= 0"
-        rows = "SELECT max(r) FROM (SELECT DISTINCT range || 'x' AS t, range AS r FROM range(3000000))"
-        assert store.sql(query).fetchall() == [(6_000_000,)]
-        assert store.sql(rows).fetchall() == [(2_999_999,)]
-    assert os.listdir(tmp_path) == []
+LARGE_SORT = "SELECT count(*) FROM (SELECT hash(range) AS h, range AS r FROM range(6000000) ORDER BY h) WHERE r >= 0"
+LARGE_GROUPS = "SELECT max(r) FROM (SELECT DISTINCT range || 'x' AS t, range AS r FROM range(3000000))"
+LARGE_STRINGS = "SELECT count(*) FROM (SELECT repeat(range::VARCHAR, 100000) AS t FROM range(400) ORDER BY t DESC)"
+
+
+@pytest.mark.parametrize(("query", "answer"), [(LARGE_SORT, 6_000_000), (LARGE_GROUPS, 2_999_999)])
+def test_a_query_too_large_for_memory_spills(place, tmp_path, monkeypatch, query, answer):
+    """Spilling works although no file may be touched, and nothing of it is ever seen in a folder."""
+    spilled = []
+    written = engine_files._SpillFile.write
+    monkeypatch.setattr(engine_files._SpillFile, "write", lambda file, data: spilled.append(1) or written(file, data))
+    with open_store(place["store"], limits=Limits(memory=64 << 20)) as store:
+        assert store.sql(query).fetchall() == [(answer,)]
+        assert list((tmp_path / "tmp").iterdir()) == []
+        assert spilled, "it did spill"
+    assert store._engine_files.spilled_bytes == 0
+
+
+@pytest.mark.parametrize("query", [LARGE_SORT, LARGE_GROUPS, LARGE_STRINGS])
+def test_a_spill_limit_holds(place, query):
+    with open_store(place["store"], limits=Limits(memory=64 << 20, spill=1 << 20)) as store:
+        with pytest.raises(Exception, match=r"max_temp_directory_size|may be spilled|Out of Memory"):
+            store.sql(query).fetchall()
+        assert store._engine_files.spilled_bytes <= 1 << 20
+        assert store.sql("SELECT count(*) FROM pairs").fetchall() == [(12,)]
+
+
+def test_a_time_limit_holds(place):
+    with open_store(place["store"], limits=Limits(seconds=0.2)) as store:
+        with pytest.raises(Exception, match="exceeded maximum execution time"):
+            store.sql("SELECT count(*) FROM range(10000000) a, range(1000000) b WHERE a.range * b.range = 7").fetchall()
+        assert store.sql("SELECT count(*) FROM pairs").fetchall() == [(12,)]
+
+
+@pytest.mark.parametrize("wrong", [{"memory": 1}, {"spill": -1}, {"seconds": 0}])
+def test_limits_that_no_query_can_keep(wrong):
+    with pytest.raises(QueryError, match=r"allow 64 MB or more|name 0 or more|name more than 0"):
+        Limits(**wrong)
 
 
 def test_over_s3_no_file_of_this_machine_is_readable(s3_location, tmp_path):
     build_store(s3_location, books=1, layers=1, marks=4)
-    (tmp_path / "secret.csv").write_text("a\n1\n")
+    (tmp_path / "secret.csv").write_text(f"secret\n{MARKER}\n")
+    names = {"folder": tmp_path, "store": s3_location, "file": tmp_path / "x.parquet", "name": "interpunct://data/x"}
     with open_store(s3_location) as store:
         assert store.sql("SELECT count(*) FROM pairs").fetchall() == [(12,)]
-        for query in READS_ELSEWHERE:
-            with pytest.raises(Exception, match=r"(?i)permission|does not exist|disabled|Missing Extension"):
-                store.sql(query.format(folder=tmp_path)).fetchall()
+        before = files(tmp_path)
+        for query in ACTS + READS:
+            told = answered(store._open_connection().execute, query.format(**names))
+            assert not [text for text in (MARKER, "root:x:0") if text in told], query
+        assert files(tmp_path) == before
