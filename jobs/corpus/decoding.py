@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import codecs
+import re
+import string
 from dataclasses import dataclass
 
 from jobs.corpus.references import Problem, UnusableTextError
@@ -26,8 +28,24 @@ _SIGNATURES = {
     b"\x7fELF": "a program",
     b"{\\rtf": "a Rich Text file (save it as plain text)",
     b"\xd0\xcf\x11\xe0": "an Office document (save it as plain text)",
-    b"SQLite format 3": "a database",
+    b"SQLite format 3": "an SQLite database (export the texts as .jsonl or .csv)",
+    b"\xfd7zXZ\x00": "xz data (unpack it, or pack it as .gz or .zst)",
+    b"7z\xbc\xaf\x27\x1c": "a 7-Zip archive (unpack it)",
+    b"Rar!\x1a\x07": "a RAR archive (unpack it)",
+    b"ARROW1\0\0": "an Arrow file (save it as .parquet)",
+    b"Obj\x01": "an Avro file (save it as .parquet or .jsonl)",
+    b"\x89HDF\r\n": "an HDF5 file",
+    b"II*\0": "a TIFF image",
+    b"MM\0*": "a TIFF image",
+    b"OggS": "an Ogg file",
+    b"fLaC": "a FLAC file",
+    b"%!PS-": "a PostScript file",
+    b"\x1aE\xdf\xa3": "a Matroska film",
+    b"AT&TFORM": "a DjVu file",
+    b"version https://git-lfs.github.com/spec/": "a Git LFS pointer (fetch the file with `git lfs pull`)",
+    b"<?xml": "an XML file (save it as plain text)",
 }
+_WEB_PAGE = re.compile(rb"(?:\xef\xbb\xbf)?\s*<(?:!doctype html|html|head|body|meta|div|p)\b", re.IGNORECASE)
 _CONTROLS = bytes(set(range(32)) - set(b"\t\n\v\f\r\x1a\x1b"))
 _ASCII = bytes(range(128))
 _C1_CONTROLS = frozenset(range(0x80, 0xA0))
@@ -55,7 +73,7 @@ def decode(data: bytes | str) -> Decoded:
     else:
         check_is_text(data[:_HEAD])
         decoded = _decode(data)
-    if not decoded.text.strip():
+    if not decoded.text.strip("\ufeff" + string.whitespace).strip():
         raise UnusableTextError("the text is empty", Problem.EMPTY)
     nul_bytes = decoded.text.count("\0")
     if nul_bytes:
@@ -69,10 +87,8 @@ def check_is_text(head: bytes) -> None:
     """Raise UnusableTextError where the first bytes of a text show that it is none."""
     if not head.strip():
         raise UnusableTextError("the text is empty", Problem.EMPTY)
-    for signature, what in _SIGNATURES.items():
-        if head.startswith(signature):
-            raise UnusableTextError(f"this is {what}, not plain text", Problem.BINARY)
-    if head.lstrip(b"\xef\xbb\xbf \t\r\n")[:14].lower().startswith((b"<!doctype html", b"<html")):
+    check_signature(head)
+    if _WEB_PAGE.match(head):
         raise UnusableTextError("this is a web page, not plain text; name the text file itself", Problem.FORMAT)
     if _byte_order_mark(head) or _looks_like_utf16(head):
         return
@@ -84,10 +100,25 @@ def check_is_text(head: bytes) -> None:
         )
 
 
+def check_signature(head: bytes) -> None:
+    """Raise UnusableTextError where the first bytes are those of a kind of file that is no text, by its name."""
+    for signature, what in _SIGNATURES.items():
+        if head.startswith(signature):
+            raise UnusableTextError(f"this is {what}, not plain text", Problem.BINARY)
+    if head.startswith(b"BZh") and head[4:10] == b"1AY&SY":
+        raise UnusableTextError("this is bzip2 data; unpack it, or pack it as .gz or .zst", Problem.BINARY)
+    if head[257:262] == b"ustar":
+        raise UnusableTextError("this is a tar archive; unpack it and name the files or their folder", Problem.BINARY)
+    if head[:4] == b"RIFF" and head[8:12] in (b"WEBP", b"WAVE", b"AVI "):
+        raise UnusableTextError("this is an image, sound or film, not plain text", Problem.BINARY)
+
+
 def _decode(data: bytes) -> Decoded:
     for mark, encoding in _BYTE_ORDER_MARKS:
         if data.startswith(mark):
-            return _with_replacements(data[len(mark) :], encoding)
+            # In UTF-8 the mark is a character like any other, and `--text raw` keeps it; in UTF-16 and UTF-32 it
+            # belongs to the encoding.
+            return _with_replacements(data if encoding == "utf-8" else data[len(mark) :], encoding)
     if utf16 := _looks_like_utf16(data[:_HEAD]):
         return _with_replacements(data, utf16)
     try:

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from typing import Any, BinaryIO
 
 from jobs.config import RunConfig
-from jobs.corpus.records import Content, Record, bounded_text, column_value, limit_of, too_large
+from jobs.corpus.json_values import check_keys, parse, record_of
+from jobs.corpus.records import Content, Record, limit_of, too_large
 from jobs.corpus.references import BookRef, Problem, UnreadableSourceError, UnusableTextError
+
+_SLACK = 65_536
+
+
+def check_lines(data: BinaryIO, run: RunConfig) -> None:
+    """Raise UnusableTextError, with the keys that there are, where no line has a key that was named."""
+    lines = (line for _, line in _lines(data, run) if isinstance(line, UnusableTextError) or line.strip())
+    check_keys((_value(line, number, run) for number, line in enumerate(lines)), run)
 
 
 def list_lines(data: BinaryIO, run: RunConfig) -> Iterator[Record]:
@@ -16,10 +24,7 @@ def list_lines(data: BinaryIO, run: RunConfig) -> Iterator[Record]:
     for offset, line in _lines(data, run):
         if isinstance(line, bytes) and not line.strip():
             continue
-        record = _record(line, number, offset, run)
-        if number == 0 and isinstance(record.content, UnusableTextError) and record.content.kind is Problem.FORMAT:
-            raise record.content
-        yield record
+        yield _record(line, number, offset, run)
         number += 1
 
 
@@ -43,9 +48,8 @@ def scan_lines(data: BinaryIO, refs: Iterable[BookRef], run: RunConfig) -> Itera
 
 
 def _lines(data: BinaryIO, run: RunConfig) -> Iterator[tuple[int, bytes | UnusableTextError]]:
-    """Lines with the byte at which they start. JSON may spell one character as six, so a line may be longer than
-    the text in it; what is longer still is passed over piece by piece."""
-    longest = 6 * limit_of(run) + 65_536
+    """Lines with the byte at which they start. A line beyond the limit of a text is passed over piece by piece."""
+    longest = limit_of(run) + _SLACK
     offset = 0
     while line := data.readline(longest):
         start, offset = offset, offset + len(line)
@@ -58,23 +62,20 @@ def _lines(data: BinaryIO, run: RunConfig) -> Iterator[tuple[int, bytes | Unusab
         yield start, too_large(run)
 
 
-def _record(line: bytes | UnusableTextError, number: int, offset: int, run: RunConfig) -> Record:
+def _value(line: bytes | UnusableTextError, number: int, run: RunConfig) -> Any:
+    """The JSON value of a line, or why it is none."""
     if isinstance(line, UnusableTextError):
-        return Record(line, number, offset)
+        return line
     try:
-        values = json.loads(line)
+        return parse(line, run)
+    except UnusableTextError as error:
+        return error
     except (ValueError, RecursionError) as error:
-        return Record(UnusableTextError(f"line {number + 1} is not JSON: {error}", Problem.FORMAT), number, offset)
-    text = values.get(run.text_column) if isinstance(values, dict) else None
-    if not isinstance(text, str):
-        return Record(_without_text(values, run.text_column), number, offset)
-    name, title = column_value(values, run.id_column, "id"), column_value(values, run.title_column, "title")
-    return Record(bounded_text(text, run), number, offset, name, title)
+        return UnusableTextError(f"line {number + 1} is not JSON: {error}", Problem.FORMAT)
 
 
-def _without_text(values: Any, column: str) -> UnusableTextError:
-    found = ", ".join(sorted(map(str, values))) if isinstance(values, dict) else type(values).__name__
-    return UnusableTextError(
-        f"there is no text under the key {column!r}; found: {found[:200]}. Name the key with --text-column",
-        Problem.FORMAT,
-    )
+def _record(line: bytes | UnusableTextError, number: int, offset: int, run: RunConfig) -> Record:
+    value = _value(line, number, run)
+    if isinstance(value, UnusableTextError):
+        return Record(value, number, offset)
+    return record_of(value, number, offset, run)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from typing import Any, BinaryIO
 
@@ -9,23 +10,30 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from jobs.config import RunConfig
-from jobs.corpus.records import Content, Record, bounded_text, column_value
+from jobs.corpus.parquet_pages import largest_page
+from jobs.corpus.records import Content, Record, bounded_text, check_columns, column_value, limit_of
 from jobs.corpus.references import BookRef, Problem, UnreadableSourceError, UnusableTextError
 
 _BATCH_BYTES = 32_000_000
 _MOST_ROWS = 1_024
+_BUFFER_BYTES = 1 << 20
+_MOST_FOOTER_STRING_BYTES = 16_000_000
+_MOST_FOOTER_ITEMS = 100_000
+_PAGE_PER_TEXT = 4
+"""A page holds one text or many small ones; up to so many times the largest text is held for it."""
+
+_FEWEST_ROWS = 10_000
 
 
 def list_rows(data: BinaryIO, run: RunConfig) -> Iterator[Record]:
     """Every row's text. `number` counts rows of the file, `offset` is the row group.
 
-    Raises UnusableTextError where the file has no such column, UnreadableSourceError where it is damaged.
+    Raises UnusableTextError where the file lacks a column that was named or unpacks to more than can be held.
     """
     file = _open(data, run)
-    columns = {run.text_column, run.id_column or "id", run.title_column or "title"} & set(file.schema_arrow.names)
     number = 0
     for group in range(file.num_row_groups):
-        for row in _rows(file, group, sorted(columns), run):
+        for row in _rows(data, file, group, _columns(file, run), run):
             content = _content(row[run.text_column], run)
             name, title = column_value(row, run.id_column, "id"), column_value(row, run.title_column, "title")
             yield Record(content, number, group, name, title)
@@ -45,7 +53,7 @@ def read_rows(data: BinaryIO, refs: Sequence[BookRef], run: RunConfig) -> Iterat
         if group >= file.num_row_groups:
             raise UnreadableSourceError(f"row {ref.record} is no longer there; the file has changed")
         if group != current:
-            rows, current = enumerate(_rows(file, group, [run.text_column], run), first_rows[group]), group
+            rows, current = enumerate(_rows(data, file, group, [run.text_column], run), first_rows[group]), group
         row = next((row for number, row in rows if number == ref.record), None)
         if row is None:
             raise UnreadableSourceError(f"row {ref.record} is no longer there; the file has changed")
@@ -53,34 +61,75 @@ def read_rows(data: BinaryIO, refs: Sequence[BookRef], run: RunConfig) -> Iterat
 
 
 def _open(data: BinaryIO, run: RunConfig) -> pq.ParquetFile:
-    try:
-        file = pq.ParquetFile(data)
-    except pa.ArrowInvalid as error:
-        raise UnreadableSourceError(f"the Parquet file is damaged: {error}") from None
-    if run.text_column not in file.schema_arrow.names:
+    file = pq.ParquetFile(
+        data,
+        buffer_size=_BUFFER_BYTES,
+        thrift_string_size_limit=_MOST_FOOTER_STRING_BYTES,
+        thrift_container_size_limit=_MOST_FOOTER_ITEMS,
+    )
+    check_columns(file.schema_arrow.names, run)
+    kind = file.schema_arrow.field(run.text_column).type
+    if not _is_text(kind):
         raise UnusableTextError(
-            f"there is no column {run.text_column!r}; found: {', '.join(file.schema_arrow.names)[:200]}. "
-            "Name the column with --text-column",
-            Problem.FORMAT,
+            f"the column {run.text_column!r} holds {kind}, not text; name another with --text-column", Problem.FORMAT
+        )
+    size = data.seek(0, os.SEEK_END)
+    if file.metadata.num_rows > max(_FEWEST_ROWS, size):
+        raise UnusableTextError(
+            f"{size} bytes claim to hold {file.metadata.num_rows} rows; write the file anew", Problem.TOO_LARGE
         )
     return file
 
 
-def _rows(file: pq.ParquetFile, group: int, columns: list[str], run: RunConfig) -> Iterator[dict[str, Any]]:
-    size = _batch_rows(file, group, run.text_column)
-    try:
-        for batch in file.iter_batches(batch_size=size, row_groups=[group], columns=columns, use_threads=False):
-            yield from batch.to_pylist()
-    except (pa.ArrowException, OSError) as error:
-        raise UnreadableSourceError(f"the Parquet file is damaged in row group {group}: {error}") from None
+def _is_text(kind: pa.DataType) -> bool:
+    value = kind.value_type if pa.types.is_dictionary(kind) else kind
+    tests = ("is_string", "is_large_string", "is_string_view", "is_binary", "is_large_binary", "is_binary_view")
+    return any(getattr(pa.types, test)(value) for test in tests)
 
 
-def _batch_rows(file: pq.ParquetFile, group: int, text_column: str) -> int:
-    """So many rows that their texts, as large as the average one, fill a batch."""
+def _columns(file: pq.ParquetFile, run: RunConfig) -> list[str]:
+    """The columns to read: the text's, and those of name and title where they hold text or whole numbers."""
+    schema = file.schema_arrow
+    others = {run.id_column or "id", run.title_column or "title"} & set(schema.names)
+    plain = {name for name in others if _is_text(kind := schema.field(name).type) or pa.types.is_integer(kind)}
+    return sorted({run.text_column} | plain)
+
+
+def _rows(
+    data: BinaryIO, file: pq.ParquetFile, group: int, columns: list[str], run: RunConfig
+) -> Iterator[dict[str, Any]]:
+    size = _batch_rows(data, file, group, columns, run)
+    for batch in file.iter_batches(batch_size=size, row_groups=[group], columns=columns, use_threads=False):
+        values = [batch.column(name) for name in columns]
+        for index in range(batch.num_rows):
+            yield {name: _plain(value[index]) for name, value in zip(columns, values, strict=True)}
+
+
+def _batch_rows(data: BinaryIO, file: pq.ParquetFile, group: int, columns: list[str], run: RunConfig) -> int:
+    """So many rows that they cannot fill more than a batch, even if each had the longest value that there may be.
+
+    Raises UnusableTextError where a page unpacks to more than can be held.
+    """
     metadata = file.metadata.row_group(group)
-    sizes = (metadata.column(index) for index in range(metadata.num_columns))
-    text_bytes = sum(column.total_uncompressed_size for column in sizes if column.path_in_schema == text_column)
-    return max(1, min(_MOST_ROWS, _BATCH_BYTES * metadata.num_rows // max(text_bytes, 1)))
+    chunks = (metadata.column(index) for index in range(metadata.num_columns))
+    pages = [largest_page(data, chunk) for chunk in chunks if chunk.path_in_schema in columns]
+    most = _PAGE_PER_TEXT * limit_of(run)
+    if pages and max(pages) > most:
+        raise UnusableTextError(
+            f"a page of the file unpacks to {max(pages)} bytes, more than {most}; write the file with smaller pages, "
+            "or raise --max-book-megabytes",
+            Problem.TOO_LARGE,
+        )
+    return max(1, min(_MOST_ROWS, _BATCH_BYTES // max(sum(pages), 1)))
+
+
+def _plain(value: pa.Scalar) -> Any:
+    """A cell as Python has it; as bytes, to be decoded by evidence, where a string is not UTF-8."""
+    try:
+        return value.as_py()
+    except UnicodeDecodeError:
+        text = value.value if isinstance(value, pa.DictionaryScalar) else value
+        return text.as_buffer().to_pybytes()
 
 
 def _content(value: Any, run: RunConfig) -> Content:

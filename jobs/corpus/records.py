@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from jobs.config import RunConfig
 from jobs.corpus.references import Problem, UnusableTextError
+
+_LONGEST_LIST = 200
 
 Content = bytes | str | UnusableTextError
 """A text as bytes to be decoded or as characters, or why it is none."""
@@ -55,6 +58,21 @@ def column_value(values: dict[str, Any], named: str | None, usual: str) -> str |
     """The value of the column that the user named, or of the usual one where it is there; as text."""
     value = values.get(named or usual)
     return _encodable(str(value)) if isinstance(value, str | int) and str(value).strip() else None
+
+
+def check_columns(columns: Collection[str], run: RunConfig) -> None:
+    """Raise UnusableTextError, with the columns that there are, where a table lacks one that was named."""
+    named = {"--text-column": run.text_column, "--id-column": run.id_column, "--title-column": run.title_column}
+    for option, column in named.items():
+        if column is not None and column not in columns:
+            raise missing_column(column, columns, option, "column")
+
+
+def missing_column(column: str, found: Collection[str], option: str, what: str) -> UnusableTextError:
+    """The refusal of a file that lacks a column or key, with those that it has and the option that names another."""
+    there = ", ".join(sorted(map(str, found)))[:_LONGEST_LIST] or "none"
+    message = f"there is no {what} {column!r}; found: {there}. Name the {what.split()[-1]} with {option}"
+    return UnusableTextError(message, Problem.FORMAT)
 
 
 def _encodable(text: str) -> str:

@@ -33,7 +33,7 @@ def survey(source: Source, run: RunConfig) -> Iterator[BookRef]:
     listed = 0
     try:
         with open_source(source.uri, run, revalidate=True) as stream:
-            for record in list_records(stream, format_of(source.uri, stream), run):
+            for record in list_records(stream, format_of(source.uri, stream, run), run):
                 yield _reference(source.uri, stem, record)
                 listed += 1
     except (UnreadableSourceError, UnusableTextError) as error:
@@ -79,7 +79,7 @@ def _read_group(uri: str, refs: list[BookRef], run: RunConfig) -> Iterator[tuple
     done = 0
     try:
         with open_source(uri, run) as stream:
-            for ref, content in read_records(stream, format_of(uri, stream), refs, run):
+            for ref, content in read_records(stream, format_of(uri, stream, run), refs, run):
                 done += 1
                 yield ref, _unchanged(ref, content)
     except (UnreadableSourceError, UnusableTextError) as error:

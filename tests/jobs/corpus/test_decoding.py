@@ -18,7 +18,7 @@ WESTERN = "Zoë said: Don't, it's naïve, Señor Müller; the café is closed. 5
     ("data", "text", "encoding"),
     [
         (PROSE.encode("utf-8"), PROSE, "utf-8"),
-        (PROSE.encode("utf-8-sig"), PROSE, "utf-8"),
+        (PROSE.encode("utf-8-sig"), "\ufeff" + PROSE, "utf-8"),
         (PROSE.encode("utf-16"), PROSE, "utf-16-le"),
         (PROSE.encode("utf-16-be"), PROSE, "utf-16-be"),
         (PROSE.encode("utf-32"), PROSE, "utf-32-le"),
