@@ -1,25 +1,29 @@
-"""Texts in the rows of a table of delimited values (CSV, TSV), a block of rows in memory at a time."""
+"""Texts in the rows of a table of delimited values (CSV, TSV), one row in memory at a time."""
 
 from __future__ import annotations
 
 import codecs
 import csv
+import io
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import BinaryIO
-
-import pyarrow as pa
-from pyarrow import csv as arrow_csv
+from typing import IO, BinaryIO, cast
 
 from jobs.config import RunConfig
 from jobs.corpus.records import Content, Record, bounded_text, check_columns, column_value, limit_of, too_large
 from jobs.corpus.references import BookRef, Problem, UnreadableSourceError, UnusableTextError
 
 _DELIMITERS = ",\t;|"
-_BLOCK_SLACK = 65_536
+_SLACK = 65_536
+_ANY_FIELD = 2**31 - 1
+_MOST_FIELDS = 2_000_000
+_NOT_UTF8 = "the table is not UTF-8; save it as CSV in UTF-8"
 _ROWS_THAT_SHOW = 2
 _COLUMN_NAME = re.compile(r"[\w-]+(?: [\w-]+)?")
+
+Row = dict[str, str] | UnusableTextError
+"""The fields of a row by column, or why it is none."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,8 @@ def list_rows(data: BinaryIO, head: bytes, run: RunConfig) -> Iterator[Record]:
     layout = _layout(head, run)
     check_columns(layout.columns, run)
     for number, row in enumerate(_rows(data, layout, run)):
-        name, title = column_value(row, run.id_column, "id"), column_value(row, run.title_column, "title")
+        values = row if isinstance(row, dict) else {}
+        name, title = column_value(values, run.id_column, "id"), column_value(values, run.title_column, "title")
         yield Record(_content(row, run), number, None, name, title)
 
 
@@ -84,10 +89,9 @@ def read_rows(
 def _layout(head: bytes, run: RunConfig) -> _Layout:
     encoding = _encoding(head)
     if encoding is None:
-        raise UnusableTextError("the table is not UTF-8; save it as CSV in UTF-8", Problem.FORMAT)
+        raise UnusableTextError(_NOT_UTF8, Problem.FORMAT)
     lines = head.decode(encoding, errors="ignore").splitlines(keepends=True)
     delimiter = _delimiter(lines[0] if lines else "", run.text_column)
-    csv.field_size_limit(max(csv.field_size_limit(), len(head)))
     columns = next(csv.reader(lines, delimiter=delimiter), [])
     return _Layout(delimiter, encoding, tuple(columns))
 
@@ -113,41 +117,52 @@ def _delimiter(header: str, text_column: str) -> str:
     return max(_DELIMITERS, key=fits)
 
 
-def _rows(data: BinaryIO, layout: _Layout, run: RunConfig) -> Iterator[dict[str, str]]:
-    wanted = dict.fromkeys((run.text_column, run.id_column or "id", run.title_column or "title"))
-    columns = [name for name in wanted if name in layout.columns]
-    reader = _open(data, layout, columns, run)
-    while True:
-        try:
-            batch = reader.read_next_batch()
-        except StopIteration:
-            return
-        except pa.ArrowInvalid as error:
-            raise _refusal(error, run) from None
-        values = [batch.column(name) for name in columns]
-        for index in range(batch.num_rows):
-            yield {name: value[index].as_py() for name, value in zip(columns, values, strict=True)}
-
-
-def _open(data: BinaryIO, layout: _Layout, columns: list[str], run: RunConfig) -> arrow_csv.CSVStreamingReader:
-    encoding = "utf8" if layout.encoding == "utf-8-sig" else layout.encoding
+def _rows(data: BinaryIO, layout: _Layout, run: RunConfig) -> Iterator[Row]:
+    """Rows by column, or why one is none: a row with too many or too few fields does not take the others with it."""
+    csv.field_size_limit(_ANY_FIELD)
+    lines = _Lines(data, layout, run)
+    rows = csv.reader(lines, delimiter=layout.delimiter)
     try:
-        return arrow_csv.open_csv(
-            data,
-            arrow_csv.ReadOptions(use_threads=False, block_size=limit_of(run) + _BLOCK_SLACK, encoding=encoding),
-            arrow_csv.ParseOptions(delimiter=layout.delimiter, newlines_in_values=True),
-            arrow_csv.ConvertOptions(include_columns=columns, column_types=dict.fromkeys(columns, pa.string())),
-        )
-    except pa.ArrowInvalid as error:
-        raise _refusal(error, run) from None
+        next(rows, None)
+        for row in rows:
+            lines.row()
+            if len(row) == len(layout.columns):
+                yield dict(zip(layout.columns, row, strict=True))
+            elif row:
+                yield UnusableTextError(
+                    f"line {rows.line_num} ends a row of {len(row)} fields; the header has {len(layout.columns)}",
+                    Problem.FORMAT,
+                )
+    except UnicodeDecodeError as error:
+        raise UnusableTextError(f"{_NOT_UTF8}: {error.reason}", Problem.FORMAT) from None
+    except csv.Error as error:
+        raise UnusableTextError(f"line {rows.line_num} of the table cannot be read: {error}", Problem.FORMAT) from None
 
 
-def _refusal(error: Exception, run: RunConfig) -> UnusableTextError:
-    """A row must fit into a block; arrow says so in words of its own."""
-    if "straddl" in str(error):
-        return too_large(run)
-    return UnusableTextError(f"the table cannot be read: {' '.join(str(error).split())[:300]}", Problem.FORMAT)
+class _Lines:
+    """The lines of a table, as long as one row of them is no longer than a text may be."""
+
+    def __init__(self, data: BinaryIO, layout: _Layout, run: RunConfig) -> None:
+        self._text = io.TextIOWrapper(cast(IO[bytes], data), layout.encoding, newline="")
+        self._delimiter, self._run = layout.delimiter, run
+        self._since_row = 0
+
+    def __iter__(self) -> _Lines:
+        return self
+
+    def __next__(self) -> str:
+        line = self._text.readline(limit_of(self._run) + _SLACK)
+        self._since_row += len(line)
+        if self._since_row > limit_of(self._run) + _SLACK - 1 or line.count(self._delimiter) > _MOST_FIELDS:
+            raise too_large(self._run)
+        if not line:
+            self._text.detach()  # what reads the table is closed by those who opened it
+            raise StopIteration
+        return line
+
+    def row(self) -> None:
+        self._since_row = 0
 
 
-def _content(row: dict[str, str], run: RunConfig) -> Content:
-    return bounded_text(row[run.text_column], run)
+def _content(row: Row, run: RunConfig) -> Content:
+    return row if isinstance(row, UnusableTextError) else bounded_text(row[run.text_column], run)

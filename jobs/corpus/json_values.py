@@ -22,6 +22,7 @@ _SMALL = 1_000_000
 
 _BUFFER = 65_536
 _MOST_KEYS = 100
+_DEEPEST = 1_000
 _OPENING, _CLOSING = ("start_map", "start_array"), ("end_map", "end_array")
 
 
@@ -162,6 +163,8 @@ def _values(data: BinaryIO, run: RunConfig, *, unpack: bool) -> Iterator[Any]:
             elif depth == base + 1 and isinstance(value, dict):
                 _keep(value, key, {} if event == "start_map" else [], wanted)
             depth += 1
+            if depth > _DEEPEST:
+                raise UnusableTextError(f"the JSON is nested deeper than {_DEEPEST} levels", Problem.FORMAT)
         elif event == "map_key":
             key = content if depth == base + 1 else key
         elif depth == base:

@@ -14,7 +14,7 @@ from jobs.corpus.parquet_pages import largest_page
 from jobs.corpus.records import Content, Record, bounded_text, check_columns, column_value, limit_of
 from jobs.corpus.references import BookRef, Problem, UnreadableSourceError, UnusableTextError
 
-_BATCH_BYTES = 32_000_000
+_BATCH_BYTES = 8_000_000
 _MOST_ROWS = 1_024
 _BUFFER_BYTES = 1 << 20
 _MOST_FOOTER_STRING_BYTES = 16_000_000
