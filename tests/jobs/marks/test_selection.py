@@ -76,7 +76,7 @@ def test_raw_text_is_the_very_text_that_the_notebook_takes_from_the_web(gutenber
     marked = [path for path in gutenberg_books if path.read_bytes().startswith(codecs.BOM_UTF8)]
     if not marked:
         pytest.skip("no book with a byte order mark is here")
-    for path in marked:
+    for path in sorted(marked, key=lambda path: path.stat().st_size)[:2]:
         response = path.read_bytes().decode("utf-8")
         assert response.startswith("\ufeff")
         assert "\r\n" in response
