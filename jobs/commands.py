@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable
-from dataclasses import Field, fields
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from jobs.config import PRESETS, RunConfig, StudyConfig, resolve, word_for_none
+from jobs.config import PRESETS, RunConfig, StudyConfig, resolve
+from jobs.settings import Setting, settings_of
 
 BOOKS_HELP = (
     "what to read: files (.txt, .gz, .zip, .jsonl, .parquet), folders, patterns, @LIST, gutenberg:ID, https://..., "
@@ -34,7 +34,7 @@ def add_commands(subparsers: Any) -> None:
     parser = subparsers.add_parser("pairs", help="recompute pairs with other bins from stored hidden states")
     parser.add_argument("--from-store", required=True, metavar="S", help="store that kept its hidden states")
     parser.add_argument("--store", required=True, metavar="S", help="store for the new pairs")
-    _add_settings(parser, "settings", (f for f in fields(StudyConfig) if f.name in OTHER_BINNING))
+    _add_settings(parser, "settings", (settings_of(StudyConfig)[name] for name in OTHER_BINNING))
     parser.set_defaults(execute=_pairs)
 
 
@@ -56,7 +56,7 @@ def _plan(arguments: argparse.Namespace) -> int:
 def _pairs(arguments: argparse.Namespace) -> int:
     from jobs.recompute import execute
 
-    return execute(arguments.from_store, arguments.store, _explicit(arguments, fields(StudyConfig)))
+    return execute(arguments.from_store, arguments.store, _explicit(arguments, settings_of(StudyConfig)))
 
 
 def _add_books_command(subparsers: Any, name: str, execute: Any, help: str, epilog: str | None) -> None:
@@ -71,44 +71,42 @@ def _add_books_command(subparsers: Any, name: str, execute: Any, help: str, epil
     parser.add_argument("--store", required=name == "run", metavar="S", help="folder or s3://BUCKET/PREFIX")
     parser.add_argument("--config", type=Path, metavar="FILE", help="settings from a TOML file; options win over it")
     parser.add_argument("--preset", choices=sorted(PRESETS), help="settings that reproduce a known study")
-    _add_settings(parser, "the study (stored with its results; a store holds one study)", fields(StudyConfig))
-    _add_settings(parser, "the run (changes no number)", fields(RunConfig))
+    _add_settings(
+        parser, "the study (stored with its results; a store holds one study)", settings_of(StudyConfig).values()
+    )
+    _add_settings(parser, "the run (changes no number)", settings_of(RunConfig).values())
     parser.set_defaults(execute=execute)
 
 
-def _add_settings(parser: argparse.ArgumentParser, title: str, settings: Iterable[Field[Any]]) -> None:
-    """One option a field. Options that are not given leave no trace, so that only explicit ones win over a file."""
+def _add_settings(parser: argparse.ArgumentParser, title: str, settings: Iterable[Setting]) -> None:
+    """Add one option a setting. One that is not given leaves no trace, so that only explicit ones win over a file."""
     group = parser.add_argument_group(title)
     for setting in settings:
         options: dict[str, Any] = {"default": argparse.SUPPRESS, "help": _help(setting), "dest": setting.name}
-        kind = str(setting.type)
-        if kind == "bool":
+        if setting.type is bool:
             options["action"] = argparse.BooleanOptionalAction
-        elif kind.startswith("tuple"):
-            options |= {"action": "append", "metavar": setting.metadata["metavar"]}
+        elif setting.type is tuple:
+            options |= {"action": "append", "metavar": setting.metavar}
         else:
-            choices = setting.metadata["choices"]
-            options |= {"type": _parser_of(setting), "choices": choices or None}
-            options["metavar"] = None if choices else setting.metadata["metavar"] or kind.split(" ")[0].upper()
-        group.add_argument(f"--{setting.name.replace('_', '-')}", **options)
+            options |= {"type": _parser_of(setting), "choices": setting.choices or None}
+            options["metavar"] = None if setting.choices else setting.metavar or setting.type.__name__.upper()
+        group.add_argument(setting.option, **options)
 
 
-def _parser_of(setting: Field[Any]) -> Any:
-    kind = str(setting.type).split(" ")[0]
-    convert = {"int": int, "float": float, "str": str}[kind]
-    word = word_for_none(setting)
+def _parser_of(setting: Setting) -> Callable[[str], Any]:
+    word = setting.word_for_none
     if word is None:
-        return convert
+        return setting.type
 
     def number_or_word(text: str) -> Any:
-        return text if text == word else convert(text)
+        return text if text == word else setting.type(text)
 
     number_or_word.__name__ = f"number or `{word}`"
     return number_or_word
 
 
-def _help(setting: Field[Any]) -> str:
-    text = setting.metadata["help"].replace("%", "%%")
+def _help(setting: Setting) -> str:
+    text = setting.help.replace("%", "%%")
     default = setting.default
     if default is None or isinstance(default, bool):
         return text
@@ -118,10 +116,10 @@ def _help(setting: Field[Any]) -> str:
 
 
 def _resolved(arguments: argparse.Namespace) -> tuple[StudyConfig, RunConfig]:
-    explicit = _explicit(arguments, (*fields(StudyConfig), *fields(RunConfig)))
+    explicit = _explicit(arguments, (*settings_of(StudyConfig), *settings_of(RunConfig)))
     return resolve(explicit, arguments.config, arguments.preset)
 
 
-def _explicit(arguments: argparse.Namespace, settings: Iterable[Field[Any]]) -> dict[str, Any]:
+def _explicit(arguments: argparse.Namespace, names: Iterable[str]) -> dict[str, Any]:
     given = vars(arguments)
-    return {setting.name: given[setting.name] for setting in settings if setting.name in given}
+    return {name: given[name] for name in names if name in given}

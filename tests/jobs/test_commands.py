@@ -6,7 +6,6 @@ import argparse
 import os
 import subprocess
 import sys
-from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ import interpunct
 import jobs.run
 from jobs import commands
 from jobs.config import RunConfig, StudyConfig
+from jobs.settings import settings_of
 from store.commits import load_records
 from store.errors import StoreUnavailable
 from store.objects.locations import object_store
@@ -41,19 +41,20 @@ def test_without_options_all_is_default(parser):
     assert resolved(parser) == (StudyConfig(), RunConfig())
 
 
-@pytest.mark.parametrize("setting", [*fields(StudyConfig), *fields(RunConfig)], ids=lambda setting: setting.name)
+@pytest.mark.parametrize(
+    "setting", [*settings_of(StudyConfig).values(), *settings_of(RunConfig).values()], ids=lambda setting: setting.name
+)
 def test_every_setting_is_an_option(parser, setting):
     option = f"--{setting.name.replace('_', '-')}"
-    kind = str(setting.type)
-    if kind == "bool":
+    if setting.type is bool:
         given, expected = [option], True
-    elif kind.startswith("tuple"):
+    elif setting.type is tuple:
         given, expected = [option, "!", option, "?"], ("!", "?")
-    elif setting.metadata["choices"]:
-        given, expected = [option, setting.metadata["choices"][-1]], setting.metadata["choices"][-1]
-    elif kind.startswith("int"):
+    elif setting.choices:
+        given, expected = [option, setting.choices[-1]], setting.choices[-1]
+    elif setting.type is int:
         given, expected = [option, "9"], 9
-    elif kind == "float":
+    elif setting.type is float:
         given, expected = [option, "0.5"], 0.5
     else:
         given, expected = [option, "name"], "name"
@@ -71,7 +72,7 @@ def test_options_win_over_a_file_only_where_they_are_given(parser, tmp_path):
 
 def test_pairs_takes_the_settings_that_hidden_states_leave_open(parser):
     arguments = parser.parse_args(["pairs", "--from-store", "a", "--store", "b", "--bins", "20"])
-    assert commands._explicit(arguments, fields(StudyConfig)) == {"bins": 20}
+    assert commands._explicit(arguments, settings_of(StudyConfig)) == {"bins": 20}
 
 
 def interpunct_says(capsys, *arguments: str) -> tuple[int, str]:
@@ -95,6 +96,7 @@ def test_wrong_use_is_one_line_with_exit_code_2_and_leaves_no_store(capsys, tmp_
         "empty": ["run", str(empty), *model],
         "PNG image": ["run", str(binary), *model],
         "model '/no/model': no such file or folder": ["run", "sample", "--model", "/no/model"],
+        "outlier_z is nan; expected a finite number": ["run", "sample", "--outlier-z", "nan"],
         "bins is 1; the smallest is 2": ["run", "sample", "--bins", "1"],
         "choose --before 63 or less": ["run", "sample", *model, "--before", "64"],
         "does not exist": ["run", "sample", "--config", str(tmp_path / "none.toml")],
