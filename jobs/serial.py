@@ -46,7 +46,6 @@ def run_serially(
     for prepared in _usable_first(_prepared(context, shards, tally, stages), results.is_open):
         receipts: list[BlockReceipt] = []
         if prepared.outline.used:
-            results.open()
             model = model or stages.load(context, context.run.device)
             receipts = _compute(context, prepared, model, results, tally, listener, stages)
         record = stages.finish(context, prepared, receipts)
@@ -94,15 +93,17 @@ def _compute(
         return stages.compute(context, block, leftovers)
 
     receipts = []
-    for receipt in _in_order(compute, _told(stages.extract(model, prepared, None), tally), _threads(prepared)):
+    for receipt in _in_order(compute, _told(stages.extract(model, prepared, None), tally, results), _threads(prepared)):
         receipts.append(receipt)
         tally.computed(receipt)
         listener.update(tally)
     return receipts
 
 
-def _told(blocks: Iterator[Block], tally: Tally) -> Iterator[Block]:
+def _told(blocks: Iterator[Block], tally: Tally, results: Results) -> Iterator[Block]:
+    """Pass on what the model yields. A new store is made when it has given states, and not for one that cannot."""
     for block in blocks:
+        results.open()
         tally.extracted(block.key.shard, block.work)
         yield block
 

@@ -16,6 +16,9 @@ from store.errors import ObjectMissing, StoreError, StudyMismatch
 from store.objects.base import ObjectStore
 from store.objects.locations import object_store
 
+_SPELLINGS = {"config": ("model", "revision"), "model": ("name",)}
+"""How the user named the model. The weights say which it is; a folder has many paths, and a commit many names."""
+
 _RECORDED_LIBRARIES = ("interpunct", "numpy", "pyarrow", "duckdb", "numba", "torch", "transformers", "ray")
 
 
@@ -54,7 +57,7 @@ class Study:
 
     def to_json(self) -> str:
         """The text of `study.json`."""
-        recorded = {"fingerprint": self.fingerprint, **self._binding(), "written_with": self.written_with}
+        recorded = {"fingerprint": self.fingerprint, **self._recorded(), "written_with": self.written_with}
         return json.dumps(recorded, indent=2, ensure_ascii=False) + "\n"
 
     @classmethod
@@ -77,7 +80,8 @@ class Study:
 
     def differences(self, other: Study) -> list[str]:
         """One line per binding field in which two studies differ: `bins: 15 and 20`."""
-        mine, others = _flat(self._binding()), _flat(other._binding())
+        same_model = self.model.get("weights") == other.model.get("weights")
+        mine, others = (_flat(study._binding() if same_model else study._recorded()) for study in (self, other))
         absent = object()
         return [
             f"{name}: {_shown(mine.get(name, absent), absent)} and {_shown(others.get(name, absent), absent)}"
@@ -86,6 +90,17 @@ class Study:
         ]
 
     def _binding(self) -> dict[str, Any]:
+        """What the numbers depend on. The model's name is left out where its weights are known."""
+        recorded = self._recorded()
+        if "weights" not in self.model:
+            return recorded
+        left_out = {
+            group: {name: value for name, value in recorded[group].items() if name not in names}
+            for group, names in _SPELLINGS.items()
+        }
+        return recorded | left_out
+
+    def _recorded(self) -> dict[str, Any]:
         return {"schema_version": self.schema_version, "config": self.config, "model": self.model}
 
 

@@ -186,7 +186,6 @@ class _Loop:
             self._tasks[task] = unit
 
     def _extract(self, shard: ShardKey, wanted: tuple[BlockKey, ...]) -> None:
-        self._results.open()
         if shard not in self._leftovers:
             try:
                 leftovers = self._results.leftovers(shard)
@@ -202,6 +201,7 @@ class _Loop:
 
     def _compute(self, unit: Unit) -> None:
         assert unit.block is not None
+        self._results.open()  # not earlier: a model that gives no states is no reason to create a store
         block, header = self._blocks[unit.block]
         width = header.bytes // (4 * max(1, header.marks))
         memory = compute_memory(header.marks, width, self._context.config.bins)

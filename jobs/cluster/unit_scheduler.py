@@ -92,7 +92,7 @@ class _Progress:
 class Schedule:
     """Decides what to launch; is told what became of it.
 
-    `hold_unusable` holds back shards without any usable book until another shard has one, so that a new store is
+    `hold_unusable` holds back shards without any usable book until a model has given a block, so that a new store is
     created only for a run that puts something in it.
     """
 
@@ -161,8 +161,6 @@ class Schedule:
         progress.blocks = block_keys(shard, tuple(classes), self._hidden_layers)
         progress.missing = set(progress.blocks)
         progress.usable = bool(progress.blocks)
-        if progress.usable:
-            self._hold_unusable = False
         return True
 
     def extracted(self, block: BlockKey) -> Launch | None:
@@ -170,6 +168,7 @@ class Schedule:
         progress = self._active.get(block.shard)
         if progress is None or block not in progress.missing:
             return None
+        self._hold_unusable = False
         progress.missing.discard(block)
         progress.computing.add(block)
         return Launch(Unit(Stage.COMPUTE, block.shard, block))

@@ -38,6 +38,21 @@ def test_differences_name_fields_and_both_values():
     assert study.differences(study) == []
 
 
+def test_the_model_is_told_by_its_weights_and_not_by_its_name():
+    def study(name: str, weights: str, **config: object) -> Study:
+        return Study({"model": name, "revision": name, **config}, {"name": name, "weights": weights})
+
+    one, other = study("gpt2", "sha256:ab"), study("../models/gpt2/", "sha256:ab")
+    assert one.fingerprint == other.fingerprint
+    assert one.differences(other) == []
+    assert Study.from_json(other.to_json()).config["model"] == "../models/gpt2/"
+    assert one.differences(study("./gpt2", "sha256:ab", bins=20)) == ["bins: absent and 20"]
+    larger = study("gpt2-large", "sha256:cd")
+    assert one.fingerprint != larger.fingerprint
+    assert 'model: "gpt2" and "gpt2-large"' in one.differences(larger)
+    assert 'model.weights: "sha256:ab" and "sha256:cd"' in one.differences(larger)
+
+
 def test_opening_with_another_study_names_the_field_and_changes_nothing(location):
     StudyWriter.open(location, Study({"bins": 15}, MODEL))
     before = object_store(location).read("study.json")

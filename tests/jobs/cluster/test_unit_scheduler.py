@@ -231,8 +231,10 @@ def test_shards_without_a_usable_book_wait_until_there_is_a_reason_to_create_a_s
     subject.prepared(first, ())
     (third,) = (launch.unit.shard for launch in subject.launches())
     subject.prepared(second, CLASSES)
-    stages = {(launch.unit.stage, launch.unit.shard) for launch in subject.launches()}
-    assert stages == {(Stage.FINISH, first), (Stage.EXTRACT, second)}
+    (extract,) = subject.launches()
+    assert extract.unit == Unit(Stage.EXTRACT, second)
+    subject.extracted(extract.blocks[0])
+    assert [launch.unit for launch in subject.launches()] == [Unit(Stage.FINISH, first)]
     assert subject.under_way(third)
 
 
