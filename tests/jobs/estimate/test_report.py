@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ from rich.console import Console
 from interpunct import main
 from jobs.config import RunConfig, StudyConfig
 from jobs.errors import UsageError
+from jobs.estimate import report as report_module
 from jobs.estimate.estimate import Rates
 from jobs.estimate.report import PlanReport, done_in, measure_rates, plan_books, show
 from jobs.marks.selection import select
@@ -114,11 +114,12 @@ def test_the_report_fits_a_terminal_and_loses_no_number(shelf, tiny_gpt2):
         assert book.key in text
 
 
-def test_rates_are_measured_with_the_studys_model(tiny_gpt2):
+def test_rates_are_measured_with_the_studys_model_on_the_cores_that_may_be_used(tiny_gpt2, monkeypatch):
+    monkeypatch.setattr(report_module, "usable_cores", lambda: 3)
     rates = measure_rates(StudyConfig(model=str(tiny_gpt2)), RunConfig(device="cpu"))
     assert rates.windows > 1
     assert rates.pairs > 1
-    assert rates.cores == os.cpu_count()
+    assert rates.cores == 3
 
 
 def test_the_command_writes_nothing(shelf, tiny_gpt2, tmp_path, capsys):
