@@ -8,22 +8,27 @@ Results do not depend on how the pairs are cut.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.engine.binning import Variants, Vectors, find_variants, outlier_sets
 from analysis.engine.compilation import announced
 from analysis.engine.covariance import products
-from analysis.engine.finish import Pairs, finish
-from analysis.engine.joint import Tile, joint_terms
-from analysis.engine.marginals import Views, tabulate
-from analysis.engine.nlogn import Terms, terms
+from analysis.engine.finish import finish
+from analysis.engine.joint import joint_terms
+from analysis.engine.nlogn import n_log_n
 from analysis.engine.outliers import find_outliers, first_unusable, rearranged
 from analysis.engine.scratch import Scratch
-from analysis.engine.simd.counting import LANES
+from analysis.engine.tile import diagonal, rectangle
+from analysis.engine.vectors import NLogN, PairStatistics, Target, Tile, TileSums, Vectors
+
+__all__ = [
+    "PairStatistics", "PreparedVectors", "cross_range", "cross_statistics", "pair_statistics", "prepare", "row_range",
+    "row_ranges",
+]  # fmt: skip
 
 BINS_ALLOWED = (2, 64)
 DIMENSIONS_ALLOWED = (2, 65_535)
@@ -34,25 +39,15 @@ LARGEST = float(np.finfo(np.float32).max) / 2
 SIDE = 512
 """Most rows, and most columns, of a tile."""
 
-_memory = Scratch()
+
+class _PerThread(threading.local):
+    """Scratch memory of the calling thread, kept from call to call: 250 vectors are a single tile."""
+
+    def __init__(self) -> None:
+        self.scratch = Scratch()
 
 
-@dataclass(frozen=True)
-class PairStatistics:
-    """Statistics of pairs (x, y), one entry a pair; entropies in bits.
-
-    `mi`: plug-in mutual information H(x) + H(y) - H(x, y) of the joint histogram. `cov`: covariance over the `n`
-    dimensions left, divided by n - 1. `corr`: Pearson's correlation over the same. `hx`, `hy`: marginal entropies of
-    the same histogram. Where no dimension is left `mi`, `hx` and `hy` are NaN; `cov` is NaN for n < 2, and `corr`
-    also where a vector is constant.
-    """
-
-    mi: NDArray[np.float64]
-    cov: NDArray[np.float64]
-    corr: NDArray[np.float64]
-    n: NDArray[np.int32]
-    hx: NDArray[np.float64]
-    hy: NDArray[np.float64]
+_own = _PerThread()
 
 
 @dataclass(frozen=True)
@@ -61,31 +56,37 @@ class PreparedVectors:
 
     x: NDArray[np.float32]
     bins: int
+    outlier_z: float
     vectors: Vectors
 
     @property
-    def keep(self) -> NDArray[np.bool_]:
-        """bool [N, D]: which dimensions each vector keeps."""
-        keep = np.ones(self.x.shape, np.bool_)
-        for token, outlier_set in enumerate(self.vectors.set_of):
-            keep[token, self.vectors.left_out(outlier_set)] = False
-        return keep
+    def valid(self) -> NDArray[np.bool_]:
+        """bool [N, D]: which dimensions each vector does not mask."""
+        valid = np.ones(self.x.shape, np.bool_)
+        for mark, outlier_set in enumerate(self.vectors.set_of):
+            valid[mark, self.vectors.masked(outlier_set)] = False
+        return valid
 
     @property
     def outlier_counts(self) -> NDArray[np.int64]:
-        """int64 [D]: how many vectors left this dimension out."""
-        tokens = np.bincount(self.vectors.set_of, minlength=len(self.vectors.set_start) - 1)
+        """int64 [D]: how many vectors mask this dimension."""
+        marks = np.bincount(self.vectors.set_of, minlength=len(self.vectors.set_start) - 1)
         counts = np.zeros(self.x.shape[1], np.int64)
-        left_out = self.vectors.dimension[self.vectors.set_dims]
-        np.add.at(counts, left_out, np.repeat(tokens, np.diff(self.vectors.set_start)))
+        masked = self.vectors.dimension[self.vectors.set_dims]
+        np.add.at(counts, masked, np.repeat(marks, np.diff(self.vectors.set_start)))
         return counts
+
+    @property
+    def described(self) -> str:
+        """How the vectors were prepared, for errors."""
+        return f"{self.bins} bins of {self.x.shape[1]} dimensions, outliers beyond {self.outlier_z}"
 
 
 def pair_statistics(x: NDArray[np.float32], bins: int = 15, outlier_z: float = 5.0) -> PairStatistics:
     """Statistics of all pairs of the vectors in `x`, float32 [N, D]: arrays in `numpy.triu_indices(N, 1)` order.
 
-    A dimension is left out of a pair where |z| > `outlier_z` in either vector, z from the vector's own mean and
-    standard deviation (ddof = 1). The joint histogram is `numpy.histogram2d`'s over the dimensions left, `bins` x
+    A dimension of a pair is masked where |z| > `outlier_z` in either vector, z from the vector's own mean and
+    standard deviation (ddof = 1). The joint histogram is `numpy.histogram2d`'s over the valid dimensions, `bins` x
     `bins`.
 
     Raises ValueError for a wrong shape or type and for values that are not finite, naming the vector.
@@ -101,7 +102,7 @@ def prepare(x: NDArray[np.float32], bins: int = 15, outlier_z: float = 5.0, *, w
     """
     x = _checked(x, bins, where)
     _load_kernels()
-    return PreparedVectors(x, bins, find_outliers(x, outlier_z))
+    return PreparedVectors(x, bins, outlier_z, find_outliers(x, outlier_z))
 
 
 def row_ranges(marks: int, max_pairs: int) -> list[tuple[int, int]]:
@@ -123,14 +124,22 @@ def row_ranges(marks: int, max_pairs: int) -> list[tuple[int, int]]:
 
 
 def row_range(prepared: PreparedVectors, start: int, stop: int) -> PairStatistics:
-    """All pairs (i, j) with start <= i < stop and i < j < N, in row-major order."""
-    tokens = len(prepared.x)
-    if not 0 <= start <= stop <= tokens:
-        raise ValueError(f"rows {start} to {stop} are not a range within the {tokens} vectors")
-    before = _pairs_before(np.arange(tokens + 1), tokens)
-    origin = before[:-1] - before[start] - np.arange(tokens) - 1
-    tiles = _triangle(start, stop, tokens, SIDE)
-    return _compute(prepared, prepared, tiles, origin, before[stop] - before[start])
+    """All pairs (i, j) with start <= i < stop and i < j < N, in row-major order.
+
+    Raises ValueError for rows that are not there.
+    """
+    vectors, number = prepared.vectors, len(prepared.x)
+    _check_rows(start, stop, number)
+    before = _pairs_before(np.arange(number + 1), number)
+    origin = before[:-1] - before[start] - np.arange(number) - 1
+    target = Target(origin, PairStatistics.empty(int(before[stop] - before[start])))
+    weights, scratch = n_log_n(prepared.x.shape[1]), _own.scratch
+    for rows in _spans(start, stop):
+        _fill(diagonal(vectors, rows, prepared.bins, weights, scratch), weights, scratch, target)
+        for columns in _spans(int(rows[-1]) + 1, number):
+            tile = rectangle(vectors, rows, vectors, columns, prepared.bins, weights, scratch)
+            _fill(tile, weights, scratch, target)
+    return target.pairs
 
 
 def cross_statistics(a: PreparedVectors, b: PreparedVectors) -> PairStatistics:
@@ -138,14 +147,29 @@ def cross_statistics(a: PreparedVectors, b: PreparedVectors) -> PairStatistics:
 
     Raises ValueError where the two were not prepared alike.
     """
-    if a.bins != b.bins or a.x.shape[1] != b.x.shape[1]:
+    return cross_range(a, b, 0, len(a.x))
+
+
+def cross_range(a: PreparedVectors, b: PreparedVectors, start: int, stop: int) -> PairStatistics:
+    """The pairs of `cross_statistics` with start <= i < stop: flat arrays [(stop - start) * Nb], row-major.
+
+    Raises ValueError where the two were not prepared alike and for rows that are not there.
+    """
+    if a.bins != b.bins or a.outlier_z != b.outlier_z or a.x.shape[1] != b.x.shape[1]:
         raise ValueError(
-            f"prepared with {a.bins} bins of {a.x.shape[1]} dimensions and {b.bins} bins of {b.x.shape[1]} dimensions; "
-            "prepare both groups with the same bins and the same model"
+            f"the groups were prepared differently, with {a.described} and with {b.described}; prepare both with the "
+            "same bins and outlier limit, from the same model"
         )
-    tiles = ((rows, columns, False) for rows in _spans(0, len(a.x), SIDE) for columns in _spans(0, len(b.x), SIDE))
-    b = replace(b, vectors=rearranged(b.vectors, a.vectors.dimension))
-    return _compute(a, b, tiles, np.arange(len(a.x)) * len(b.x), len(a.x) * len(b.x))
+    _check_rows(start, stop, len(a.x))
+    origin = (np.arange(len(a.x)) - start) * len(b.x)
+    target = Target(origin, PairStatistics.empty((stop - start) * len(b.x)))
+    weights, scratch = n_log_n(a.x.shape[1]), _own.scratch
+    partners = rearranged(b.vectors, a.vectors.dimension)
+    for rows in _spans(start, stop):
+        for columns in _spans(0, len(b.x)):
+            tile = rectangle(a.vectors, rows, partners, columns, a.bins, weights, scratch)
+            _fill(tile, weights, scratch, target)
+    return target.pairs
 
 
 @functools.cache
@@ -153,7 +177,7 @@ def _load_kernels() -> None:
     """Compiles every kernel, or loads it from where an earlier process kept it."""
     with announced():
         x = np.sin(np.arange(1, 7 * 65 + 1, dtype=np.float32) ** 2).reshape(7, 65)
-        prepared = PreparedVectors(x, 5, find_outliers(x, 1.4))
+        prepared = PreparedVectors(x, 5, 1.4, find_outliers(x, 1.4))
         row_range(prepared, 0, 7)
         cross_statistics(prepared, prepared)
 
@@ -181,88 +205,23 @@ def _checked(x: NDArray[np.float32], bins: int, where: str) -> NDArray[np.float3
     return x
 
 
-def _pairs_before(row: NDArray[np.int64], tokens: int) -> NDArray[np.int64]:
+def _pairs_before(row: NDArray[np.int64], vectors: int) -> NDArray[np.int64]:
     """How many pairs of the triangle stand before row `row`."""
-    return row * (2 * tokens - row - 1) // 2
+    return row * (2 * vectors - row - 1) // 2
 
 
-def _spans(start: int, stop: int, side: int) -> Iterator[NDArray[np.int64]]:
-    for first in range(start, stop, side):
-        yield np.arange(first, min(first + side, stop))
+def _check_rows(start: int, stop: int, number: int) -> None:
+    if not 0 <= start <= stop <= number:
+        raise ValueError(f"rows {start} to {stop} are not a range within the {number} vectors")
 
 
-def _triangle(
-    start: int, stop: int, tokens: int, side: int
-) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], bool]]:
-    """Tiles (rows, columns, is on the diagonal) that cover the pairs of a range of rows."""
-    for rows in _spans(start, stop, side):
-        yield rows, rows, True
-        for columns in _spans(int(rows[-1]) + 1, tokens, side):
-            yield rows, columns, False
+def _spans(start: int, stop: int) -> Iterator[NDArray[np.int64]]:
+    """The vectors of each row, or column, of tiles."""
+    for first in range(start, stop, SIDE):
+        yield np.arange(first, min(first + SIDE, stop))
 
 
-_Tiles = Iterable[tuple[NDArray[np.int64], NDArray[np.int64], bool]]
-
-
-def _compute(
-    a: PreparedVectors, b: PreparedVectors, tiles: _Tiles, origin: NDArray[np.int64], pairs: int
-) -> PairStatistics:
-    by_number = terms(a.x.shape[1])
-    floats = {name: np.empty(pairs) for name in ("mi", "cov", "corr", "hx", "hy")}
-    out = Pairs(origin=origin, n=np.empty(pairs, np.int32), **floats)
-    for rows, columns, diagonal in tiles:
-        _tile(a.vectors, rows, b.vectors, columns, a.bins, diagonal, by_number, out)
-    return PairStatistics(n=out.n, **floats)
-
-
-def _tile(
-    a: Vectors,
-    rows: NDArray[np.int64],
-    b: Vectors,
-    columns: NDArray[np.int64],
-    bins: int,
-    diagonal: bool,
-    terms: Terms,
-    out: Pairs,
-) -> None:
-    rows, row_sets, set_a = _by_set(a, rows)
-    columns, column_sets, set_b = (rows, row_sets, set_a) if diagonal else _by_set(b, columns)
-    variants_a, views_a = variants_b, views_b = _look(a, rows, b, column_sets, bins, terms, "row")
-    if not diagonal:
-        variants_b, views_b = _look(b, columns, a, row_sets, bins, terms, "column")
-    tile = Tile(variants_a, variants_b, views_a.variant, views_b.variant, set_a, set_b, diagonal)
-    joint = joint_terms(tile, terms.table, _memory)
-    sums = products(a, rows, b, columns, diagonal, _memory)
-
-    finish(
-        a, b, rows, columns, np.argsort(rows), np.argsort(columns), variants_a, variants_b, views_a, views_b, set_a,
-        set_b, joint, sums, diagonal, terms, out,
-    )  # fmt: skip
-
-
-def _look(
-    vectors: Vectors,
-    rows: NDArray[np.int64],
-    partners: Vectors,
-    sets: NDArray[np.int64],
-    bins: int,
-    terms: Terms,
-    side: str,
-) -> tuple[Variants, Views]:
-    """The vectors `rows` as partners of the outlier sets `sets` see them."""
-    met = outlier_sets(partners, sets)
-    variants, variant, alike = find_variants(vectors, rows, met, bins, _memory, side)
-    return variants, tabulate(vectors, rows, met, variant, alike, variants, terms, _memory, side)
-
-
-def _by_set(
-    vectors: Vectors, index: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """The vectors in the order of their outlier sets, the sets that occur, and which of these each vector has.
-
-    Neighbours then ask for the same variants. Sets of fewer vectors than there are lanes come first: among the others
-    they would break up lanes that agree, and on the diagonal the first columns are in the fewest pairs.
-    """
-    sets, set_of, vectors_of = np.unique(vectors.set_of[index], return_inverse=True, return_counts=True)
-    order = np.lexsort((set_of, vectors_of[set_of] >= LANES))
-    return index[order], sets, set_of[order]
+def _fill(tile: Tile, weights: NLogN, scratch: Scratch, target: Target) -> None:
+    """Takes a tile through the steps in which two vectors meet."""
+    sums = TileSums(joint_terms(tile, weights.units, scratch), products(tile, scratch))
+    finish(tile, sums, weights, target)

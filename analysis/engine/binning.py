@@ -1,9 +1,9 @@
-"""Edge variants: every binning that a vector needs against a set of partners.
+"""Binnings: every one that a vector needs against the outlier sets of its partners.
 
-The histogram of a pair spans the dimensions left by *both* vectors, so a vector's bin edges may move with its
-partner. They move only when the partner leaves out this vector's smallest or largest value; otherwise the edges are
-the vector's own. A vector therefore has a handful of *variants*, one for each (lowest, highest) that occurs. Each is
-binned once, by NumPy's own rules, and a pair then only picks two of them.
+The histogram of a pair spans its valid dimensions, so a vector's bin edges may move with its partner. They move only
+where the partner masks this vector's smallest or largest value; otherwise the edges are the vector's own. A vector
+therefore has a handful of binnings, one for each (lowest, highest) that occurs. Each is made once, by NumPy's own
+rules, and a pair then only picks two of them.
 """
 
 from typing import NamedTuple
@@ -12,14 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.engine.compilation import compiled, inlined
-from analysis.engine.scratch import Scratch
+from analysis.engine.scratch import SideScratch
 from analysis.engine.simd.binning import codes_of_word, lowest_bit, put_bits
-
-ABSENT = 255
-"""Code of a dimension that lies in no bin of a variant."""
+from analysis.engine.vectors import ABSENT, Binnings, Chosen, OutlierSets, Vectors
 
 EXTREMES = 8
-"""How many of its lowest and highest dimensions a vector lists; where a partner leaves out all, it is scanned."""
+"""How many of its lowest and highest dimensions a vector lists; where a partner masks all, it is scanned."""
 
 FINEST_STEP, FINEST_SHARE = np.float32(2.0**-100), np.float32(2.0**-18)
 """Bins this wide, and as wide as this share of the largest value, are found by a division.
@@ -29,48 +27,18 @@ Rounding moves an edge by less than half a unit in the last place of the largest
 
 SLOT_BITS = 6
 SLOTS = 1 << SLOT_BITS
-"""Of a table of what sets take from a vector; more than most vectors need."""
+"""Of a table of what sets mask of a vector; more than most vectors need."""
 
 ALWAYS_GONE = -2
 """In the place of an extreme that a vector of few dimensions does not have."""
 
 
-class Vectors(NamedTuple):
-    """Vectors with their outliers found; N vectors of D dimensions, S distinct outlier sets."""
+class Ranges(NamedTuple):
+    """Binnings to be made: vector `owner[v]` between `lowest[v]` and `highest[v]`."""
 
-    x: NDArray[np.float32]  # float32 [N, D], dimensions rearranged, padded with NaN to a multiple of 64
-    dimension: NDArray[np.int64]  # int64 [D], which dimension stands at each place; below, dimensions are such places
-    lowest: NDArray[np.float32]  # float32 [N], over the dimensions kept; +inf where none is
-    highest: NDArray[np.float32]  # float32 [N]; -inf where none is kept
-    kept: NDArray[np.int64]  # int64 [N], number of dimensions kept
-    mean: NDArray[np.float64]  # float64 [N], over the dimensions kept
-    total: NDArray[np.float64]  # float64 [N], sum of x - mean: what rounding left
-    squares: NDArray[np.float64]  # float64 [N], sum of (x - mean)^2
-    set_of: NDArray[np.int64]  # int64 [N], the vector's outlier set
-    set_start: NDArray[np.int64]  # int64 [S + 1], into set_dims
-    set_dims: NDArray[np.int64]  # int64, the left-out dimensions, ascending within a set
-    set_bits: NDArray[np.uint64]  # uint64 [S, words], the same as bits: dimension d is bit d % 64 of word d // 64
-
-    def left_out(self, outlier_set: int) -> NDArray[np.int64]:
-        """The dimensions of an outlier set, as numbered before they were rearranged."""
-        return self.dimension[self.set_dims[self.set_start[outlier_set] : self.set_start[outlier_set + 1]]]
-
-
-class Variants(NamedTuple):
-    """Binned forms of vectors: V variants."""
-
-    bits: NDArray[np.uint64]  # uint64 [V, bins, words]: dimension d is bit d % 64 of word d // 64
-    codes: NDArray[np.uint8]  # uint8 [V, D]: the bin of each dimension, or ABSENT
-    counts: NDArray[np.int64]  # int64 [V, bins]: dimensions per bin
-    by_population: NDArray[np.int64]  # int64 [V, bins]: the bins, fullest first
-    constant: NDArray[np.bool_]  # bool [V]: all values equal
-
-
-class OutlierSets(NamedTuple):
-    """The outlier sets that vectors meet, over the U dimensions that any of them leaves out."""
-
-    dims: NDArray[np.int64]  # int64 [U], ascending
-    masks: NDArray[np.uint64]  # uint64 [sets, words]: bit u % 64 of word u // 64: the set leaves out dims[u]
+    owner: NDArray[np.int64]
+    lowest: NDArray[np.float32]
+    highest: NDArray[np.float32]
 
 
 def outlier_sets(partners: Vectors, sets: NDArray[np.int64]) -> OutlierSets:
@@ -83,46 +51,41 @@ def outlier_sets(partners: Vectors, sets: NDArray[np.int64]) -> OutlierSets:
     return OutlierSets(dims, masks)
 
 
-def find_variants(
-    vectors: Vectors, rows: NDArray[np.int64], sets: OutlierSets, bins: int, memory: Scratch, name: str
-) -> tuple[Variants, NDArray[np.int64], NDArray[np.int64]]:
-    """Every binning of the vectors `rows` (int64, indices) that a partner of one of the `sets` needs.
+def find_binnings(
+    vectors: Vectors, members: NDArray[np.int64], sets: OutlierSets, bins: int, scratch: SideScratch
+) -> tuple[Binnings, Chosen]:
+    """Every binning of the vectors `members` (int64 [R]) that a partner of one of the `sets` needs, and which is which.
 
-    Returns the variants, which of them each vector has against each set, int64 [vectors, sets], and a set, the first or
-    an earlier one, that takes from the vector just what this set takes, int64 [vectors, sets]. The variants lie in
-    `memory`, under names that begin with `name`.
+    The first R binnings are the vectors' own. The binnings lie in `scratch`.
     """
-    bits = memory.array(f"{name} bits", (0, bins, vectors.x.shape[1] // 64), np.uint64)
-    codes = memory.array(f"{name} codes", (0, vectors.x.shape[1]), np.uint8)
-    none = Variants(bits, codes, np.empty((0, bins), np.int64), np.empty((0, bins), np.int64), np.empty(0, np.bool_))
-    own = _with(none, vectors.x, rows, vectors.lowest[rows], vectors.highest[rows], memory, name)
-    variant, alike, owner, lowest, highest = _find_ranges(vectors, rows, own, sets)
-    return _with(own, vectors.x, owner, lowest, highest, memory, name), variant, alike
+    own = Ranges(members, vectors.lowest[members], vectors.highest[members])
+    binnings = _bin_all(vectors.x, bins, own, scratch)
+    chosen, moved = _find_ranges(vectors, members, binnings, sets)
+    return _bin_more(binnings, vectors.x, moved, scratch), chosen
 
 
 @compiled
-def dimensions_kept(vectors: Vectors, i: int, sets: OutlierSets, kept: NDArray[np.uint64]) -> None:
-    """Which of the dimensions that a set leaves out vector `i` keeps: fills uint64 [words], as in the sets' masks."""
-    kept[:] = 0
+def valid_dimensions(vectors: Vectors, i: int, sets: OutlierSets, valid: NDArray[np.uint64]) -> None:
+    """Which of the dimensions that the sets mask are valid in vector `i`: fills uint64 [words], as the sets' masks."""
+    valid[:] = 0
     low, high = vectors.lowest[i], vectors.highest[i]
     for u in range(sets.dims.size):
-        kept[u >> 6] |= np.uint64(low <= vectors.x[i, sets.dims[u]] <= high) << np.uint64(u & 63)
+        valid[u >> 6] |= np.uint64(low <= vectors.x[i, sets.dims[u]] <= high) << np.uint64(u & 63)
 
 
 @compiled
 def _find_ranges(
-    vectors: Vectors, rows: NDArray[np.int64], own: Variants, sets: OutlierSets
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.float32], NDArray[np.float32]]:
-    """The (lowest, highest) of each vector without each set where these are not its own, numbered as they occur.
+    vectors: Vectors, members: NDArray[np.int64], own: Binnings, sets: OutlierSets
+) -> tuple[Chosen, Ranges]:
+    """The range of each vector without each set where it is not its own, numbered as they occur after the vectors' own.
 
-    Before them stand the vectors' own; the first results are which of all each vector has against each set, and which
-    set before, if any, takes the same dimensions from it: most do.
+    Most sets mask the same dimensions of a vector as an earlier one; what was found for that one then serves.
     """
-    shape = (rows.size, sets.masks.shape[0])
-    variant, alike = np.empty(shape, np.int64), np.empty(shape, np.int64)
-    kept, first_in_slot = np.empty(sets.masks.shape[1], np.uint64), np.empty(SLOTS, np.int64)
-    lowest, highest = np.empty(variant.size, np.float32), np.empty(variant.size, np.float32)
-    owner = np.empty(variant.size, np.int64)
+    shape = (members.size, sets.masks.shape[0])
+    chosen, same_as = np.empty(shape, np.int64), np.empty(shape, np.int64)
+    valid, first_in_slot = np.empty(sets.masks.shape[1], np.uint64), np.empty(SLOTS, np.int64)
+    lowest, highest = np.empty(chosen.size, np.float32), np.empty(chosen.size, np.float32)
+    owner = np.empty(chosen.size, np.int64)
     extremes, places = np.empty((2, EXTREMES), np.int64), np.empty((2, EXTREMES), np.int64)
     known = np.empty((EXTREMES + 1, EXTREMES + 1), np.int64)
     place_of = np.full(vectors.x.shape[1], -1)
@@ -130,7 +93,7 @@ def _find_ranges(
         place_of[sets.dims[u]] = u
     used = 0
     for r in range(shape[0]):
-        i, first = rows[r], used
+        i, first = members[r], used
         _list_extremes(vectors.x[i], own.bits[r], extremes)
         for side in range(2):
             for k in range(EXTREMES):
@@ -138,15 +101,15 @@ def _find_ranges(
                 places[side, k] = ALWAYS_GONE if d < 0 else place_of[d]
         known[:] = -1
         first_in_slot[:] = -1
-        dimensions_kept(vectors, i, sets, kept)
+        valid_dimensions(vectors, i, sets, valid)
         for s in range(shape[1]):
-            slot = _slot(sets.masks[s], kept)
+            slot = _slot(sets.masks[s], valid)
             other = first_in_slot[slot]
-            if other >= 0 and _takes_the_same(sets.masks[s], sets.masks[other], kept):
-                variant[r, s], alike[r, s] = variant[r, other], other
+            if other >= 0 and _masks_the_same(sets.masks[s], sets.masks[other], valid):
+                chosen[r, s], same_as[r, s] = chosen[r, other], other
                 continue
-            first_in_slot[slot] = alike[r, s] = s
-            # How many of the extremes go on either side settles the variant.
+            first_in_slot[slot] = same_as[r, s] = s
+            # How many of the extremes go on either side settles the binning.
             low_gone, high_gone = _leading_gone(places, 0, sets.masks, s), _leading_gone(places, 1, sets.masks, s)
             v = known[low_gone, high_gone]
             if v < 0:
@@ -162,25 +125,25 @@ def _find_ranges(
                 v += shape[0]
                 if max(low_gone, high_gone) < EXTREMES:
                     known[low_gone, high_gone] = v
-            variant[r, s] = v
-    return variant, alike, owner[:used].copy(), lowest[:used].copy(), highest[:used].copy()
+            chosen[r, s] = v
+    return Chosen(chosen, same_as), Ranges(owner[:used].copy(), lowest[:used].copy(), highest[:used].copy())
 
 
 @inlined
-def _slot(mask: NDArray[np.uint64], kept: NDArray[np.uint64]) -> int:
-    """A slot of SLOTS for the dimensions that a set takes from a vector."""
+def _slot(mask: NDArray[np.uint64], valid: NDArray[np.uint64]) -> int:
+    """A slot of SLOTS for the dimensions of a vector that a set masks."""
     mixed = np.uint64(0)
     for w in range(mask.size):
-        mixed = (mixed ^ (mask[w] & kept[w])) * np.uint64(0x9E3779B97F4A7C15)
+        mixed = (mixed ^ (mask[w] & valid[w])) * np.uint64(0x9E3779B97F4A7C15)
     return int(mixed >> np.uint64(64 - SLOT_BITS))
 
 
 @inlined
-def _takes_the_same(mask: NDArray[np.uint64], other: NDArray[np.uint64], kept: NDArray[np.uint64]) -> bool:
+def _masks_the_same(mask: NDArray[np.uint64], other: NDArray[np.uint64], valid: NDArray[np.uint64]) -> bool:
     different = np.uint64(0)
     for w in range(mask.size):
-        different |= (mask[w] ^ other[w]) & kept[w]
-    return different == 0
+        different |= (mask[w] ^ other[w]) & valid[w]
+    return bool(different == 0)
 
 
 @inlined
@@ -223,7 +186,7 @@ def _leading_gone(places: NDArray[np.int64], side: int, masks: NDArray[np.uint64
 def _is_gone(place: int, masks: NDArray[np.uint64], s: int) -> bool:
     if place < 0:
         return place == ALWAYS_GONE
-    return (masks[s, place >> 6] >> np.uint64(place & 63)) & np.uint64(1) != 0
+    return bool((masks[s, place >> 6] >> np.uint64(place & 63)) & np.uint64(1) != 0)
 
 
 @inlined
@@ -249,49 +212,45 @@ def _range_without(
     return low, high
 
 
-def _with(
-    known: Variants,
-    x: NDArray[np.float32],
-    owner: NDArray[np.int64],
-    lowest: NDArray[np.float32],
-    highest: NDArray[np.float32],
-    memory: Scratch,
-    name: str,
-) -> Variants:
-    """The variants `known` and then vectors `owner` binned between `lowest` and `highest`, in the same memory."""
-    first, number = len(known.bits), len(known.bits) + len(owner)
-    bits = memory.array(f"{name} bits", (number, *known.bits.shape[1:]), np.uint64)
-    codes = memory.array(f"{name} codes", (number, x.shape[1]), np.uint8)
+def _bin_all(x: NDArray[np.float32], bins: int, ranges: Ranges, scratch: SideScratch) -> Binnings:
+    number, width = len(ranges.owner), x.shape[1]
+    bits = scratch.bits.array((number, bins, width // 64), np.uint64)
+    codes = scratch.codes.array((number, width), np.uint8)
+    counts, by_rank = _bin(x, ranges, bits, codes)
+    return Binnings(bits, codes, counts, by_rank, ranges.lowest == ranges.highest)
+
+
+def _bin_more(known: Binnings, x: NDArray[np.float32], ranges: Ranges, scratch: SideScratch) -> Binnings:
+    """The binnings `known` and then those of `ranges`, in the same memory."""
+    first, number = len(known.bits), len(known.bits) + len(ranges.owner)
+    bits = scratch.bits.array((number, *known.bits.shape[1:]), np.uint64)
+    codes = scratch.codes.array((number, x.shape[1]), np.uint8)
     for array, before in ((bits, known.bits), (codes, known.codes)):
         if array.base is not before.base:
             array[:first] = before
-    counts, by_population = _bin(x, owner, lowest, highest, bits[first:], codes[first:])
-    return Variants(
+    counts, by_rank = _bin(x, ranges, bits[first:], codes[first:])
+    return Binnings(
         bits,
         codes,
         np.concatenate([known.counts, counts]),
-        np.concatenate([known.by_population, by_population]),
-        np.concatenate([known.constant, lowest == highest]),
+        np.concatenate([known.by_rank, by_rank]),
+        np.concatenate([known.constant, ranges.lowest == ranges.highest]),
     )
 
 
 @compiled
 def _bin(
-    x: NDArray[np.float32],
-    owner: NDArray[np.int64],
-    lowest: NDArray[np.float32],
-    highest: NDArray[np.float32],
-    bits: NDArray[np.uint64],
-    codes: NDArray[np.uint8],
+    x: NDArray[np.float32], ranges: Ranges, bits: NDArray[np.uint64], codes: NDArray[np.uint8]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Bins vector `owner[v]` between `lowest[v]` and `highest[v]`.
+    """Bins each vector between its lowest and highest: fills bit rows and codes, returns counts and bins by rank.
 
     A value belongs to the last edge that it reaches, and what reaches the last edge to the last bin: that is where
     `numpy.histogram2d` puts it (`searchsorted(edges, value, side="right")`, last bin closed), ties included.
     """
     number, bins, words = bits.shape
+    owner, lowest, highest = ranges.owner, ranges.lowest, ranges.highest
     counts = np.zeros((number, bins), np.int64)
-    by_population = np.empty((number, bins), np.int64)
+    by_rank = np.empty((number, bins), np.int64)
     for v in range(number):
         values, low, high = x[owner[v]], lowest[v], highest[v]
         if low == high:
@@ -306,8 +265,8 @@ def _bin(
             _search(values, low, high, first, last, bins, codes[v])
         for w in range(words):
             put_bits(codes[v], 64 * w, bits, v * bins * words + w, words, counts[v])
-        _order(counts[v], by_population[v])
-    return counts, by_population
+        _order(counts[v], by_rank[v])
+    return counts, by_rank
 
 
 @inlined
@@ -347,11 +306,11 @@ def _edges(low: np.float32, high: np.float32, edges: NDArray[np.float32]) -> Non
 
 
 @inlined
-def _order(counts: NDArray[np.int64], by_population: NDArray[np.int64]) -> None:
-    """Fills `by_population` with the bins, fullest first, by insertion."""
+def _order(counts: NDArray[np.int64], by_rank: NDArray[np.int64]) -> None:
+    """Fills `by_rank` with the bins, fullest first, by insertion."""
     for b in range(counts.size):
         place = b
-        while place > 0 and counts[by_population[place - 1]] < counts[b]:
-            by_population[place] = by_population[place - 1]
+        while place > 0 and counts[by_rank[place - 1]] < counts[b]:
+            by_rank[place] = by_rank[place - 1]
             place -= 1
-        by_population[place] = b
+        by_rank[place] = b

@@ -1,6 +1,7 @@
 """How the kernels are compiled: for the processor they run on, once, and kept where the next process finds them."""
 
 import contextlib
+import functools
 import hashlib
 import logging
 import os
@@ -8,15 +9,11 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numba
-
-KERNELS = (
-    "binning", "compilation", "covariance", "finish", "joint", "marginals", "outliers", "sparse",
-    "simd/binning", "simd/counting", "simd/llvm", "simd/products", "../histograms",
-)  # fmt: skip
-"""The modules that hold compiled code, as paths from this one."""
+import platformdirs
+from numba.core import caching
 
 _njit: Any = numba.njit
 _settings: Any = numba.config
@@ -27,24 +24,31 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 def compiled(function: _Function) -> _Function:
     """Compiles a kernel: without the interpreter's lock, kept on disk, IEEE division."""
-    return _njit(nogil=True, cache=True, error_model="numpy", fastmath=False)(function)
+    return _kept(function, fastmath=False)
 
 
 def compiled_sums(function: _Function) -> _Function:
     """The same for sums and extremes of finite numbers, which may be taken in the order that suits vector registers."""
-    return _njit(nogil=True, cache=True, error_model="numpy", fastmath={"reassoc", "nnan", "nsz"})(function)
+    return _kept(function, fastmath={"reassoc", "nnan", "nsz"})
 
 
 def inlined(function: _Function) -> _Function:
     """The same for the inner parts of kernels: a call that passes many arrays would cost more than their work."""
-    return _njit(nogil=True, cache=True, error_model="numpy", fastmath=False, forceinline=True)(function)
+    return _kept(function, fastmath=False, forceinline=True)
+
+
+def _kept(function: _Function, **options: Any) -> _Function:
+    kernel = _njit(nogil=True, error_model="numpy", **options)(function)
+    # What Numba's `cache=True` does, with a folder of our own.
+    kernel._cache = _KernelCache(function)
+    return cast(_Function, kernel)
 
 
 @contextlib.contextmanager
 def announced(after: float = 3.0) -> Iterator[None]:
     """Says in the log what a process waits for where loading the kernels takes longer than `after` seconds."""
     message = "compiling the pair kernels for this processor: once, under a minute; kept in %s"
-    timer = threading.Timer(after, _log.warning, (message, _settings.CACHE_DIR))
+    timer = threading.Timer(after, _log.warning, (message, _settings.CACHE_DIR or cache_folder()))
     timer.daemon = True
     timer.start()
     try:
@@ -53,18 +57,15 @@ def announced(after: float = 3.0) -> Iterator[None]:
         timer.cancel()
 
 
-def _cache_folder() -> Path:
-    """A folder of this user for these very sources.
+@functools.cache
+def cache_folder() -> Path:
+    """A folder of this user for these very sources, where Numba is not told another by NUMBA_CACHE_DIR.
 
     Numba looks at one source file to tell whether its compiled code is stale; here kernels in one file are built from
     another, so the folder is named by the contents of all.
     """
-    digest = hashlib.sha256()
-    for module in KERNELS:
-        digest.update((Path(__file__).parent / f"{module}.py").read_bytes())
-    name = f"kernels-{digest.hexdigest()[:16]}"
-    base = Path(os.environ.get("XDG_CACHE_HOME") or Path(os.path.expanduser("~")) / ".cache")
-    folder = base / "interpunct" / name
+    name = f"kernels-{_digest()}"
+    folder = platformdirs.user_cache_path("interpunct") / name
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if os.access(folder, os.W_OK):
@@ -81,5 +82,32 @@ def _cache_folder() -> Path:
     return folder
 
 
-if not _settings.CACHE_DIR:
-    _settings.CACHE_DIR = str(_cache_folder())
+def _digest() -> str:
+    """Of all modules that hold compiled code: those of the engine and `analysis.histograms`."""
+    engine = Path(__file__).parent
+    digest = hashlib.sha256()
+    for module in (*sorted(engine.rglob("*.py")), engine.parent / "histograms.py"):
+        digest.update(module.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+class _Locator(caching.UserProvidedCacheLocator):
+    """Tells Numba where compiled code is kept, for the kernels made here and for no others of the process."""
+
+    def __init__(self, function: Callable[..., Any], file: str) -> None:
+        super().__init__(function, file)
+        self._cache_path = str(Path(_settings.CACHE_DIR or cache_folder()) / self.get_suitable_cache_subpath(file))
+
+    @classmethod
+    def from_function(cls, function: Callable[..., Any], file: str) -> "_Locator":
+        locator = cls(function, file)
+        locator.ensure_cache_path()
+        return locator
+
+
+class _Results(caching.CompileResultCacheImpl):
+    _locator_classes = [_Locator]  # noqa: RUF012, Numba's own form
+
+
+class _KernelCache(caching.FunctionCache):
+    _impl_class = _Results

@@ -9,10 +9,10 @@ A pair's products are always added in the order of the dimensions: its sum is th
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.engine.binning import Vectors
 from analysis.engine.compilation import compiled
-from analysis.engine.scratch import Scratch
+from analysis.engine.scratch import Scratch, SideScratch
 from analysis.engine.simd.products import PANEL, add_products
+from analysis.engine.vectors import Side, Tile, Vectors
 
 PIECE = 128
 """Dimensions taken at a time: of four panels, they take 32 KiB, which a first-level cache holds."""
@@ -21,46 +21,44 @@ PACKED_AT_ONCE = 64
 """Dimensions of a panel that are filled before the next ones."""
 
 
-def products(
-    a: Vectors, rows: NDArray[np.int64], b: Vectors, columns: NDArray[np.int64], diagonal: bool, memory: Scratch
-) -> NDArray[np.float64]:
-    """Float64 [R, C] or more: entry (r, c) sums the products of vectors `rows[r]` of `a` and `columns[c]` of `b`.
+def products(tile: Tile, scratch: Scratch) -> NDArray[np.float64]:
+    """Float64 [R, C] or more: entry (r, c) sums the products of a row and a column of the tile.
 
-    Each is less its own mean, and 0 in the dimensions that it leaves out. With `diagonal`, rows and columns are the
-    same vectors, and entries below the diagonal hold no result. The array lies in `memory`.
+    Each vector is less its own mean, and 0 in the dimensions that it masks. On the diagonal, entries below it hold no
+    result. The array lies in `scratch`.
     """
-    panels_a = panels_b = _panels(a, rows, memory, "centred rows")
-    if not diagonal:
-        panels_b = _panels(b, columns, memory, "centred columns")
-    out = memory.array("products", (len(panels_a) * PANEL, len(panels_b) * PANEL), np.float64)
-    _add_all(panels_a, panels_b, -(-len(rows) // PANEL), diagonal, out)
+    panels_a = panels_b = _panels(tile.rows, scratch.rows)
+    if not tile.on_diagonal:
+        panels_b = _panels(tile.columns, scratch.columns)
+    out = scratch.products.array((len(panels_a) * PANEL, len(panels_b) * PANEL), np.float64)
+    _add_all(panels_a, panels_b, -(-len(tile.rows.members) // PANEL), tile.on_diagonal, out)
     return out
 
 
-def _panels(vectors: Vectors, rows: NDArray[np.int64], memory: Scratch, name: str) -> NDArray[np.float64]:
+def _panels(side: Side, scratch: SideScratch) -> NDArray[np.float64]:
     """Float64 [an even number of panels, D, PANEL]; vectors that are not there are 0."""
-    number = 2 * -(-len(rows) // (2 * PANEL))
-    panels = memory.array(name, (number, vectors.x.shape[1], PANEL), np.float64)
-    _pack(vectors, rows, panels)
+    number = 2 * -(-len(side.members) // (2 * PANEL))
+    panels = scratch.panels.array((number, side.vectors.x.shape[1], PANEL), np.float64)
+    _pack(side.vectors, side.members, panels)
     return panels
 
 
 @compiled
-def _pack(vectors: Vectors, rows: NDArray[np.int64], panels: NDArray[np.float64]) -> None:
+def _pack(vectors: Vectors, members: NDArray[np.int64], panels: NDArray[np.float64]) -> None:
     x, set_start, set_dims = vectors.x, vectors.set_start, vectors.set_dims
     for first in range(0, panels.shape[0] * PANEL, PANEL):
-        panel, number = panels[first // PANEL], min(PANEL, max(0, rows.size - first))
+        panel, number = panels[first // PANEL], min(PANEL, max(0, members.size - first))
         if number < PANEL:
             panel[:] = 0.0
         # A few dimensions of all the vectors, then the next: where they go stays in the first-level cache.
         for start in range(0, panel.shape[0], PACKED_AT_ONCE):
             stop = min(start + PACKED_AT_ONCE, panel.shape[0])
             for lane in range(np.uintp(number)):
-                row, mean = x[rows[first + lane]], vectors.mean[rows[first + lane]]
+                row, mean = x[members[first + lane]], vectors.mean[members[first + lane]]
                 for d in range(np.uintp(start), np.uintp(stop)):
                     panel[d, lane] = row[d] - mean if row[d] == row[d] else 0.0
         for lane in range(number):
-            outlier_set = vectors.set_of[rows[first + lane]]
+            outlier_set = vectors.set_of[members[first + lane]]
             for k in range(set_start[outlier_set], set_start[outlier_set + 1]):
                 panel[set_dims[k], lane] = 0.0
 

@@ -1,12 +1,12 @@
-"""Which dimensions each vector leaves out, and sums over the rest."""
+"""Which dimensions each vector masks, and sums over the valid ones."""
 
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.engine.binning import Vectors
 from analysis.engine.compilation import compiled, compiled_sums, inlined
+from analysis.engine.vectors import Vectors
 
 ROWS_AT_ONCE = 128
 """Vectors whose deviations are taken together: NumPy's copies of them stay in the cache."""
@@ -22,10 +22,10 @@ _INFINITY, _NEGATIVE_INFINITY = np.array([np.inf, -np.inf], np.float32).view(np.
 
 
 def find_outliers(x: NDArray[np.float32], outlier_z: float) -> Vectors:
-    """Vectors (float32 [N, D], C-contiguous, finite) with the dimensions where |z| > outlier_z left out.
+    """Vectors (float32 [N, D], C-contiguous, finite) with the dimensions where |z| > outlier_z masked.
 
     z is computed as NumPy does in float32, from the vector's own mean and standard deviation (ddof = 1). A constant
-    vector has no z and leaves nothing out.
+    vector has no z and masks nothing.
     """
     mean, deviation = np.empty(len(x), np.float32), np.empty(len(x), np.float32)
     with np.errstate(all="ignore"):
@@ -35,15 +35,15 @@ def find_outliers(x: NDArray[np.float32], outlier_z: float) -> Vectors:
             mean[part], deviation[part] = part_mean[:, 0], x[part].std(axis=1, ddof=1, mean=part_mean)
     dimension = _similar_first(x)
     survey = _survey(x, dimension, mean, deviation, np.float32(outlier_z))
-    arranged, masks, lowest, highest, kept, middle, total, squares = survey
+    arranged, masks, lowest, highest, n, middle, total, squares = survey
     rows = [mask.tobytes() for mask in masks]
     distinct = sorted(set(rows))
     number = {mask: k for k, mask in enumerate(distinct)}
     set_of = np.array([number[mask] for mask in rows], np.int64)
     set_bits = np.frombuffer(b"".join(distinct), np.uint64).reshape(len(distinct), masks.shape[1])
-    left_out = np.unpackbits(set_bits.view(np.uint8), axis=1, bitorder="little", count=x.shape[1])
-    order = _neighbours_first(arranged, left_out, lowest, highest)
-    owner, dims = np.divmod(np.flatnonzero(left_out[order].view(np.bool_)), x.shape[1])
+    masked = np.unpackbits(set_bits.view(np.uint8), axis=1, bitorder="little", count=x.shape[1])
+    order = _neighbours_first(arranged, masked, lowest, highest)
+    owner, dims = np.divmod(np.flatnonzero(masked[order].view(np.bool_)), x.shape[1])
     set_start = np.searchsorted(owner, np.arange(len(distinct) + 1)).astype(np.int64)
     set_of = np.argsort(order)[set_of]
     return Vectors(
@@ -51,7 +51,7 @@ def find_outliers(x: NDArray[np.float32], outlier_z: float) -> Vectors:
         dimension=dimension,
         lowest=lowest,
         highest=highest,
-        kept=kept,
+        n=n,
         mean=middle,
         total=total,
         squares=squares,
@@ -63,13 +63,13 @@ def find_outliers(x: NDArray[np.float32], outlier_z: float) -> Vectors:
 
 
 def first_unusable(x: NDArray[np.float32], largest: float) -> int:
-    """The first vector of float32 [N, D] with a value not below `largest` in magnitude, or no number; -1 if none."""
+    """The first vector of float32 [N, D] with a value not below `largest` in magnitude, or NaN; -1 if none."""
     return int(_first_from(x.view(np.int32), np.float32(largest).view(np.int32)))
 
 
 @compiled
 def _first_from(x: NDArray[np.int32], least: np.int32) -> int:
-    """Without their sign, bits of floats stand in the order of magnitudes, then infinity, then what is no number."""
+    """Without their sign, bits of floats stand in the order of magnitudes, then infinity, then NaN."""
     for i in range(x.shape[0]):
         found = 0
         for bits in x[i]:
@@ -84,20 +84,20 @@ def rearranged(vectors: Vectors, dimension: NDArray[np.int64]) -> Vectors:
     place = np.empty_like(dimension)
     place[dimension] = np.arange(dimension.size)
     bits = np.unpackbits(vectors.set_bits.view(np.uint8), axis=1, bitorder="little")
-    left_out = np.zeros_like(bits)
-    left_out[:, place[vectors.dimension]] = bits[:, : dimension.size]
+    masked = np.zeros_like(bits)
+    masked[:, place[vectors.dimension]] = bits[:, : dimension.size]
     return vectors._replace(
         x=_padded(np.take(vectors.x, np.argsort(vectors.dimension)[dimension], axis=1)),
         dimension=dimension,
-        set_dims=np.nonzero(left_out)[1].astype(np.int64),
-        set_bits=np.packbits(left_out, axis=1, bitorder="little").view(np.uint64),
+        set_dims=np.nonzero(masked)[1].astype(np.int64),
+        set_bits=np.packbits(masked, axis=1, bitorder="little").view(np.uint64),
     )
 
 
 def _similar_first(x: NDArray[np.float32]) -> NDArray[np.int64]:
     """An order of the dimensions in which neighbours mostly lie in the same bins: by their means over vectors.
 
-    Tokens share much of their mean vector. The order changes no count, and makes many words of bit rows 0.
+    Marks share much of their mean vector. The order changes no count, and makes many words of bit rows 0.
     """
     if len(x) == 0:
         return np.arange(x.shape[1])
@@ -106,19 +106,19 @@ def _similar_first(x: NDArray[np.float32]) -> NDArray[np.int64]:
 
 
 def _neighbours_first(
-    x: NDArray[np.float32], left_out: NDArray[np.uint8], lowest: NDArray[np.float32], highest: NDArray[np.float32]
+    x: NDArray[np.float32], masked: NDArray[np.uint8], lowest: NDArray[np.float32], highest: NDArray[np.float32]
 ) -> NDArray[np.int64]:
-    """An order of the outlier sets in which neighbours mostly ask for the same variants.
+    """An order of the outlier sets in which neighbours mostly ask for the same binnings.
 
-    Sets are sorted by whether they leave out the dimension that is most often another vector's extreme, then the next.
+    Sets are sorted by whether they mask the dimension that is most often another vector's extreme, then the next.
     """
-    dims = np.flatnonzero(left_out.any(axis=0))
+    dims = np.flatnonzero(masked.any(axis=0))
     values = x[:, dims]
     moves = ((values == lowest[:, None]) | (values == highest[:, None])).sum(axis=0)
     first = dims[np.argsort(-moves, kind="stable")[:SORTED_BY]]
     # In the order of a Gray code: where sets differ in few of these dimensions they stand together, at carries too.
-    keys = np.bitwise_xor.accumulate(left_out[:, first], axis=1)
-    return np.lexsort(keys[:, ::-1].T) if first.size else np.arange(len(left_out))
+    keys = np.bitwise_xor.accumulate(masked[:, first], axis=1)
+    return np.lexsort(keys[:, ::-1].T) if first.size else np.arange(len(masked))
 
 
 def _padded(x: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -133,15 +133,15 @@ def _survey(
     deviation: NDArray[np.float32],
     outlier_z: np.float32,
 ) -> tuple[NDArray[Any], ...]:
-    """The vectors with their dimensions in this order, padded with NaN to a multiple of 64, and what there is to know.
+    """Rearranges the vectors, padded with NaN to a multiple of 64, and says what there is to know of each.
 
-    Left-out dimensions as bits (d % 64 of word d // 64); extremes, number, mean and centred sums of the rest.
+    Masked dimensions as bits (d % 64 of word d // 64); extremes, number, mean and centred sums of the valid ones.
     """
     number, dims = x.shape
     masks = np.zeros((number, (dims + 63) // 64), np.uint64)
     arranged = np.empty((number, 64 * masks.shape[1]), np.float32)
     lowest, highest = np.empty(number, np.int32), np.empty(number, np.int32)
-    kept, middle = np.zeros(number, np.int64), np.zeros(number)
+    valid, middle = np.zeros(number, np.int64), np.zeros(number)
     total, squares = np.zeros(number), np.zeros(number)
     as_bits = arranged.view(np.int32)
     for i in range(number):
@@ -151,33 +151,33 @@ def _survey(
         arranged[i, dims:] = np.nan
         count, low, high, first = 0, _in_order(_INFINITY), _in_order(_NEGATIVE_INFINITY), 0.0
         for d in range(dims):
-            kept_here, place = _keeps(row[d], row_mean, limit), _in_order(bits[d])
-            count += kept_here
-            low = min(low, place if kept_here else _in_order(_INFINITY))
-            high = max(high, place if kept_here else _in_order(_NEGATIVE_INFINITY))
-            first += np.float64(row[d] if kept_here else np.float32(0))
-        centre_of_kept = first / max(count, 1)
+            valid_here, place = _is_valid(row[d], row_mean, limit), _in_order(bits[d])
+            count += valid_here
+            low = min(low, place if valid_here else _in_order(_INFINITY))
+            high = max(high, place if valid_here else _in_order(_NEGATIVE_INFINITY))
+            first += np.float64(row[d] if valid_here else np.float32(0))
+        centre = first / max(count, 1)
         rest, square = 0.0, 0.0
         for d in range(dims):
-            centred = row[d] - centre_of_kept if _keeps(row[d], row_mean, limit) else 0.0
+            centred = row[d] - centre if _is_valid(row[d], row_mean, limit) else 0.0
             rest += centred
             square += centred * centred
-        kept[i], lowest[i], highest[i] = count, _in_order(low), _in_order(high)
-        middle[i], total[i], squares[i] = centre_of_kept, rest, square
+        valid[i], lowest[i], highest[i] = count, _in_order(low), _in_order(high)
+        middle[i], total[i], squares[i] = centre, rest, square
         for w in range(masks.shape[1]):
-            masks[i, w] = _left_out(row[64 * w : 64 * w + 64], row_mean, limit)
-    return arranged, masks, lowest.view(np.float32), highest.view(np.float32), kept, middle, total, squares
+            masks[i, w] = _masked(row[64 * w : 64 * w + 64], row_mean, limit)
+    return arranged, masks, lowest.view(np.float32), highest.view(np.float32), valid, middle, total, squares
 
 
 @inlined
-def _left_out(values: NDArray[np.float32], mean: np.float32, limit: np.float32) -> np.uint64:
-    """Up to 64 values as bits, set for those left out. Most words have none, which is seen first."""
-    word, left_out = np.uint64(0), 0
+def _masked(values: NDArray[np.float32], mean: np.float32, limit: np.float32) -> np.uint64:
+    """Up to 64 values as bits, set for those masked. Most words have none, which is seen first."""
+    word, masked = np.uint64(0), 0
     for value in values:
-        left_out += not _keeps(value, mean, limit)
-    if left_out:
+        masked += not _is_valid(value, mean, limit)
+    if masked:
         for d in range(values.size):
-            word |= np.uint64(not _keeps(values[d], mean, limit)) << np.uint64(d)
+            word |= np.uint64(not _is_valid(values[d], mean, limit)) << np.uint64(d)
     return word
 
 
@@ -207,21 +207,6 @@ def _limit(deviation: np.float32, outlier_z: np.float32) -> np.float32:
 
 
 @inlined
-def _keeps(value: np.float32, mean: np.float32, limit: np.float32) -> bool:
-    """A function of its own: differences must be rounded as NumPy rounds them, and may be NaN, which keeps."""
+def _is_valid(value: np.float32, mean: np.float32, limit: np.float32) -> bool:
+    """A function of its own: differences must be rounded as NumPy rounds them, and may be NaN, which is valid."""
     return not abs(np.float32(value - mean)) > limit
-
-
-@compiled
-def centred(vectors: Vectors, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Float64 [R, D]: the vectors `rows` less their means, 0 in dimensions that they leave out and in padding."""
-    dims = vectors.x.shape[1]
-    values = np.empty((rows.size, dims))
-    for r in range(rows.size):
-        row, mean = vectors.x[rows[r]], vectors.mean[rows[r]]
-        for d in range(dims):
-            values[r, d] = row[d] - mean if row[d] == row[d] else 0.0
-        outlier_set = vectors.set_of[rows[r]]
-        for k in range(vectors.set_start[outlier_set], vectors.set_start[outlier_set + 1]):
-            values[r, vectors.set_dims[k]] = 0.0
-    return values

@@ -1,13 +1,13 @@
 """Memory that a thread keeps from tile to tile.
 
 Fresh memory costs a page fault for every 4 KiB of it, which was a quarter of the time of 250 vectors. What a tile needs
-only until it ends is therefore taken from here.
+only until it ends is therefore taken from a `Scratch`, which whoever computes tiles makes once a thread and hands in.
 """
 
 from __future__ import annotations
 
 import math
-import threading
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,19 +17,47 @@ LARGEST_KEPT = 2**26
 """Bytes; larger arrays are given back."""
 
 
-class Scratch(threading.local):
-    """Arrays by name, each valid until the same thread asks for that name again."""
+class Buffer:
+    """Memory for one array, valid until the next is asked for."""
 
     def __init__(self) -> None:
-        self._buffers: dict[str, NDArray[np.uint64]] = {}
+        self._words: NDArray[np.uint64] = np.empty(0, np.uint64)
 
-    def array(self, name: str, shape: tuple[int, ...], dtype: type) -> NDArray[Any]:
+    def array(self, shape: tuple[int, ...], dtype: type) -> NDArray[Any]:
         """An array with whatever values were there before."""
         items = math.prod(shape)
-        words = (items * np.dtype(dtype).itemsize + 7) // 8
-        buffer = self._buffers.get(name)
-        if buffer is None or buffer.size < words:
-            buffer = np.empty(words, np.uint64)
-            if words * 8 <= LARGEST_KEPT:
-                self._buffers[name] = buffer
-        return buffer.view(dtype)[:items].reshape(shape)
+        number = (items * np.dtype(dtype).itemsize + 7) // 8
+        words = self._words
+        if words.size < number:
+            words = np.empty(number, np.uint64)
+            if number * 8 <= LARGEST_KEPT:
+                self._words = words
+        return words.view(dtype)[:items].reshape(shape)
+
+
+@dataclass
+class SideScratch:
+    """Memory for one side of a tile; the names are those of the arrays in `analysis.engine.vectors`."""
+
+    bits: Buffer = field(default_factory=Buffer)
+    codes: Buffer = field(default_factory=Buffer)
+    by_set: Buffer = field(default_factory=Buffer)
+    n: Buffer = field(default_factory=Buffer)
+    units: Buffer = field(default_factory=Buffer)
+    entropy: Buffer = field(default_factory=Buffer)
+    total: Buffer = field(default_factory=Buffer)
+    shift: Buffer = field(default_factory=Buffer)
+    scale: Buffer = field(default_factory=Buffer)
+    cancelled: Buffer = field(default_factory=Buffer)
+    panels: Buffer = field(default_factory=Buffer)
+
+
+@dataclass
+class Scratch:
+    """Memory for a tile. Two threads never share one."""
+
+    rows: SideScratch = field(default_factory=SideScratch)
+    columns: SideScratch = field(default_factory=SideScratch)
+    joint: Buffer = field(default_factory=Buffer)
+    sparse_columns: Buffer = field(default_factory=Buffer)
+    products: Buffer = field(default_factory=Buffer)

@@ -9,10 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from analysis import pairwise, reference
-from analysis.engine import binning
-from analysis.engine.nlogn import terms
-from analysis.engine.outliers import rearranged
+from analysis.engine.nlogn import n_log_n
 from analysis.engine.scratch import Scratch
+from analysis.engine.tile import rectangle
 from tests.analysis.conftest import moving_states
 
 FIELDS = ("mi", "cov", "corr", "n", "hx", "hy")
@@ -34,15 +33,10 @@ def expected(x, y, bins, outlier_z):
 
 def joint_counts(prepared, i, j):
     """The joint histogram of vectors `i` and `j`, int64 [bins, bins], from the bit rows that the kernels count."""
-    vectors, memory = prepared.vectors, Scratch()
-
-    def bits(own, partner):
-        met = binning.outlier_sets(vectors, vectors.set_of[[partner]])
-        found, variant, _ = binning.find_variants(vectors, np.array([own]), met, prepared.bins, memory, "")
-        return found.bits[variant[0, 0]].copy()
-
-    first, second = bits(i, j), bits(j, i)
-    return np.bitwise_count(first[:, None, :] & second[None, :, :]).sum(axis=2, dtype=np.int64)
+    weights, scratch = n_log_n(prepared.x.shape[1]), Scratch()
+    pair = rectangle(prepared.vectors, np.array([i]), prepared.vectors, np.array([j]), prepared.bins, weights, scratch)
+    x, y = (side.binned.binnings.bits[side.binned.chosen[0, 0]] for side in (pair.rows, pair.columns))
+    return np.bitwise_count(x[:, None, :] & y[None, :, :]).sum(axis=2, dtype=np.int64)
 
 
 def assert_as_numpy(x, bins, outlier_z):
@@ -114,7 +108,7 @@ def test_bins_little_wider_than_the_rounding_of_their_values(bins, relative_widt
 
 def test_the_kernel_adds_up_numpys_counts_exactly(states):
     """In fixed point the engine's sum of n log2 n must equal that over NumPy's counts to the last bit."""
-    table, per_dimension, _ = terms(states.shape[1])
+    table, per_dimension, _ = n_log_n(states.shape[1])
     found = pairwise.pair_statistics(states)
     for k, (i, j) in enumerate(zip(*np.triu_indices(len(states), 1), strict=True)):
         joint, n, *_ = expected(states[i], states[j], 15, 5.0)
@@ -130,8 +124,8 @@ def test_every_pair_of_real_states(smollm2_states):
             continue
         prepared = pairwise.prepare(x)
         found = pairwise.row_range(prepared, 0, len(x))
-        table, per_dimension, _ = terms(x.shape[1])
-        keep = prepared.keep
+        table, per_dimension, _ = n_log_n(x.shape[1])
+        keep = prepared.valid
         np.testing.assert_array_equal(keep, [reference.kept_dimensions(row) for row in x])
         for k, (i, j) in enumerate(zip(*np.triu_indices(len(x), 1), strict=True)):
             both = keep[i] & keep[j]
@@ -216,19 +210,6 @@ def test_results_do_not_depend_on_how_pairs_are_cut(monkeypatch):
         np.testing.assert_array_equal(cut, getattr(whole, field), err_msg=f"{field}, to the last bit")
 
 
-def test_groups_meet_in_the_order_of_dimensions_of_the_first():
-    x = moving_states(40, 150, seed=21)
-    a, b = pairwise.prepare(x[:15], 15, 3.0), pairwise.prepare(np.ascontiguousarray(x[15:]), 15, 3.0)
-    assert not np.array_equal(a.vectors.dimension, b.vectors.dimension)
-    there = rearranged(b.vectors, a.vectors.dimension)
-    back = rearranged(there, b.vectors.dimension)
-    for field in b.vectors._fields:
-        np.testing.assert_array_equal(getattr(back, field), getattr(b.vectors, field), err_msg=field)
-    for outlier_set in range(len(there.set_start) - 1):
-        assert set(there.left_out(outlier_set)) == set(b.vectors.left_out(outlier_set))
-    np.testing.assert_array_equal(there.x[:, :150], x[15:, a.vectors.dimension])
-
-
 def test_order_of_tokens_permutes_the_results():
     x = moving_states(30, 100, seed=12)
     order = np.random.default_rng(0).permutation(30)
@@ -251,8 +232,64 @@ def test_pairs_between_two_groups_are_pairs_of_the_union(monkeypatch):
 
 def test_groups_prepared_differently_are_refused():
     x = moving_states(4, 64, seed=0)
-    with pytest.raises(ValueError, match="10 bins of 64 dimensions"):
+    with pytest.raises(ValueError, match=r"15 bins of 64 dimensions, outliers beyond 5\.0 and with 10 bins"):
         pairwise.cross_statistics(pairwise.prepare(x, 15), pairwise.prepare(x, 10))
+
+
+def test_groups_of_different_outlier_limits_are_refused():
+    x = moving_states(4, 64, seed=0)
+    with pytest.raises(ValueError, match=r"beyond 5.0 and with .* beyond 3.0; prepare both"):
+        pairwise.cross_statistics(pairwise.prepare(x, 15, 5.0), pairwise.prepare(x, 15, 3.0))
+
+
+@pytest.mark.parametrize(("bins", "outlier_z"), [(15, 2.0), (64, 1.5), (2, 1.0)])
+def test_pairs_between_two_groups_are_numpys(bins, outlier_z):
+    """Pair by pair: shared and different outliers, bins that move on either side, groups whose means differ."""
+    x = moving_states(26, 130, seed=31)
+    x[11:] += np.float32(2) * moving_states(1, 130, seed=32)
+    a, b = pairwise.prepare(x[:11], bins, outlier_z), pairwise.prepare(x[11:], bins, outlier_z)
+    found, moved = pairwise.cross_statistics(a, b), np.zeros(2, int)
+    for i in range(11):
+        for j in range(15):
+            y, k = x[11 + j], i * 15 + j
+            _, n, hx, hy, mi, cov, corr = expected(x[i], y, bins, outlier_z)
+            assert found.n[k] == n
+            np.testing.assert_allclose([found.hx[k], found.hy[k], found.mi[k]], [hx, hy, mi], rtol=0, atol=1e-12)
+            np.testing.assert_allclose(found.cov[k], cov, rtol=1e-9, atol=1e-12)
+            np.testing.assert_allclose(found.corr[k], corr, rtol=0, atol=1e-9)
+            both = a.valid[i] & b.valid[j]
+            if n:
+                moved += [np.ptp(x[i][both]) < np.ptp(x[i][a.valid[i]]), np.ptp(y[both]) < np.ptp(y[b.valid[j]])]
+    assert (moved > 5).all(), "bins must move on either side, or this test shows little"
+
+
+def test_rows_between_two_groups_are_parts_of_the_whole(monkeypatch):
+    x = moving_states(40, 100, seed=14)
+    a, b = pairwise.prepare(x[:22], 15, 2.5), pairwise.prepare(x[22:], 15, 2.5)
+    whole = pairwise.cross_statistics(a, b)
+    monkeypatch.setattr(pairwise, "SIDE", 7)
+    parts = [pairwise.cross_range(a, b, *rows) for rows in [(0, 5), (5, 5), (5, 21), (21, 22)]]
+    for field in FIELDS:
+        cut = np.concatenate([getattr(part, field) for part in parts])
+        np.testing.assert_array_equal(cut, getattr(whole, field), err_msg=f"{field}, to the last bit")
+
+
+@pytest.mark.parametrize(("start", "stop"), [(-1, 2), (3, 2), (0, 5)])
+def test_rows_that_are_not_there_are_refused(start, stop):
+    prepared = pairwise.prepare(moving_states(4, 64, seed=0))
+    for take in (
+        lambda: pairwise.row_range(prepared, start, stop),
+        lambda: pairwise.cross_range(prepared, prepared, start, stop),
+    ):
+        with pytest.raises(ValueError, match=f"rows {start} to {stop} are not a range within the 4 vectors"):
+            take()
+
+
+def test_an_empty_group_has_no_pairs():
+    x = moving_states(3, 64, seed=0)
+    some, none = pairwise.prepare(x), pairwise.prepare(x[:0])
+    for a, b in ((some, none), (none, some), (none, none)):
+        assert all(field.shape == (0,) for field in pairwise.cross_statistics(a, b))
 
 
 @pytest.mark.parametrize(("tokens", "max_pairs"), [(0, 5), (1, 5), (2, 1), (250, 1000), (1000, 1), (300, 10**9)])
@@ -268,7 +305,7 @@ def test_left_out_dimensions_are_counted(states):
     left_out = ~np.array([reference.kept_dimensions(row) for row in states])
     assert left_out.sum() > 20
     np.testing.assert_array_equal(prepared.outlier_counts, left_out.sum(axis=0))
-    np.testing.assert_array_equal(prepared.keep, ~left_out)
+    np.testing.assert_array_equal(prepared.valid, ~left_out)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 3e38])

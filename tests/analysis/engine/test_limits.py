@@ -88,8 +88,13 @@ def test_kernels_are_compiled_once_and_announced(tmp_path):
 
 def test_a_cache_folder_is_found_where_home_cannot_be_written(tmp_path):
     (tmp_path / "interpunct").write_text("in the way")
-    code = "from analysis.engine import compilation; print(compilation._settings.CACHE_DIR)"
+    code = "from analysis.engine import compilation; print(compilation.cache_folder())"
     folder = Path(run(code, NUMBA_CACHE_DIR="", XDG_CACHE_HOME=str(tmp_path), TMPDIR=str(tmp_path)).stdout.strip())
     assert folder.is_dir()
     assert folder.stat().st_uid == os.getuid()
     assert folder.parent.stat().st_mode & 0o077 == 0
+
+
+def test_importing_the_engine_changes_no_setting_of_numba():
+    code = "import numba; from analysis import pairwise; print(repr(numba.config.CACHE_DIR))"
+    assert run(code, NUMBA_CACHE_DIR="").stdout.strip() == "''"
