@@ -21,6 +21,7 @@ from jobs.corpus.references import Problem, UnreadableSourceError
 from store.objects.public_names import public_name, without_secrets
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_CHAINED_WEB = re.compile(r"::https?:", re.IGNORECASE)
 _S3_SECONDS = 30
 
 
@@ -81,6 +82,11 @@ def remote_file_system(uri: str) -> tuple[fsspec.AbstractFileSystem, str]:
     scheme, _, place = uri.partition("://")
     if not place.strip("/"):
         raise UnreadableSourceError(f"{name} names no bucket and no host", Problem.FORMAT)
+    if _CHAINED_WEB.search(uri):
+        raise UnreadableSourceError(
+            f"{name} reads the web through another file system, which keeps no deadline; name the http address alone",
+            Problem.FORMAT,
+        )
     with border(uri):  # some file systems connect at once
         if scheme.lower() == "s3":
             if "@" in place.partition("/")[0]:

@@ -138,6 +138,8 @@ def _located_entry(entry: str, folder: str) -> str:
 
 
 def _expand_local(argument: str) -> Iterator[Source | BookRef]:
+    if not argument.strip():
+        raise UnusableTextError("an empty name names nothing; is a variable of the shell not set?", Problem.FORMAT)
     path = os.path.abspath(os.path.expanduser(argument))
     # A file whose name holds a bracket is a file first and a pattern second.
     if path == os.sep:
@@ -157,12 +159,13 @@ def _expand_local(argument: str) -> Iterator[Source | BookRef]:
 def _matching(pattern: str) -> Iterator[Source | BookRef]:
     found = False
     for path in sorted(glob.iglob(pattern, recursive=True)):
-        if os.path.isfile(path) and ("**" not in pattern or format_of_name(path)):
+        if os.path.isdir(path):
+            if "**" not in pattern:
+                found = True
+                yield from _in_folder(path)
+        elif "**" not in pattern or format_of_name(path):
             found = True
-            yield _source(path)
-        elif os.path.isdir(path) and "**" not in pattern:
-            found = True
-            yield from _in_folder(path)
+            yield _source(path)  # a pipe or a broken link too: the survey says what is wrong with it
     if not found:
         raise UnusableTextError(f"no file matches {pattern}", Problem.MISSING)
 

@@ -12,11 +12,11 @@ import re
 from collections.abc import Iterator
 from urllib.parse import unquote
 
-_START = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|\bhttps?:[/\\]*", re.IGNORECASE)
-_NEXT = re.compile(r"(::|,\s*)(?=[A-Za-z][A-Za-z0-9+.-]*://)")
+_START = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,30}://|\bhttps?:[/\\]*", re.IGNORECASE)
+_NEXT = re.compile(r"(::|,\s*)(?=[A-Za-z][A-Za-z0-9+.-]{0,30}://)")
 """What stands between two addresses in one argument: of fsspec's chains, and of lists of mirrors."""
 
-_IN_TEXT = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*://|\bhttps?:[/\\]+)[^\s<>\"]+", re.IGNORECASE)
+_IN_TEXT = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]{0,30}://|\bhttps?:[/\\]+)[^\s<>\"]+", re.IGNORECASE)
 _AUTHORITY = re.compile(r"(\[[^\]@]*\]|[^:@\[\]]*)(:[0-9]+)?")
 _SHOWN_QUERY = re.compile(r"\.\.\.[0-9a-f]{12}")
 _RECORD = re.compile(r"#[0-9]{1,12}")
@@ -169,8 +169,9 @@ def _pieces(address: str) -> Iterator[str]:
         return
     rest = address[start.end() :]
     if start[0].partition(":")[0].lower() not in _PLACE_BEFORE_AT:
-        user = rest[: len(rest) - len(_without_user(rest))].removesuffix("@")
-        for piece in (user, user.partition(":")[2] or user):
+        user = _user(rest)
+        password = user.partition(":")[2] or user
+        for piece in (user, password, *re.split(r"[/?#@\\]", password)):
             if len(piece) > 2:
                 yield from (piece, unquote(piece), base64.b64encode(unquote(piece).encode()).decode())
     query = rest.partition("?")[2].partition("#")[0]
@@ -179,6 +180,14 @@ def _pieces(address: str) -> Iterator[str]:
     for piece in (query, *(pair.partition("=")[2] for pair in query.split("&"))):
         if len(piece) >= _SHORTEST_SECRET:
             yield from (piece, unquote(piece))
+
+
+def _user(rest: str) -> str:
+    """What `_without_user` takes away: user and password, or a port that is none."""
+    without = _without_user(rest)
+    if rest.endswith(without):
+        return rest[: len(rest) - len(without)].removesuffix("@")
+    return _authority(rest).partition(":")[2] or _authority(rest)
 
 
 def _checksum(text: str) -> str:

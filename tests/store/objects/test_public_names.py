@@ -101,6 +101,21 @@ def test_messages_of_others_are_cleaned(text):
     assert not [secret for secret in ("pa55word", "5ignature", "dXNlcjpwYTU1d29yZA") if secret in cleaned]
 
 
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://user:5ecretW0rd",
+        "http://user:5ecretW0rd/x",
+        "http://user:5ecretW0rd/x@h/",
+        "http://u:5ecretW0rd@[::1/x",
+        "http://h/?k=5ecretW0rd",
+    ],
+)
+def test_what_a_parser_says_of_a_malformed_address(address):
+    for quoted in (address, address[7:], "5ecretW0rd", "user:5ecretW0rd", "5ecretW0rd/x"):
+        assert "5ecret" not in without_secrets(f"Failed to parse: {quoted!r} is not a valid host or port", address)
+
+
 def test_an_endless_address_is_cut_and_stays_itself():
     first, second = (public_name(f"https://example.org/{'a' * 100_000}{end}") for end in "xy")
     assert first != second
