@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from jobs.corpus.credits import without_credits, without_insertions
+from jobs.corpus.credits import Removed, without_credits, without_insertions
 from jobs.corpus.gutenberg import body_lines, is_gutenberg, read_header
 from jobs.corpus.references import Problem, UnusableTextError
 
@@ -25,13 +25,16 @@ class CleanText:
 def clean(text: str) -> CleanText:
     """Take away what is not the book. A text from elsewhere than Project Gutenberg keeps every line.
 
-    Warns, with numbers, where less than half of the characters survive. Raises UnusableTextError where none do.
+    Warns, with numbers, of credits and notes that were taken off, and where less than half of the characters
+    survive. Raises UnusableTextError where none do.
     """
     normal = _normalised(text)
     header = read_header(normal)
     body = without_insertions(normal)
+    inserted, removed = len(normal) - len(body), Removed()
     if is_gutenberg(body):
-        body = "\n".join(without_credits(body_lines(body.split("\n"))))
+        lines, removed = without_credits(body_lines(body.split("\n")))
+        body = "\n".join(lines)
     body = body.strip("\n")
     if not body.strip():
         raise UnusableTextError(
@@ -39,9 +42,17 @@ def clean(text: str) -> CleanText:
             "use --text raw to keep them",
             Problem.EMPTY,
         )
-    share = len(body) / len(normal)
-    warnings = () if share >= _LITTLE_SURVIVES else (_warning(len(body), len(normal)),)
+    warnings = _taken_off(removed, inserted)
+    if len(body) / len(normal) < _LITTLE_SURVIVES:
+        warnings = (*warnings, _warning(len(body), len(normal)))
     return CleanText(body + "\n", header.title, header.author, warnings)
+
+
+def _taken_off(removed: Removed, inserted: int) -> tuple[str, ...]:
+    """What was taken off beside header and licence, in characters."""
+    parts = {"credits": removed.credits, "transcriber's notes": removed.notes, "notes in brackets": inserted}
+    said = ", ".join(f"{count} characters of {what}" for what, count in parts.items() if count)
+    return (f"cleaning took off {said}",) if said else ()
 
 
 def _normalised(text: str) -> str:

@@ -12,31 +12,51 @@ _WORK = (
 )
 _EBOOK = r"(?:th(?:e|is)\s+)?(?:project gutenberg\s+)?(?:e-?texts?|e-?books?|electronic (?:edition|text|version))"
 _THING = rf"(?:{_EBOOK}|(?:th(?:e|is)\s+)?(?:text|(?:html\s+)?file))"
+# A name, an edition or an address must follow: `Produced by Anna`, not `Produced by the cook from nothing, the soup`.
+_SOMEONE = r"(?:\s*:)?\s+(?:the\s+|an?\s+)?(?-i:[A-Z\d\[(<_]|www|http|anonymous|volunteers?)"
 _CREDIT = re.compile(
-    rf"[\W_]*(?:(?:{_THING}\s+)?(?:was\s+|is\s+|were\s+)?(?:originally\s+|first\s+)?{_WORK}"
-    rf"(?:[\s,/&]+(?:and\s+)?{_WORK})*\s+(?:by|from|with|for project|courtesy)\b"
-    rf"|{_EBOOK}\s+(?:by|was|is|comes)\b|(?:with\s+)?(?:many\s+|special\s+)thanks\s+to"
-    r"|special thanks|this file should be named|this and all associated files"
-    r"|updated editions|credits:|most recently updated|release date|posting date|last updated"
-    r"|character set|original publication:|note: (?:images of|project gutenberg|there is|the original)"
-    r"|language: [A-Z])",
+    rf"[^\w\"“”„«»'‘’]*(?:(?:{_THING}\s+)?(?:was\s+|is\s+|were\s+)?(?:originally\s+|first\s+)?{_WORK}"
+    rf"(?:[\s,/&]+(?:and\s+)?{_WORK})*\s+(?:by|from|with|for project|courtesy(?:\s+of)?){_SOMEONE}"
+    rf"|{_EBOOK}\s+(?:by|was|is|comes)\b|(?:with\s+)?(?:many\s+|special\s+)thanks\s+to{_SOMEONE}"
+    r"|\W*this file should be named|this and all associated files of|updated editions will"
+    r"|(?:credits|most recently updated|release date|posting date|last updated|character set(?: encoding)?"
+    r"|original publication):\s+(?-i:[A-Z\d])|language:\s+[a-z]+\s*(?:\n|\Z)"
+    r"|note: (?:images of|project gutenberg|there is an? (?:\w+\s+)?(?:edition|version)"
+    r"|the original (?:scans|images|files?)))",
     re.IGNORECASE,
 )
 _PLACE = re.compile(
-    r"project\s+gutenberg|pgdp\.net|distributed\s+proofread|archive\.org|images\s+generously\s+made|\be-?texts?\b"
-    r"|https?://|www\.|\b[\w.-]+@[\w-]+\.\w",
+    r"project\s+gutenberg|pgdp\.net|distributed\s+proofread|archive\.org|images\s+generously\s+made"
+    r"|https?://\w|\bwww\.\w|\b[\w.-]+@[\w-]+\.\w",
     re.IGNORECASE,
 )
 _NOTE = re.compile(
-    r"[\W_]*(?:transcri(?:ber|ption|ptor)|proofreader|e-?text(?: editor| transcriber)?|digiti[sz]er)s?"
+    r"[^\w\"“”„«»]*(?:(?:transcri(?:ber|ption|ptor)|proofreader|e-?text(?: editor| transcriber)?|digiti[sz]er)s?"
     r"(?:['’`´]?s?['’]?)"
-    r"[\s:-]+(?:end\s*)?(?:foot)?(?:note|comment|correction|remark|introduction)s?\b"
-    r"|[\W_]*(?:anmerkung(?:en)?\s+(?:zur|des)\s+(?:transkri|bearbeit)|notes?\s+(?:du|de|sur)\s+(?:la\s+)?transcri"
-    r"|au\s+lecteur|opmerkingen\s+van\s+de\s+bewerker)"
-    r"|[\W_]*(?:(?:the\s+following|list\s+of|these|some|a\s+few)\s+)*(?:obvious|minor|printing|printer['’]?s?['’]?"
-    r"|typograph\w+)\b[^.]{0,80}?\b(?:corrected|corrections|transcriber|amended|have\s+been\s+changed)\b",
+    r"[\s:-]+(?:end\s*)?(?:foot)?(?:note|comment|correction|remark|introduction)s?[ \t]*(?:[]:.;|*_=-]|$)"
+    r"|anmerkung(?:en)?\s+(?:zur|des)\s+(?:transkri|bearbeit)|notes?\s+(?:du|de|sur)\s+(?:la\s+)?transcri"
+    r"|au\s+lecteur[ \t]*[.:]?$|opmerkingen\s+van\s+de\s+bewerker)",
+    re.IGNORECASE | re.MULTILINE,
+)
+"""The heading of a note: the words alone on their line, or before a colon, a full stop or the end of a box."""
+
+_CORRECTIONS = re.compile(
+    r"[^\w\"“”„«»]*(?:(?:the\s+following|list\s+of|these|some|a\s+few|all)\s+)*"
+    r"(?:(?:obvious|minor|simple)\s+)?(?:(?:print(?:ing|er['’]?s?['’]?)|typograph\w+|spelling|punctuation)\s+"
+    r"(?:errors?|mistakes?|corrections?|changes?|inconsistenc\w+)|misprints?|typos?)"
+    r"\b[^.]{0,80}?\b(?:corrected|corrections|transcriber|amended|changed|repaired)\b",
     re.IGNORECASE,
 )
+"""The first words of a list of corrections that has no heading. What they speak of is a printed page, never a ship."""
+
+_OF_A_NOTE = re.compile(
+    r"\bcorrect(?:ed|ions?)\b|\bchanged\b|\bamended\b|\bspell(?:ing|ed)|\bhyphen|\bpunctuation|\btypograph|\bmisprint"
+    r"|\bprinter|\btranscri|\boriginal(?:ly)?\b|\bitalic|\bunderscore|\bfootnote|\billustration|=>|->|\{pg|\bpage \d"
+    r"|\bp\. ?\d|\bline \d|\w+ (?:to|for|read) \w+$|[\"”’'] (?:to|for|read) [\"“‘']",
+    re.IGNORECASE | re.MULTILINE,
+)
+"""What a paragraph behind a note's heading speaks of, if it belongs to the note."""
+
 _BRACKETED_NOTE = re.compile(r"\[\s*transcriber[’'`]?s?[’'`]?\s+(?:foot)?notes?\b[^\]]{0,4000}\]", re.IGNORECASE)
 _ELECTRONIC_VERSION = re.compile(r"<<\s*this electronic version.{0,2000}?>>", re.IGNORECASE | re.DOTALL)
 
@@ -44,8 +64,20 @@ _ALPHANUMERIC = re.compile(r"[^\W_]")
 _HEAD_PARAGRAPHS = 40
 _HEAD_CHARACTERS = 8_000
 _TAIL_PARAGRAPHS = 60
+_LONGEST_CREDIT = 1_500
 _LONGEST_NOTE = 6_000
+_LONGEST_NOTE_PARAGRAPH = 1_200
 _LONGEST_TAIL_NOTE = 60_000
+_PROSE = 400
+"""A paragraph so long that is no credit is the book's own: what comes behind it was not written by transcribers."""
+
+
+@dataclass(frozen=True)
+class Removed:
+    """Characters that were taken off, without line breaks."""
+
+    credits: int = 0
+    notes: int = 0
 
 
 @dataclass(frozen=True)
@@ -67,21 +99,26 @@ def without_insertions(text: str) -> str:
     return text
 
 
-def without_credits(lines: list[str]) -> list[str]:
+def without_credits(lines: list[str]) -> tuple[list[str], Removed]:
     """The lines of a book without credits and transcriber's notes before its beginning and after its end."""
     head = _paragraphs(lines, _HEAD_PARAGRAPHS)
-    dropped = _credits_at_start(head)
-    end = _notes_at_end(lines, head[-1].stop if head else 0)
-    dropped.update(range(end, len(lines)))
-    kept = [number for number in range(end) if number not in dropped]
+    credits, notes = _credits_at_start(head)
+    end_of_text, start_of_credits = _notes_at_end(lines, max(credits | notes, default=-1) + 1)
+    dropped = credits | notes | set(range(end_of_text, len(lines)))
+    kept = [number for number in range(end_of_text) if number not in dropped]
     # Blank lines go, and so does an ornament (`* * *`) that parted the last words from what is gone now.
     while (
         kept
         and not _ALPHANUMERIC.search(last := lines[kept[-1]])
         and not (last.strip() and kept[-1] > max(dropped, default=-1))
     ):
-        kept.pop()
-    return [lines[number] for number in kept]
+        notes.add(kept.pop())
+    credits |= set(range(start_of_credits, len(lines)))
+    notes |= set(range(end_of_text, start_of_credits))
+    characters = (
+        sum(len(lines[number]) for number in numbers if lines[number].strip()) for numbers in (credits, notes)
+    )
+    return [lines[number] for number in kept], Removed(*characters)
 
 
 def _paragraphs(lines: list[str], most: int, start: int = 0) -> list[_Paragraph]:
@@ -101,53 +138,77 @@ def _paragraphs(lines: list[str], most: int, start: int = 0) -> list[_Paragraph]
     return result
 
 
-def _credits_at_start(paragraphs: list[_Paragraph]) -> set[int]:
-    dropped: set[int] = set()
+def _credits_at_start(paragraphs: list[_Paragraph]) -> tuple[set[int], set[int]]:
+    """The lines of credits and of notes before the first paragraph of prose. Titles may stand between them."""
+    credits: set[int] = set()
+    notes: set[int] = set()
     seen, index = 0, 0
     while index < len(paragraphs) and seen < _HEAD_CHARACTERS:
         paragraph = paragraphs[index]
-        count = 1
+        count, lines = 1, credits
         if _NOTE.match(paragraph.text):
-            count = _note_length(paragraphs[index:])
-        elif not (_CREDIT.match(paragraph.text) or _PLACE.search(paragraph.text)):
+            count, lines = _note_length(paragraphs[index:]), notes
+        elif not _is_credit(paragraph.text):
+            if len(paragraph.text) > _PROSE:
+                break
             seen += len(paragraph.text)
             index += 1
             continue
         for removed in paragraphs[index : index + count]:
-            dropped.update(range(removed.start, removed.stop))
+            lines.update(range(removed.start, removed.stop))
         index += count
-    return dropped
+    return credits, notes
 
 
 def _note_length(paragraphs: list[_Paragraph]) -> int:
     """Paragraphs of a note: up to the first gap of two blank lines, as these files part their sections. A note
-    that would go on for ever is only its first paragraph."""
+    that would go on for ever, or into prose, is only its first paragraph."""
     characters = 0
     for count, paragraph in enumerate(paragraphs, start=1):
         characters += len(paragraph.text)
-        if characters > _LONGEST_NOTE:
+        if characters > _LONGEST_NOTE or (count > 2 and not _may_be_note(paragraph.text)):
             break
         if paragraph.gap >= 2:
             return count
     return 1
 
 
-def _notes_at_end(lines: list[str], start: int) -> int:
-    """The line where the notes and credits behind the text begin; the number of lines where there are none."""
-    remaining = 0
-    end, only_credits = len(lines), True
-    for paragraph in reversed(_last_paragraphs(lines, start)):
-        remaining += len(paragraph.text)
-        if remaining > _LONGEST_TAIL_NOTE:
+def _notes_at_end(lines: list[str], start: int) -> tuple[int, int]:
+    """The line where the notes behind the text begin, and the one where the credits behind these begin; both are
+    the number of lines where there are none.
+
+    A heading counts where nothing but a note is behind it: paragraphs that are short, half of them about
+    corrections. A list of corrections without a heading counts where all of them are.
+    """
+    paragraphs = _last_paragraphs(lines, start)
+    credits = len(paragraphs)
+    while credits and _is_credit(paragraphs[credits - 1].text):
+        credits -= 1
+    notes, about, characters = credits, 0, 0
+    for index in range(credits - 1, -1, -1):
+        text = paragraphs[index].text
+        characters += len(text)
+        behind = credits - index - 1
+        if characters > _LONGEST_TAIL_NOTE:
             break
-        only_credits = only_credits and _is_closing_credit(paragraph.text)
-        if only_credits or _NOTE.match(paragraph.text):
-            end = paragraph.start
-    return end
+        headed = _NOTE.match(text) and (2 * about >= behind or behind == 1)
+        listed = index and about == behind and _CORRECTIONS.match(text)
+        if headed or listed:
+            notes = index
+        if not _may_be_note(text):
+            break
+        about += bool(_OF_A_NOTE.search(text)) or bool(_NOTE.match(text)) or _is_credit(text)
+    starts = [*(paragraph.start for paragraph in paragraphs), len(lines)]
+    return starts[notes], starts[credits]
 
 
-def _is_closing_credit(text: str) -> bool:
-    return bool(_CREDIT.match(text) or _PLACE.search(text))
+def _may_be_note(text: str) -> bool:
+    """Whether a paragraph is short, or a list, or speaks of what notes speak of and of nothing for too long."""
+    return len(text) <= _PROSE or bool(_OF_A_NOTE.search(text) and len(text) <= _LONGEST_NOTE_PARAGRAPH)
+
+
+def _is_credit(text: str) -> bool:
+    return len(text) <= _LONGEST_CREDIT and bool(_CREDIT.match(text) or _PLACE.search(text))
 
 
 def _last_paragraphs(lines: list[str], start: int) -> list[_Paragraph]:
