@@ -8,6 +8,10 @@ import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from store.query.reader import Store
 
 _NAMED = 10
 """So many foreign files are named, and the rest counted."""
@@ -37,25 +41,56 @@ def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
 
 def execute_sql(arguments: argparse.Namespace) -> int:
     """Answer one query, or many at a prompt."""
-    from store.query.output import print_result, write_result
-    from store.query.reader import open_store
+    from store.query.output import format_of
+    from store.query.reader import Limits, open_store
+    from store.query.watch import stopped_after
 
+    form = arguments.format or (format_of(arguments.output) if arguments.output else "table")
     query = arguments.query
-    if query is None and not sys.stdin.isatty():
-        query = sys.stdin.read()
-    with open_store(arguments.store) as store:
+    if query is None and not (sys.stdin is not None and sys.stdin.isatty()):
+        query = _query_of_standard_input()
+    sizes = {"memory": arguments.memory_limit, "spill": arguments.spill_limit}
+    limits = Limits(**{k: v for k, v in sizes.items() if v is not None}, seconds=arguments.time_limit or None)
+    with open_store(arguments.store, limits=limits) as store:
         if query is None:
             from store.query.prompt import run_prompt
 
-            run_prompt(store, arguments.format or "table")
-            return 0
-        form = arguments.format or _format_of(arguments.output)
-        relation = store.sql(query)
-        if arguments.output is None:
-            print_result(relation, form)
+            run_prompt(store, form)
         else:
-            write_result(relation, form, arguments.output, store.location)
+            with stopped_after(limits.seconds):
+                _answer(store, query, form, arguments.output)
     return 0
+
+
+def _answer(store: Store, query: str, form: str, output: Path | None) -> None:
+    """Write the result of a query; of several statements each, where the format can hold more than one."""
+    from store.errors import QueryError
+    from store.query.output import print_result, write_result
+
+    results = store.results(query)
+    if len(results) > 1 and (output is not None or form != "table"):
+        raise QueryError(f"{len(results)} statements have as many results, and {form} holds one; ask one at a time")
+    for result in results:
+        if output is None:
+            print_result(result, form)
+        else:
+            write_result(result, form, output, store.location)
+
+
+def _query_of_standard_input() -> str:
+    from store.errors import QueryError
+
+    if sys.stdin is None:
+        raise QueryError("no query was given, and standard input is closed")
+    buffer = getattr(sys.stdin, "buffer", None)
+    if buffer is None:
+        return sys.stdin.read()
+    try:
+        return str(buffer.read().decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise QueryError(
+            f"the query on standard input is not UTF-8: byte {error.object[error.start]:#04x} at {error.start:,}"
+        ) from error
 
 
 def execute_status(arguments: argparse.Namespace) -> int:
@@ -75,14 +110,15 @@ def execute_status(arguments: argparse.Namespace) -> int:
 
 def execute_verify(arguments: argparse.Namespace) -> int:
     """Verify a store, and with --fix repair it."""
+    from store.foreign_text import for_terminal
     from store.upkeep.verify import fix, verify
 
     with _Progress("verifying", "records") as progress:
         findings = (fix if arguments.fix else verify)(arguments.store, progress)
     for damage in findings.damages:
-        print(f"damaged: {damage}")
+        print(f"damaged: {for_terminal(damage)}")
     for shard in findings.dropped_shards:
-        print(f"dropped: shard {shard}; run the same `interpunct run` command again to recompute it")
+        print(f"dropped: shard {for_terminal(shard)}; run the same `interpunct run` command again to recompute it")
     if arguments.fix:
         print(f"removed: {len(findings.removed)} files")
     elif findings.uncommitted:
@@ -134,9 +170,27 @@ def _add_sql(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     parser.add_argument("query", nargs="?", metavar="QUERY", help='for example "SELECT * FROM books"')
     parser.add_argument(
-        "--format", choices=("table", "csv", "json", "parquet"), help="default: table, or FILE's suffix"
+        "--format", choices=("table", "csv", "json", "parquet"), help="default: table, or what FILE's suffix says"
     )
-    parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="write the result to a file")
+    parser.add_argument(
+        "-o", "--output", type=Path, metavar="FILE", help="write the result to a .csv, .json, .parquet or .txt file"
+    )
+    parser.add_argument(
+        "--memory-limit",
+        type=_size,
+        metavar="SIZE",
+        help="memory for sorts and groups before they spill to disk, such as 500MB, 4GB; default: half the machine's",
+    )
+    parser.add_argument(
+        "--spill-limit", type=_size, metavar="SIZE", help="disk for what does not fit in memory; default: 16GB"
+    )
+    parser.add_argument(
+        "--time-limit",
+        type=_duration,
+        default=3600.0,
+        metavar="TIME",
+        help="how long one query may take, such as 90s, 30m, 1h; 0 for no limit; default: 1h",
+    )
 
 
 def _add_compact(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -156,15 +210,17 @@ def _add_compact(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
 
 def _first(names: list[str]) -> str:
     """The first few of many names."""
-    from store.objects.base import printable
+    from store.foreign_text import for_terminal
 
     more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
-    return ", ".join(map(printable, names[:_NAMED])) + more
+    return ", ".join(map(for_terminal, names[:_NAMED])) + more
 
 
-def _format_of(output: Path | None) -> str:
-    suffix = output.suffix.removeprefix(".").lower() if output is not None else ""
-    return suffix if suffix in ("csv", "json", "parquet") else "table"
+def _size(text: str) -> int:
+    match = re.fullmatch(r"(\d+)(MB|GB)", text.upper())
+    if match is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no size; write for example 500MB or 4GB")
+    return int(match[1]) * {"MB": 10**6, "GB": 10**9}[match[2]]
 
 
 def _duration(text: str) -> float:

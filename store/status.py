@@ -18,6 +18,7 @@ from store import lock, paths
 from store.books import BookStatus
 from store.commits import CommittedBook, committed, live_records, load_records
 from store.errors import NoStore, ObjectMissing
+from store.foreign_text import for_terminal
 from store.objects.base import ObjectStore
 from store.objects.locations import object_store
 from store.study import Study, read_study
@@ -103,7 +104,7 @@ def _latest_run(objects: ObjectStore) -> tuple[str, dict[str, Any]]:
     path = found[-1][1]
     try:
         record = json.loads(objects.read(path))
-    except (ObjectMissing, ValueError):
+    except (ObjectMissing, ValueError, RecursionError):
         return "", {}
     return Path(path).stem, record if isinstance(record, dict) else {}
 
@@ -119,29 +120,42 @@ def _totals(status: Status) -> Table:
     for book in status.books.values():
         statuses[book.status] = statuses.get(book.status, 0) + 1
     books = ", ".join(f"{count:,} {name}" for name, count in sorted(statuses.items())) or "none yet"
-    table.add_row("store", status.location)
-    table.add_row("study", f"{model}, fingerprint {status.study.fingerprint[:12]}")
-    table.add_row("books", books)
-    table.add_row("committed", f"{status.shards:,} shards, {status.files:,} files, {_size(status.bytes)}")
-    table.add_row("rows", ", ".join(f"{count:,} {name}" for name, count in sorted(status.rows.items())) or "none yet")
+    rows = ", ".join(f"{count:,} {name}" for name, count in sorted(status.rows.items())) or "none yet"
+    for name, value in (
+        ("store", status.location),
+        ("study", f"{model}, fingerprint {status.study.fingerprint[:12]}"),
+        ("books", books),
+        ("committed", f"{status.shards:,} shards, {status.files:,} files, {_size(status.bytes)}"),
+        ("rows", rows),
+    ):
+        table.add_row(name, _plain(value))
     return table
 
 
 def _run_lines(status: Status) -> Text:
     if status.running is None:
-        text = "running    nobody"
+        lines = ["running    nobody"]
     else:
         since = datetime.fromtimestamp(status.running.acquired).isoformat(" ", "seconds")
         age = max(0.0, time.time() - status.running.heartbeat)
-        text = f"running    {status.running}, since {since}, last sign of life {age:.0f} s ago"
+        lines = [f"running    {status.running}, since {since}, last sign of life {age:.0f} s ago"]
     if status.latest_run:
         plain = {
             name: value
             for name, value in status.latest_run.items()
             if isinstance(value, str | int | float) and name not in _NO_PROGRESS
         }
-        text += f"\nlatest run {status.latest_run_name}: " + ", ".join(f"{k} {_number(v)}" for k, v in plain.items())
-    return Text(text)
+        if plain.get("state") == "running" and not _is_of(status.running, status.latest_run):
+            plain["state"] = "interrupted"
+        lines.append(
+            f"latest run {status.latest_run_name}: " + ", ".join(f"{k} {_number(v)}" for k, v in plain.items())
+        )
+    return Text("\n".join(map(for_terminal, lines)))
+
+
+def _is_of(owner: lock.Owner | None, record: dict[str, Any]) -> bool:
+    """Whether who works on the store is the run of this record: a run that was killed leaves a record that it runs."""
+    return owner is not None and (owner.host, owner.pid) == (record.get("host"), record.get("pid"))
 
 
 def _problems(status: Status) -> Table | None:
@@ -151,10 +165,15 @@ def _problems(status: Status) -> Table | None:
         return None
     table = Table("book", "status", "reason", "source", title="books without results", title_justify="left")
     for book in sorted(bad, key=lambda book: (not book.status.retried, book.key))[:_SHOWN_PROBLEMS]:
-        table.add_row(book.key, book.status, book.reason or "", book.source)
+        table.add_row(*map(_plain, (book.key, book.status, book.reason or "", book.source)))
     if len(bad) > _SHOWN_PROBLEMS:
         table.caption = f"and {len(bad) - _SHOWN_PROBLEMS:,} more: SELECT book, status, reason FROM books"
     return table
+
+
+def _plain(text: str) -> Text:
+    """A cell that shows a text as it is: rich would read a string as markup."""
+    return Text(for_terminal(text))
 
 
 def _number(value: str | float) -> str:

@@ -15,10 +15,18 @@ from pygments.lexers.sql import SqlLexer
 
 from store.columns import TABLES
 from store.errors import StoreError
+from store.foreign_text import for_terminal, lines_for_terminal
 from store.query.output import print_result
 from store.query.reader import Store
 
 _GREETING = "SQL over {location}; end a statement with ; and leave with .quit or Ctrl-D. Views: {views}"
+_HELP = """\
+.tables   the views that can be asked
+.help     this
+.quit     leave; so does Ctrl-D
+DESCRIBE pairs;                     the columns of a view
+SELECT layer, class, avg(mi)        a statement goes over several lines
+  FROM pairs GROUP BY ALL;          and ends with a semicolon"""
 _LEAVING = {".quit", ".exit", "quit", "exit", "quit;", "exit;"}
 _KEYWORDS = (
     "SELECT FROM WHERE GROUP BY ALL ORDER LIMIT JOIN USING AVG COUNT SUM QUANTILE_CONT DESCRIBE SUMMARIZE EXPLAIN "
@@ -42,7 +50,7 @@ def run_prompt(store: Store, form: str, **terminal: Any) -> None:
         complete_while_typing=False,
         **terminal,
     )
-    print(_GREETING.format(location=store.location, views=", ".join(store.tables())))
+    print(_GREETING.format(location=for_terminal(store.location), views=", ".join(store.tables())))
     while True:
         try:
             text = session.prompt().strip()
@@ -52,7 +60,9 @@ def run_prompt(store: Store, form: str, **terminal: Any) -> None:
             return
         if text.lower() in _LEAVING:
             return
-        if text:
+        if text.startswith("."):
+            print(_told(store, text.rstrip(";").strip().lower()))
+        elif text:
             _answer(store, text, form)
 
 
@@ -63,7 +73,7 @@ def _keys() -> KeyBindings:
     @bindings.add("enter")
     def _(event: KeyPressEvent) -> None:
         text = event.current_buffer.text.strip()
-        if not text or text.endswith(";") or text.lower() in _LEAVING:
+        if not text or text.endswith(";") or text.startswith(".") or text.lower() in _LEAVING:
             event.current_buffer.validate_and_handle()
         else:
             event.current_buffer.insert_text("\n")
@@ -71,11 +81,22 @@ def _keys() -> KeyBindings:
     return bindings
 
 
+def _told(store: Store, command: str) -> str:
+    """What a command that begins with a dot answers."""
+    if command == ".help":
+        return _HELP
+    if command == ".tables":
+        return "\n".join(store.tables())
+    return f"{for_terminal(command)} is no command here; .help names those that are"
+
+
 def _answer(store: Store, query: str, form: str) -> None:
+    """Print the result of each statement, up to one that fails."""
     try:
-        print_result(store.sql(query), form)
+        for result in store.results(query):
+            print_result(result, form)
     except StoreError as error:
-        print(error)
+        print(lines_for_terminal(error))
     except KeyboardInterrupt:
         print("stopped")
 

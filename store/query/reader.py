@@ -188,13 +188,16 @@ def _close(connection: duckdb.DuckDBPyConnection, files: EngineFiles) -> None:
 def _with_unique_names(relation: duckdb.DuckDBPyRelation) -> duckdb.DuckDBPyRelation:
     """The relation, columns of a name that was there before with a number behind it: `class`, `class_1`."""
     names: list[str] = []
-    taken: set[str] = set()
+    seen: set[str] = set()
+    taken = {column.lower() for column in relation.columns}
     for column in relation.columns:
         name, number = column, 0
-        while name.lower() in taken or (number and name in relation.columns):
-            number += 1
-            name = f"{column}_{number}"
+        if column.lower() in seen:
+            while name.lower() in taken:
+                number += 1
+                name = f"{column}_{number}"
         names.append(name)
+        seen.add(column.lower())
         taken.add(name.lower())
     if names == relation.columns:
         return relation

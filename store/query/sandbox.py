@@ -97,9 +97,10 @@ def quoted_name(name: str) -> str:
 
 def _parsed(connection: duckdb.DuckDBPyConnection, query: str) -> list[duckdb.Statement]:
     try:
+        query.encode()
         return connection.extract_statements(query)
     except UnicodeEncodeError as error:
-        raise QueryError(f"the query is not UTF-8: character {error.start} is half of one") from error
+        raise QueryError(f"the query is not UTF-8: what stands at {error.start:,} is no character") from error
     except duckdb.Error as error:
         raise QueryError(reason_of(error)) from error
 

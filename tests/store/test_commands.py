@@ -3,6 +3,8 @@ from __future__ import annotations
 import io
 import json
 import os
+import socket
+import subprocess
 import sys
 import time
 
@@ -48,6 +50,102 @@ def test_sql_reads_the_query_from_standard_input(place, capsys, monkeypatch):
     monkeypatch.setattr(sys, "stdin", io.StringIO("SELECT 6 * 7 AS answer"))
     assert run("sql", "--store", place) == 0
     assert "42" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("text", [b"SELECT 6 * 7 AS answer", b"\xef\xbb\xbfSELECT 6 * 7 AS answer"])
+def test_sql_reads_utf8_from_standard_input(place, capsys, monkeypatch, text):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text), encoding="latin-1"))
+    assert run("sql", "--store", place) == 0
+    assert "42" in capsys.readouterr().out
+
+
+def test_a_query_that_is_not_utf8_is_refused_in_a_sentence(place, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"SELECT '\xe9'"), encoding="utf-8"))
+    assert run("sql", "--store", place) == 2
+    assert "the query on standard input is not UTF-8: byte 0xe9 at 8" in capsys.readouterr().err
+    assert run("sql", "--store", place, os.fsdecode(b"SELECT '\xe9'")) == 2
+    assert "the query is not UTF-8" in capsys.readouterr().err
+
+
+def test_closed_standard_output_and_input_are_told(place, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", None)
+    assert run("sql", "--store", place) == 2
+    assert "standard input is closed" in capsys.readouterr().err
+    monkeypatch.setattr(sys, "stdout", None)
+    assert run("sql", "--store", place, "SELECT 1") == 2
+    assert "standard output is closed; add -o FILE" in capsys.readouterr().err
+
+
+def test_several_statements_are_each_shown_or_refused(place, capsys, tmp_path):
+    assert run("sql", "--store", place, "SELECT 1 AS one; SELECT 2 AS two;") == 0
+    out = capsys.readouterr().out
+    assert out.index("one") < out.index("two")
+    assert run("sql", "--store", place, "SELECT 1; SELECT 2", "--format", "json") == 2
+    assert run("sql", "--store", place, "SELECT 1; SELECT 2", "-o", tmp_path / "x.txt") == 2
+    assert capsys.readouterr().err.count("2 statements have as many results") == 2
+    assert not (tmp_path / "x.txt").exists()
+
+
+def test_a_suffix_that_means_nothing_is_refused(place, capsys, tmp_path):
+    assert run("sql", "--store", place, "SELECT 1", "-o", tmp_path / "x.xlsx") == 2
+    assert "x.xlsx: a result is written as .csv" in capsys.readouterr().err
+    assert run("sql", "--store", place, "SELECT 1", "-o", tmp_path / "x.tsv", "--format", "csv") == 0
+
+
+def test_sql_keeps_its_limits(place, capsys):
+    endless = "SELECT count(*) FROM range(10000000) a, range(1000000) b WHERE a.range * b.range = 7"
+    assert run("sql", "--store", place, "--time-limit", "1s", endless) == 2
+    assert "exceeded maximum execution time" in capsys.readouterr().err
+    large = "SELECT count(*) FROM (SELECT DISTINCT range || 'x' FROM range(3000000))"
+    assert run("sql", "--store", place, "--memory-limit", "70MB", "--spill-limit", "1MB", large) == 2
+    assert "Out of Memory" in capsys.readouterr().err
+    assert run("sql", "--store", place, "--memory-limit", "70MB", "--time-limit", "0", large) == 0
+
+
+def test_a_query_that_does_not_look_at_the_clock_is_ended(tmp_path):
+    """A stand-in for a function that computes for minutes without a pause: the process is ended from a thread."""
+    code = """if True:
+        import time
+        from store.query import watch
+        watch._GRACE_S = 0.0
+        with watch.stopped_after(0.2):
+            time.sleep(60)
+    """
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=False)
+    assert (ended.returncode, ended.stderr) == (2, "interpunct: the query took longer than 0.2 s and was stopped\n")
+
+
+def test_status_of_a_killed_run_is_not_that_it_runs(place):
+    writer = StudyWriter.open(place, synthetic_study(2, 5))
+    with writer.lock():
+        here = {"host": socket.gethostname(), "pid": os.getpid()}
+        writer.record_run("run-9", {"command": "run", "state": "running", **here})
+        assert "latest run run-9: command run, state running" in shown(place)
+    assert "running    nobody\nlatest run run-9: command run, state interrupted" in shown(place)
+
+
+def test_status_of_a_killed_run_beside_one_that_has_just_begun(place):
+    writer = StudyWriter.open(place, synthetic_study(2, 5))
+    with writer.lock():
+        writer.record_run("run-9", {"state": "running", "host": "elsewhere", "pid": 1})
+        assert "latest run run-9: state interrupted" in shown(place)
+
+
+def test_status_shows_names_of_others_as_they_are(place):
+    writer = StudyWriter.open(place, synthetic_study(2, 5))
+    with writer.lock():
+        writer.commit(failed_attempt(place, "a" * 16, [(7, "sub[/b]\x1b[31m\nforged 12:00 done")], "2026-01-01"))
+        writer.record_run("run-9", {"command": "[/red]\x1b]0;title\x07"})
+    text = shown(place)
+    assert r"sub[/b]\x1b[31m\nforged 12:00 done" in text
+    assert r"command [/red]\x1b]0;title\x07" in text
+    assert "\x1b" not in text
+
+
+def shown(place) -> str:
+    text = io.StringIO()
+    show(place, Console(file=text, width=200))
+    return text.getvalue()
 
 
 def test_a_syntax_error_is_duckdbs_message_and_no_traceback(place, capsys):
@@ -171,6 +269,20 @@ def test_the_prompt_answers_survives_errors_and_leaves(place, capsys, history):
     assert "read-only" in out
     assert "answer\n42\n" in out
     assert "+SELECT count(*)\n+FROM pairs;" in history.read_text(), "a statement of two lines is one entry"
+
+
+def test_the_prompt_knows_its_commands_and_shows_each_result(place, capsys, history):
+    typed = ".help\r.tables\r.nonsense\rSELECT 1 AS one; SELECT 2 AS two;\rSELECT 3 AS three; DROP VIEW pairs;\r.quit\r"
+    with create_pipe_input() as keys, open_store(place) as store:
+        keys.send_text(typed)
+        run_prompt(store, "csv", input=keys, output=DummyOutput())
+    out = capsys.readouterr().out
+    assert ".tables   the views that can be asked" in out
+    assert "\npairs\n" in out
+    assert ".nonsense is no command here; .help names those that are" in out
+    assert "one\n1\ntwo\n2\n" in out
+    assert "three" not in out
+    assert "read-only and DROP is no reading" in out
 
 
 def test_the_prompt_leaves_at_the_end_of_input(place, capsys, history):

@@ -3,6 +3,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -10,7 +12,7 @@ import pytest
 
 from store.errors import QueryError, StoreUnavailable
 from store.query import output
-from store.query.output import print_result, write_result
+from store.query.output import format_of, print_result, write_result
 from store.query.reader import open_store
 from tests.builders import build_store
 
@@ -69,6 +71,70 @@ def test_a_table_in_a_pipe_is_not_cut(store, capsys):
     assert out.count("long " * 60) == 100
 
 
+def test_every_row_reaches_a_pipe_and_a_file(store, capsys, tmp_path):
+    relation = store.sql("SELECT i, 'row ' || i AS name FROM range(25000) r(i)")
+    print_result(relation, "table")
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 25_000 + 5
+    assert lines[-2].split() == ["│", "24999", "│", "row", "24999", "│"]
+    write_result(relation, "table", tmp_path / "out.txt", store.location)
+    assert (tmp_path / "out.txt").read_text(encoding="utf-8").splitlines() == lines
+
+
+def test_a_table_is_aligned_by_what_is_seen(store, capsys):
+    print_result(store.sql("SELECT * FROM (VALUES ('漢字', 1.5), (NULL, -20), ('a', NULL)) t(word, number)"), "table")
+    assert capsys.readouterr().out == (
+        "┌─────────┬───────────────┐\n"
+        "│  word   │    number     │\n"
+        "│ varchar │ decimal(11,1) │\n"
+        "├─────────┼───────────────┤\n"
+        "│ 漢字    │           1.5 │\n"
+        "│ NULL    │         -20.0 │\n"
+        "│ a       │          NULL │\n"
+        "└─────────┴───────────────┘\n"
+    )
+
+
+def test_a_table_holds_nothing_that_a_terminal_obeys(store, capsys):
+    print_result(store.sql("SELECT e'\\x1b[2J\\n' AS \"na\x1bme\""), "table")
+    assert r"│ \x1b[2J\n │" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("form", ["csv", "json", "table"])
+def test_what_goes_to_a_terminal_moves_no_cursor(store, capsys, monkeypatch, form):
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setattr("os.get_terminal_size", lambda: os.terminal_size((80, 24)))
+    print_result(store.sql("SELECT 'a\x9b31m\x1b]0;t\x07\u202eb' AS text"), form)
+    out = capsys.readouterr().out
+    assert "text" in out
+    assert not set("\x9b\x1b\x07\u202e") & set(out)
+
+
+def test_an_encoding_without_borders_gets_plain_ones(store, monkeypatch):
+    raw = io.BytesIO()
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(raw, encoding="latin-1"))
+    print_result(store.sql("SELECT 'é漢' AS x"), "table")
+    assert raw.getvalue().decode("latin-1").splitlines()[3:5] == ["+---------+", "| é\\u6f22     |"]
+
+
+@pytest.mark.parametrize("form", ["csv", "json", "table"])
+def test_every_type_of_sql_has_a_text(store, tmp_path, form):
+    write_result(store.sql("FROM test_all_types()"), form, tmp_path / "out", store.location)
+    text = (tmp_path / "out").read_text(encoding="utf-8")
+    assert "83 years 3 months 999 days 00:16:39.999999" in text
+    assert "goo" in text
+    if form == "json":
+        rows = json.loads(text)
+        assert (rows[0]["hugeint"], rows[0]["blob"]) == (-(2**127), r"thisisalongblob\x00withnullbytes")
+        assert rows[1]["double_array"] == [42.0, None, None, None, None, -42.0]
+
+
+def test_parquet_takes_intervals_and_unions_as_text(store, tmp_path):
+    query = "SELECT INTERVAL '1 day' AS i, union_value(a := 2) AS u, '\\xAB'::BLOB AS b"
+    write_result(store.sql(query), "parquet", tmp_path / "out.parquet", store.location)
+    assert pq.read_table(tmp_path / "out.parquet").to_pylist() == [{"i": "1 day", "u": "2", "b": b"\xab"}]
+
+
 def test_a_plan_is_shown_as_text(store, capsys):
     print_result(store.sql("EXPLAIN SELECT * FROM books"), "table")
     out = capsys.readouterr().out
@@ -81,9 +147,27 @@ def test_parquet_needs_a_file(store):
         print_result(store.sql("SELECT 1"), "parquet")
 
 
-def test_two_columns_of_one_name(store, capfdbinary):
-    print_result(store.sql("SELECT 1 AS a, [2] AS a"), "csv")
-    assert capfdbinary.readouterr().out == b'a,a_1\n1,"[2]"\n'
+TWICE = "SELECT 1 AS a, [2] AS a, 3 AS A, 4 AS a_1"
+
+
+def test_columns_of_one_name_are_told_apart_in_every_format(store, tmp_path, capfdbinary):
+    names = ["a", "a_2", "A_3", "a_1"]
+    assert store.sql(TWICE).columns == names
+    assert list(store.sql(TWICE).df().columns) == names
+    print_result(store.sql(TWICE), "csv")
+    assert capfdbinary.readouterr().out == b'a,a_2,A_3,a_1\n1,"[2]",3,4\n'
+    print_result(store.sql(TWICE), "json")
+    assert json.loads(capfdbinary.readouterr().out) == [{"a": 1, "a_2": [2], "A_3": 3, "a_1": 4}]
+    print_result(store.sql(TWICE), "table")
+    assert capfdbinary.readouterr().out.decode().splitlines()[1].split()[1::2] == names
+    write_result(store.sql(TWICE), "parquet", tmp_path / "out.parquet", store.location)
+    assert pq.read_table(tmp_path / "out.parquet").column_names == names
+
+
+def test_a_join_keeps_the_class_of_both_sides(store):
+    query = "SELECT * FROM pairs JOIN summaries USING (book, layer) WHERE pairs.class <> summaries.class LIMIT 1"
+    (row,) = store.sql(query).to_arrow_table().to_pylist()
+    assert {row["class"], row["class_1"]} == {"internal", "terminal"}
 
 
 def test_an_error_while_computing_leaves_no_file(store, tmp_path):
@@ -97,6 +181,42 @@ def test_an_error_while_computing_leaves_no_file(store, tmp_path):
 def test_a_file_that_cannot_be_written(store, tmp_path):
     with pytest.raises(StoreUnavailable, match="cannot be written: No such file or directory"):
         write_result(store.sql("SELECT 1"), "csv", tmp_path / "none" / "out.csv", store.location)
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe", "folder", "device"])
+def test_only_a_file_is_replaced(store, tmp_path, kind):
+    path = Path("/dev/null") if kind == "device" else tmp_path / "out.csv"
+    if kind == "link":
+        (tmp_path / "target").write_text("before")
+        path.symlink_to(tmp_path / "target")
+    elif kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    before = path.lstat().st_mode
+    with pytest.raises(QueryError, match=r"is a .*, which is never replaced"):
+        write_result(store.sql("SELECT 1"), "csv", path, store.location)
+    assert path.lstat().st_mode == before
+
+
+def test_a_file_is_replaced_as_a_whole(store, tmp_path):
+    (tmp_path / "out.csv").write_text("before")
+    write_result(store.sql("SELECT 1 AS a"), "csv", tmp_path / "out.csv", store.location)
+    assert (tmp_path / "out.csv").read_text() == "a\n1\n"
+    assert list(tmp_path.iterdir()) == [tmp_path / "out.csv"]
+
+
+@pytest.mark.parametrize("name", ["x.tsv", "x.xlsx", "x", "x.csv.gz", ".csv"])
+def test_a_suffix_that_means_no_format_is_refused(name):
+    with pytest.raises(QueryError, match=r"written as \.csv, \.json, \.parquet, \.txt; .* --format table, csv"):
+        format_of(Path(name))
+
+
+@pytest.mark.parametrize(
+    ("name", "form"), [("a.csv", "csv"), ("a.JSON", "json"), ("a.b.parquet", "parquet"), ("a.txt", "table")]
+)
+def test_the_suffix_says_the_format(name, form):
+    assert format_of(Path(name)) == form
 
 
 @pytest.mark.parametrize("inside", ["out.csv", "pairs/out.csv", "../store/out.csv"])
