@@ -30,7 +30,8 @@ from jobs.account.display import Lines
 from jobs.account.run_store import Results
 from jobs.account.tally import Tally
 from jobs.cluster.driver import run_on_ray
-from jobs.cluster.ray_adapter import LOCAL_ENVIRONMENT, describe_cluster, set_environment, start_local
+from jobs.cluster.ray_adapter import describe_cluster
+from jobs.cluster.ray_start import LOCAL_ENVIRONMENT, set_environment, start_local
 from jobs.config import RunConfig, StudyConfig
 from jobs.corpus.references import BookRef, NamedBook
 from jobs.model.models import RecordedModel

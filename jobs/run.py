@@ -121,9 +121,9 @@ class _Job:
 
     def close(self) -> None:
         if self._ray_started:
-            import ray
+            from jobs.cluster.ray_start import stop
 
-            ray.shutdown()
+            stop()
 
     def _survey(self, sources: Sequence[Source | BookRef]) -> Iterator[BookRef]:
         """References of all texts, in the order of the sources."""
@@ -158,7 +158,7 @@ class _Job:
             return
         import ray
 
-        from jobs.cluster.ray_adapter import join, start_local
+        from jobs.cluster.ray_start import join, start_local
 
         if ray.is_initialized():  # the caller's own, which the caller ends
             return

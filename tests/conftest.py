@@ -87,10 +87,8 @@ def smollm2_states(smollm2, sample_text: str) -> dict[tuple[int, str], np.ndarra
 @pytest.fixture(scope="session")
 def ray_cluster() -> Iterator[None]:
     """One local Ray for the whole session, started the way a run starts it."""
-    import ray
-
-    from jobs.cluster.ray_adapter import start_local
+    from jobs.cluster.ray_start import start_local, stop
 
     start_local(num_cpus=2)
     yield
-    ray.shutdown()
+    stop()

@@ -1,4 +1,4 @@
-"""Ray, and nothing of the work itself: how a cluster is started or joined, remote forms of the stages, and failures.
+"""Ray, and nothing of the work itself: what a cluster offers, remote forms of the stages, and what failures mean.
 
 All retries of a shard's work are the driver's (`jobs.cluster.unit_scheduler`) and none are Ray's: the driver counts
 them by unit of work, bounds them, names them in the log, and makes again what was lost with a machine. Ray's own
@@ -8,8 +8,6 @@ retries would be silent, and without end for a task that is killed for memory.
 from __future__ import annotations
 
 import functools
-import logging
-import os
 import re
 import socket
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,8 +16,6 @@ from typing import Any, NamedTuple
 
 import ray
 import ray.exceptions
-from ray._private import ray_constants
-from ray._raylet import Config  # type: ignore[attr-defined]
 
 from jobs.cluster.unit_scheduler import Fault
 from jobs.config import RunConfig
@@ -35,38 +31,11 @@ from store.commits import CommitRecord, FileReceipt
 from store.errors import StoreUnavailable
 from store.keys import BlockKey, ChunkKey
 
-CLUSTER_ENVIRONMENT = {
-    "RAY_grpc_client_keepalive_time_ms": "10000",
-    "RAY_grpc_client_keepalive_timeout_ms": "10000",
-    "RAY_health_check_period_ms": "2000",
-    "RAY_health_check_timeout_ms": "5000",
-    "RAY_health_check_failure_threshold": "3",
-    "RAY_prestart_worker_first_driver": "0",
-}
-"""What every process of a cluster, and the driver, must have in its environment before Ray starts.
-
-A machine that vanishes without closing its connections (a cut link, a preempted spot instance) is found out by the
-first five in some 20 seconds. With Ray's defaults, work on the healthy machines stands still for minutes, and the task
-that ran on the lost one may stay pending for ever. The last lets a driver join before the first worker processes run:
-with the default it waits for them, and for ever if they are killed while they start.
-"""
-
-LOCAL_ENVIRONMENT = {
-    **CLUSTER_ENVIRONMENT,
-    "RAY_AUTH_MODE": "token",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    "RAY_DEDUP_LOGS": "1",
-    "RAY_USAGE_STATS_ENABLED": "0",
-}
-
 BLOCKS_AHEAD = 4
 """Blocks that a model yields before it waits for the driver to take them: enough to hide the driver's latency."""
 
 _NODE_DIED = re.compile(r"node (has )?died|node .{0,80}(dead|terminated|failed)", re.IGNORECASE | re.DOTALL)
 """How Ray says, in an error about a process, that its whole machine went away."""
-
-_GIB = 1 << 30
-_LOCAL_OBJECT_STORE = (_GIB // 4, 8 * _GIB)
 
 
 @dataclass(frozen=True)
@@ -90,33 +59,6 @@ class Cluster:
     gpus: int
     object_store_bytes: int
     largest_memory: int
-
-
-def start_local(num_cpus: int | None = None) -> None:
-    """Start Ray on this machine for this process alone: loopback only, no dashboard, quiet."""
-    set_environment(LOCAL_ENVIRONMENT)
-    # By itself Ray turns the loopback address into one that other machines reach, and listens on all of them. This is
-    # the switch by which it stays on the loopback where a cluster of several machines is not supported.
-    ray_constants.ENABLE_RAY_CLUSTER = False
-    ray.init(
-        address="local",
-        num_cpus=num_cpus,
-        include_dashboard=False,
-        _node_ip_address="127.0.0.1",
-        log_to_driver=False,
-        logging_level=logging.ERROR,
-        object_store_memory=_local_object_store(),
-    )
-
-
-def join(address: str) -> None:
-    """Connect to a running cluster. Raises UsageError where there is none."""
-    set_environment(CLUSTER_ENVIRONMENT)
-    try:
-        _knock(address)
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-    except (OSError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
-        raise UsageError(f"no Ray cluster at {address!r}: {_first_line(error)}") from error
 
 
 def describe_cluster() -> Cluster:
@@ -238,28 +180,6 @@ def start_extraction(actor: Any, prepared: Any, wanted: Sequence[BlockKey]) -> A
     """The stream of headers and blocks of one shard. It waits when the driver is BLOCKS_AHEAD behind."""
     options = {"num_returns": "streaming", "_generator_backpressure_num_objects": 2 * BLOCKS_AHEAD}
     return actor.extract.options(**options).remote(prepared, wanted)
-
-
-def set_environment(settings: Mapping[str, str]) -> None:
-    """Set what the user has not set. Ray has read its settings when it was imported, and is told to read them again."""
-    os.environ.update({name: os.environ.get(name, value) for name, value in settings.items()})
-    # The loop tells each failure once. Ray would tell it again for every other result of the same task.
-    os.environ.setdefault("RAY_IGNORE_UNHANDLED_ERRORS", "1")
-    Config.initialize("")
-
-
-def _knock(address: str) -> None:
-    """Raise OSError where nothing listens at HOST:PORT; Ray itself would try for minutes."""
-    host, _, port = address.rpartition(":")
-    if host and "/" not in host and port.isdigit():
-        socket.create_connection((host, int(port)), timeout=10.0).close()
-
-
-def _local_object_store() -> int:
-    """An eighth of this machine's memory, within bounds: only blocks in flight live there."""
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    smallest, largest = _LOCAL_OBJECT_STORE
-    return min(max(memory // 8, smallest), largest)
 
 
 def _first_line(error: BaseException) -> str:

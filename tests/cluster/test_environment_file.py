@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 
-from jobs.cluster.ray_adapter import CLUSTER_ENVIRONMENT
+from jobs.cluster.ray_start import CLUSTER_ENVIRONMENT
 from tests.cluster.artefacts import ROOT
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import kubernetes_validate
 import pytest
 
-from jobs.cluster.ray_adapter import CLUSTER_ENVIRONMENT
+from jobs.cluster.ray_start import CLUSTER_ENVIRONMENT
 from tests.cluster.artefacts import RAYJOB, ROOT, documents, explained_placeholders, used_placeholders
 
 # The keys of KubeRay's custom resources that the manifest uses (KubeRay API reference, ray.io/v1, version 1.6).

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from botocore.validate import ParamValidator
 
-from jobs.cluster.ray_adapter import CLUSTER_ENVIRONMENT
+from jobs.cluster.ray_start import CLUSTER_ENVIRONMENT
 from tests.cluster.artefacts import LAUNCHER, environment_of, explained_placeholders, filled, used_placeholders
 
 REGION = "us-west-2"

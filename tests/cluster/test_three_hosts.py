@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.cluster.ray_adapter import CLUSTER_ENVIRONMENT
+from jobs.cluster.ray_start import CLUSTER_ENVIRONMENT
 from store.query.reader import open_store
 from tests.cluster.artefacts import ROOT
 from tests.cluster.hosts import Host, network, wait_until, why_not

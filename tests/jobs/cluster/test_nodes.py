@@ -22,7 +22,7 @@ import sys, threading, time
 from pathlib import Path
 import ray
 from ray.cluster_utils import Cluster
-from jobs.cluster.ray_adapter import LOCAL_ENVIRONMENT, set_environment
+from jobs.cluster.ray_start import LOCAL_ENVIRONMENT, set_environment
 from tests.jobs import injection
 from tests.jobs.injection import Calls, Trouble
 

@@ -1,8 +1,7 @@
-"""What failures mean, what a cluster must have in its environment, and guards for several machines."""
+"""What failures mean, where models are placed, and guards for several machines."""
 
 from __future__ import annotations
 
-import os
 import re
 import time
 from pathlib import Path
@@ -16,7 +15,7 @@ from jobs.account.tally import Tally
 from jobs.cluster import nodes
 from jobs.cluster.extractors import place
 from jobs.cluster.metrics import COUNTERS, Metrics
-from jobs.cluster.ray_adapter import CLUSTER_ENVIRONMENT, LOCAL_ENVIRONMENT, Cluster, join, set_environment, understand
+from jobs.cluster.ray_adapter import Cluster, understand
 from jobs.cluster.survey import SOURCES_PER_TASK, survey_on_ray
 from jobs.cluster.unit_scheduler import Fault
 from jobs.config import RunConfig, StudyConfig
@@ -58,14 +57,6 @@ def test_failures_are_told_apart():
         assert (failure.fault, failure.status) == (fault, status), error
         assert reason in failure.reason
         assert failure.error is (error if fault is Fault.RUN else None)
-
-
-def test_the_users_own_settings_of_ray_are_kept(monkeypatch):
-    name = "RAY_health_check_period_ms"
-    monkeypatch.setenv(name, "1234")
-    set_environment(CLUSTER_ENVIRONMENT)
-    assert os.environ[name] == "1234"
-    assert set(CLUSTER_ENVIRONMENT) < set(LOCAL_ENVIRONMENT)
 
 
 def test_models_go_to_gpus_where_there_are_some_and_share_the_cores_where_not():
@@ -157,12 +148,6 @@ def test_a_node_that_goes_away_while_it_is_asked_is_named(newcomers, tmp_path, m
     assert all(re.match(r"node worker[78] could not be checked: ", problem) for problem in problems)
     with pytest.raises(JobError, match=r"node worker[78] could not be checked: "):
         nodes.check_nodes(str(tmp_path / "store"))
-
-
-def test_no_cluster_at_an_address_is_wrong_use():
-    for address in ("127.0.0.1:1", "no-such-host.invalid:6379"):
-        with pytest.raises(UsageError, match=f"no Ray cluster at '{address}': "):
-            join(address)
 
 
 def test_metrics_pass_on_what_has_changed(monkeypatch):
