@@ -17,7 +17,6 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from analysis.engine.cores import usable_cores
 from analysis.moments import summarise
 from store import paths
 from store.books import BookStatus
@@ -70,7 +69,7 @@ def fill(location: str, shape: Shape, progress: Callable[[int, int], None]) -> N
     """Publish and commit every shard, two blocks at a time."""
     writer = StudyWriter.open(location, study(shape))
     shards = list(shape.shards())
-    with writer.lock(), ThreadPoolExecutor(usable_cores()) as pool:
+    with writer.lock(), ThreadPoolExecutor(os.cpu_count()) as pool:
         for done, (shard, books) in enumerate(shards):
             progress(done, len(shards))
             blocks = [BlockKey(shard, layer, name) for layer in range(shape.layers) for name in MARK_CLASSES]

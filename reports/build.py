@@ -134,7 +134,8 @@ def compute_numbers(store: StudyStore, scope: Scope) -> Numbers:
 def facts(store: Store, scope: Scope, results: Numbers) -> dict[str, Any]:
     """What the next report compares itself with."""
     used = scope.book_means.frame["book"].astype(str)
-    chosen = results.differences[results.differences["quantity"] == "mi"].dropna(subset=["difference"])
+    rows = results.differences
+    chosen = rows[(rows["quantity"] == "mi") & rows["varies"]].dropna(subset=["difference"])
     return {
         "snapshot": store.snapshot,
         "books": sorted(set(used)),
@@ -180,9 +181,8 @@ def _layer_section(store: Store, scope: Scope, results: Numbers) -> Section:
     averaged = "" if explorer["block"] == 1 else f", {explorer['block']} by {explorer['block']} pairs to a pixel"
     introduction = (
         f"Step through the layers with the slider or the arrow keys. The matrices show the first {explorer['marks']} "
-        f"marks of {scope.example_book}{averaged}: internal pairs above the diagonal, terminal below. Each layer has "
-        "its own colour scale, and the curves below are the distributions of the same values; means and standard "
-        "deviations (SD) are over the pairs of all books."
+        f"marks of {scope.example_book}{averaged}: internal pairs above the diagonal, terminal below. The curves are "
+        "the distributions of the same values; means and standard deviations (SD) are over the pairs of all books."
     )
     return Section("layers-section", "Every layer", introduction, (table,), explorer)
 

@@ -8,7 +8,6 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
-from analysis.engine.cores import usable_cores
 from jobs.account.display import Listener
 from jobs.account.run_store import Results
 from jobs.account.tally import Tally
@@ -31,7 +30,7 @@ class Recorder:
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
             "host": socket.gethostname(),
             "pid": os.getpid(),
-            "cpus": usable_cores(),
+            "cpus": os.cpu_count(),
             "versions": results.study.written_with,
             "settings": run.to_dict(),
         }

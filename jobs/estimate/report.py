@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,7 +14,6 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from analysis.engine.cores import usable_cores
 from analysis.pairwise import pair_statistics
 from jobs.config import RunConfig, StudyConfig
 from jobs.corpus.cleaning import clean
@@ -134,7 +134,7 @@ def measure_rates(config: StudyConfig, run: RunConfig) -> Rates:
     pairs = _seconds(lambda: pair_statistics(vectors, bins=config.bins, outlier_z=config.outlier_z))
     where = f"{platform.node()}, {model.device.type}"
     pair_count = _PROBE_MARKS * (_PROBE_MARKS - 1) // 2
-    return Rates(_PROBE_WINDOWS / forward, pair_count / pairs, usable_cores(), where)
+    return Rates(_PROBE_WINDOWS / forward, pair_count / pairs, os.cpu_count() or 1, where)
 
 
 def show(report: PlanReport, console: Console) -> None:

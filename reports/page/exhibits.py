@@ -43,7 +43,8 @@ class Exhibit:
 class Table:
     """One table. Columns are shown in the frame's order under `headings`; `sql` as it was run, if it was.
 
-    `nothing` is said in place of a table without rows.
+    `nothing` is said in place of a table without rows; `apart` why the rows of layer 0 are set below the others and not
+    sorted among them, where they are.
     """
 
     key: str
@@ -54,6 +55,14 @@ class Table:
     sql: tuple[str, ...] = ()
     reading: str = ""
     nothing: str = "Nothing to list."
+    apart: str = ""
+
+    @property
+    def rows_apart(self) -> tuple[bool, ...]:
+        """Which rows stand apart: those of layer 0, the embeddings, where `apart` says so below the table."""
+        if not self.apart or "layer" not in self.frame:
+            return (False,) * len(self.frame)
+        return tuple(self.frame["layer"] == 0)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import gzip
 import io
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
@@ -81,7 +81,7 @@ def render_page(report: Report, rendered: Rendered) -> str:
         script=Markup(_asset("report.js")),
         is_exhibit=lambda part: isinstance(part, Exhibit),
         is_failure=lambda part: isinstance(part, Failure),
-        cells=cells,
+        table_rows=table_rows,
         heading=heading,
         is_number=lambda table, column: pd.api.types.is_numeric_dtype(table.frame[column]),
     )
@@ -124,9 +124,26 @@ def download(name: str, csv: bytes) -> Download:
     return Download(f"{name}.csv.gz", "data:application/gzip;base64," + base64.b64encode(packed).decode())
 
 
-def cells(row: Any, columns: list[str]) -> list[tuple[str, str]]:
-    """What a row of a table shows, and what it is sorted by."""
-    return [(_shown(value), _sort_key(value)) for value in (row[column] for column in columns)]
+def table_rows(frame: pd.DataFrame) -> Iterator[list[tuple[str, str]]]:
+    """Row by row what each cell shows and what it is sorted by; a column has one number of decimals."""
+    decimals = {column: decimals_of(frame[column]) for column in frame.columns}
+    for row in frame.to_dict("records"):
+        yield [(_shown(value, decimals[column]), _sort_key(value)) for column, value in row.items()]
+
+
+def decimals_of(column: pd.Series) -> int:
+    """How many decimals show three digits of nearly all numbers of a column, 4 at most; 0 where none is a fraction.
+
+    >>> decimals_of(pd.Series([0.3072, 0.344, 2.9])), decimals_of(pd.Series([14442.76, 120.5]))
+    (3, 1)
+    """
+    if not pd.api.types.is_float_dtype(column):
+        return 0
+    sizes = column[np.isfinite(column) & (column != 0)].abs()
+    if sizes.empty or (sizes == sizes.round()).all():
+        return 0
+    typical = math.floor(math.log10(float(sizes.quantile(0.25))))
+    return min(4, max(0, 2 - typical))
 
 
 def heading(table: Table, column: str) -> str:
@@ -170,12 +187,13 @@ def _visible(value: Any) -> Any:
     return for_page(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
-def _shown(value: Any) -> str:
+def _shown(value: Any, decimals: int) -> str:
     if _is_missing(value):
         return "–"
     if isinstance(value, float | np.floating):
         number = float(value)
-        return f"{number:,.4g}" if abs(number) < 1e5 else f"{number:,.0f}"
+        too_small = number != 0 and abs(number) < 0.5 * 10**-decimals
+        return f"{number:.1e}" if too_small else f"{number:,.{decimals}f}"
     if isinstance(value, int | np.integer) and not isinstance(value, bool):
         return f"{int(value):,}"
     return cut(str(value), CELL_CHARACTERS)

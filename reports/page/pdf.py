@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
-from pathlib import Path
 
-import matplotlib as mpl
 from fpdf import FPDF
 from fpdf.fonts import FontFace, TTFFont
 from PIL import Image
 
+from reports.figures.style import cut
 from reports.page.exhibits import Exhibit, Failure, Report, Table
-from reports.page.page import cells, heading
+from reports.page.fonts import (
+    BOLD,
+    MISSING,
+    REGULAR,
+    characters_without_glyph,
+    fonts_of_this_machine,
+    printable,
+    runs_from_right_to_left,
+)
+from reports.page.page import heading, table_rows
+from store.foreign_text import for_page
 
 FONT = "DejaVu"
 TABLE_ROWS = 60
@@ -25,8 +34,11 @@ MARGIN = 16.0
 
 
 def render_pdf(report: Report, pictures: Mapping[str, bytes], now: datetime) -> bytes:
-    """The report on A4 pages. `pictures` holds each exhibit's PNG by key. Text of any script that DejaVu covers."""
-    document = _Document(report.title)
+    """The report on A4 pages. `pictures` holds each exhibit's PNG by key.
+
+    Text is of any script that DejaVu or a font of this machine covers; other characters are squares, and it is said so.
+    """
+    document = _Document(report.title, set().union(*map(set, _texts(report))))
     document.set_creation_date(now)
     document.title_page(report)
     for section in report.sections:
@@ -44,25 +56,27 @@ def render_pdf(report: Report, pictures: Mapping[str, bytes], now: datetime) -> 
 class _Document(FPDF):
     """A4 with a footer; its methods set one part of a report each."""
 
-    def __init__(self, title: str) -> None:
+    def __init__(self, title: str, characters: set[str]) -> None:
         super().__init__(format="A4")
-        fonts = Path(mpl.get_data_path()) / "fonts" / "ttf"
-        self.add_font(FONT, "", fonts / "DejaVuSans.ttf")
-        self.add_font(FONT, "B", fonts / "DejaVuSans-Bold.ttf")
-        regular = self.fonts[FONT.lower()]
-        self._known_characters = set(regular.cmap) if isinstance(regular, TTFFont) else set()
+        self.add_font(FONT, "", REGULAR)
+        self.add_font(FONT, "B", BOLD)
+        self._covered = self._glyphs(FONT)
+        self._add_fallbacks(characters)
+        self._missing = characters_without_glyph(characters, self._covered)
+        if runs_from_right_to_left(characters):
+            self.set_text_shaping(True)
         self.set_margin(MARGIN)
         self.set_auto_page_break(True, margin=MARGIN + 4)
         self.set_title(title)
         self.set_creator("Interpunct")
-        self._running_title = title
+        self._running_title = self._printable(cut(title, 80))
         self.add_page()
 
     def footer(self) -> None:
         """The title and the page's number."""
         self.set_y(-MARGIN + 2)
         self._font(8, colour=QUIET)
-        self.cell(0, 5, self._running_title[:80])
+        self.cell(0, 5, self._running_title)
         self.set_x(MARGIN)
         self.cell(0, 5, f"{self.page_no()} / {{nb}}", align="R")
 
@@ -82,12 +96,20 @@ class _Document(FPDF):
         for name, number in report.figures_in_numbers.items():
             self._paragraph(f"{name}: {number}", 5)
         self._paragraph(f"snapshot of the store: {report.snapshot}", 5)
+        for failure in report.missing:
+            self._paragraph(failure.sentence, 5)
+        if self._missing:
+            self._paragraph(
+                f"{MISSING} stands for {len(self._missing):,} characters that no font on this machine has; "
+                "the page shows them.",
+                5,
+            )
 
     def section(self, title: str, introduction: str) -> None:
         """A heading, which also goes into the document's outline."""
         self._room_for(45)
         self.ln(6)
-        self.start_section(title)
+        self.start_section(self._printable(title))
         self._font(15, bold=True)
         self._paragraph(title, 8)
         if introduction:
@@ -101,10 +123,10 @@ class _Document(FPDF):
         self._room_for(min(shown + 40, self.eph))
         self._part_title(exhibit.title, level=1)
         scale = min(1.0, (self.eph - 45) / shown)
-        self.image(io.BytesIO(picture), w=self.epw * scale, alt_text=exhibit.alt)
+        self.image(io.BytesIO(picture), w=self.epw * scale, alt_text=for_page(exhibit.alt))
         self.ln(1.5)
         self._font(8.5, colour=QUIET)
-        self._paragraph(exhibit.caption, 4.4)
+        self._paragraph(f"{exhibit.caption} {exhibit.reading}".strip(), 4.4)
 
     def failure(self, failure: Failure) -> None:
         """The sentence that stands in the place of a part."""
@@ -118,9 +140,12 @@ class _Document(FPDF):
         self._room_for(50)
         self._part_title(part.title, level=1)
         self._font(8.5, colour=QUIET)
+        if part.frame.empty:
+            self._paragraph(part.nothing, 4.4)
+            return
         left = len(part.frame) - TABLE_ROWS
         more = f" The first {TABLE_ROWS} of {len(part.frame):,} rows." if left > 0 else ""
-        self._paragraph(part.caption + more, 4.4)
+        self._paragraph(" ".join(filter(None, (part.caption, part.reading, part.apart))) + more, 4.4)
         self.ln(1.5)
         columns = part.frame.columns.tolist()
         self._font(6.5 if len(columns) > 6 else 8)
@@ -130,13 +155,13 @@ class _Document(FPDF):
         widths = _column_widths(part, columns)
         style = {"headings_style": bold, "borders_layout": "HORIZONTAL_LINES", "padding": (0.4, 0.6)}
         with self.table(col_widths=widths, line_height=3.6, text_align="LEFT", **style) as table:
-            table.row([heading(part, column) for column in columns])
-            for row in part.frame.head(TABLE_ROWS).to_dict("records"):
-                table.row([self._printable(shown) for shown, _ in cells(row, columns)])
+            table.row([self._printable(heading(part, column)) for column in columns])
+            for row in table_rows(part.frame.head(TABLE_ROWS)):
+                table.row([self._printable(shown) for shown, _ in row])
 
     def _part_title(self, title: str, level: int) -> None:
         self.ln(4)
-        self.start_section(title, level=level)
+        self.start_section(self._printable(title), level=level)
         self._font(11.5, bold=True)
         self._paragraph(title, 6)
         self.ln(1)
@@ -153,15 +178,47 @@ class _Document(FPDF):
             self.add_page()
 
     def _printable(self, text: str) -> str:
-        """Characters that the font lacks as a visible mark, so that a line of Chinese does not vanish."""
-        known = self._known_characters
-        return "".join(c if ord(c) in known or c == "\n" else "\N{WHITE SQUARE}" for c in text)
+        return printable(for_page(text), self._covered)
+
+    def _glyphs(self, family: str) -> set[int]:
+        font = self.fonts[family.lower()]
+        return set(font.cmap) if isinstance(font, TTFFont) else set()
+
+    def _add_fallbacks(self, characters: set[str]) -> None:
+        """Fonts of this machine for what DejaVu lacks; one that fpdf2 cannot take is left out."""
+        families = []
+        for number, path in enumerate(fonts_of_this_machine(characters_without_glyph(characters, self._covered))):
+            family = f"fallback{number}"
+            try:
+                self.add_font(family, "", path)
+            except Exception:
+                continue
+            families.append(family)
+            self._covered |= self._glyphs(family)
+        self.set_fallback_fonts(families, exact_match=False)
+
+
+def _texts(report: Report) -> Iterator[str]:
+    """Every text that the PDF sets."""
+    yield from (report.title, report.subtitle, *report.findings, *report.figures_in_numbers.values())
+    for section in report.sections:
+        yield from (section.title, section.introduction)
+        for part in section.parts:
+            if isinstance(part, Failure):
+                yield part.sentence
+                continue
+            yield from (part.title, part.caption, part.reading)
+            if isinstance(part, Table):
+                columns = part.frame.columns.tolist()
+                yield from (heading(part, column) for column in columns)
+                for row in table_rows(part.frame.head(TABLE_ROWS)):
+                    yield from (shown for shown, _ in row)
 
 
 def _column_widths(part: Table, columns: list[str]) -> tuple[int, ...]:
     """Shares of the width by what the columns hold: whole words of headings, whole numbers, texts up to a limit."""
     lengths = [max(map(len, heading(part, column).split())) + 2 for column in columns]
-    for row in part.frame.head(TABLE_ROWS).to_dict("records"):
-        for number, (shown, _) in enumerate(cells(row, columns)):
+    for row in table_rows(part.frame.head(TABLE_ROWS)):
+        for number, (shown, _) in enumerate(row):
             lengths[number] = max(lengths[number], min(len(shown) + 2, 36))
     return tuple(lengths)

@@ -22,13 +22,13 @@ def books_section(scope: Scope) -> Section:
     picture = Exhibit(
         "by-book",
         "Books around their mean",
-        f"Means of {count:,} book{'s' if count > 1 else ''} in every layer but the embeddings. {how} The "
-        "two classes are set side by side, not book against book, and chance is in both: read from it how much books "
-        "vary, and the difference with its interval at the top.",
+        f"Means of {count:,} book{'s' if count > 1 else ''} in every layer but the embeddings. {how}",
         "Line charts of the mean mutual information and covariance over the layers, with the spread over books.",
         means_by_book(means, spread),
         (scope.book_means.sql,),
         {"book-spread": spread},
+        "The two classes are set side by side, not book against book, and chance is in both: read from it how much "
+        "books vary, and the difference with its interval at the top.",
     )
     return Section("books", "Book by book", "", (picture, _book_table(scope)))
 

@@ -19,19 +19,19 @@ def changes_section(before: Mapping[str, Any] | None, now: Mapping[str, Any]) ->
     came = sorted(set(now["books"]) - set(before.get("books", ())))
     went = sorted(set(before.get("books", ())) - set(now["books"]))
     when = str(before.get("made", "an earlier time"))
-    text = f"Compared with the report of {when}: {_books(came, 'added')}; {_books(went, 'no longer there')}."
-    rows: list[tuple[str, float, float]] = [
-        ("books", len(before.get("books", ())), len(now["books"])),
-        ("pairs", before.get("pairs", 0), now["pairs"]),
-        *_differences(before.get("mi_difference", {}), now["mi_difference"]),
-    ]
-    frame = pd.DataFrame(rows, columns=["number", "then", "now"])
+    text = (
+        f"Compared with the report of {when}: {_books(came, 'added')}; {_books(went, 'no longer there')}. "
+        f"{before.get('pairs', 0):,} pairs then, {now['pairs']:,} now."
+    )
+    rows = _differences(before.get("mi_difference", {}), now["mi_difference"])
+    frame = pd.DataFrame(rows, columns=["layer", "then", "now"]).astype({"then": float, "now": float})
     frame["change"] = frame["now"] - frame["then"]
     table = Table(
         "changes",
         "Then and now",
         "Differences are terminal minus internal mean mutual information, in bits, layer by layer.",
         frame,
+        nothing="Neither report has a layer in which the classes can be compared.",
     )
     return Section("changes", "Since the last report", text, (table,))
 
@@ -43,7 +43,7 @@ def _books(keys: list[str], what: str) -> str:
     return f"{len(keys):,} book{'s' if len(keys) > 1 else ''} {what} ({named})"
 
 
-def _differences(then: Mapping[str, float], now: Mapping[str, float]) -> list[tuple[str, float, float]]:
+def _differences(then: Mapping[str, float], now: Mapping[str, float]) -> list[tuple[int, float, float]]:
     layers = sorted(set(then) | set(now), key=int)
     missing = float("nan")
-    return [(f"difference, layer {layer}", then.get(layer, missing), now.get(layer, missing)) for layer in layers]
+    return [(int(layer), then.get(layer, missing), now.get(layer, missing)) for layer in layers]

@@ -27,16 +27,16 @@ def comparison_section(
     picture = Exhibit(
         "comparison",
         "Two stores side by side",
-        "Depth runs from 0, the embeddings, to 1, the last layer, so that models with different numbers of layers "
-        f"can be set beside each other. Solid: {STUDIES[0]}; dashed: {STUDIES[1]}. Left: mean mutual information "
-        "within a class; dotted, what the estimator would find in each store between independent vectors of the same "
-        f"margins (wide dots: {STUDIES[1]}). That level depends on the number of dimensions and bins: where it "
-        "differs, heights of two models do not compare, and heights above the dots only roughly. Right: terminal minus "
-        f"internal. {note}",
+        f"Solid: {STUDIES[0]}; dashed: {STUDIES[1]}. Left: mean mutual information within a class. Right: terminal "
+        f"minus internal. Depth runs from 0, the embeddings, to 1, the last layer. {note}",
         "Line charts of mean mutual information and of the difference between the classes over relative depth.",
         compare_depths(means, differences, chance),
         sql,
         {"comparison-means": means, "comparison-differences": differences, "comparison-chance": chance},
+        "Relative depth sets models with different numbers of layers beside each other. Dotted: what the estimator "
+        f"would find in each store between independent vectors of the same margins (wide dots: {STUDIES[1]}). That "
+        "level depends on the number of dimensions and bins: where it differs, heights of two models do not compare, "
+        "and heights above the dots only roughly.",
     )
     table = Table(
         "comparison-settings",

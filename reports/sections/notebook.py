@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pandas as pd
 
 from analysis.moments import COV_EDGES, MI_EDGES
@@ -12,7 +14,8 @@ from reports.figures.activations import mean_activations
 from reports.figures.layers import distributions_by_layer
 from reports.figures.matrices import pair_matrices
 from reports.figures.scatter import mi_against_covariance, mi_against_covariance_by_layer
-from reports.page.exhibits import Exhibit, Section
+from reports.figures.style import cut
+from reports.page.exhibits import Exhibit, Section, attempt
 
 NOTEBOOK_TITLE = "The six figures of the notebook"
 EDGES = {"mi": MI_EDGES, "cov": COV_EDGES}
@@ -21,19 +24,26 @@ EDGES = {"mi": MI_EDGES, "cov": COV_EDGES}
 def notebook_section(store: Store, scope: Scope, moments: Answer, means: pd.DataFrame) -> Section:
     """All six figures. `means` has quantity, layer, class, mean, low, high."""
     matrix = ask(store, "pair_matrix", layer=scope.layer, book=scope.example_book, marks=MATRIX_MARKS)
+    makers: dict[str, Callable[[], Exhibit]] = {
+        "mean-activations": lambda: activations_exhibit(store, scope),
+        "matrices-mi": lambda: matrices_exhibit(scope, matrix, "mi"),
+        "matrices-cov": lambda: matrices_exhibit(scope, matrix, "cov"),
+        "mi-against-covariance": lambda: scatter_exhibit(store, scope, moments),
+        "mi-against-covariance-by-layer": lambda: grid_exhibit(store, scope, moments),
+        "distributions-by-layer": lambda: layers_exhibit(store, scope, moments, means),
+    }
     return Section(
         "six-figures",
         NOTEBOOK_TITLE,
-        f"The figures of one layer show layer {scope.layer}; those of one book show {scope.example_book}, "
-        "the book whose mean mutual information is nearest the median of the books.",
-        (
-            activations_exhibit(store, scope),
-            matrices_exhibit(scope, matrix, "mi"),
-            matrices_exhibit(scope, matrix, "cov"),
-            scatter_exhibit(store, scope, moments),
-            grid_exhibit(store, scope, moments),
-            layers_exhibit(store, scope, moments, means),
+        "The notebook is the teaching notebook that this study began with, 'Clusters in internal vs. terminal "
+        f"punctuation': one book, GPT-2 medium, six figures. Those of one layer show layer {scope.layer}; those of one "
+        f"book show {scope.example_book}"
+        + (
+            ", the only book."
+            if scope.books_with_pairs == 1
+            else ", the book whose mean mutual information is nearest the median of the books."
         ),
+        tuple(attempt(key, f"The figure {key}", make) for key, make in makers.items()),
     )
 
 
@@ -47,13 +57,13 @@ def activations_exhibit(store: Store, scope: Scope) -> Exhibit:
         "mean-activations",
         "Mean activation per dimension",
         f"Left: the hidden state of layer {scope.layer}, averaged over {counts} marks, one value a dimension. "
-        "Right: the same means, terminal against internal; a point off the dashed line is a dimension that tells "
-        "the classes apart. Axes turn logarithmic away from zero where a few dimensions dwarf the others; the "
-        "largest are numbered." + _spread_note(scope),
+        "Right: the same means, terminal against internal; the largest dimensions are numbered.",
         f"Line chart and scatter plot of the mean activation of {len(frame)} dimensions for both classes.",
         mean_activations(frame, scope.layer),
         (answer.sql,),
         {"mean-activations": frame},
+        "A point off the dashed line is a dimension that tells the classes apart. Axes turn logarithmic away from zero "
+        "where a few dimensions dwarf the others." + _spread_note(scope),
     )
 
 
@@ -65,15 +75,16 @@ def matrices_exhibit(scope: Scope, matrix: Answer, quantity: str) -> Exhibit:
     return Exhibit(
         f"matrices-{quantity}",
         f"Pairwise {name}",
-        f"Each cell is one pair of marks of {scope.example_book} in layer {scope.layer}, in the order of the text; "
-        f"both classes share one colour scale{scale}, which leaves out 0.5 % of the values at either end. Stripes "
-        "are marks that resemble, or do not resemble, all others. Below: the distribution of the same values "
-        "(0.1 % at either end not shown); dashed lines are means. Pairs that share a mark are not independent: "
-        f"read the intervals further down, not the width of these curves.{limited}",
+        f"Each cell is one pair of marks of {cut(scope.example_book, 60)} in layer {scope.layer}, in the order of the "
+        "text. Below: the distribution of the same values; dashed lines are means.",
         f"Two heat maps of the {name} of all pairs of marks, internal and terminal, above their two histograms.",
         pair_matrices(matrix.frame, quantity, scope.layer, scope.example_book),
         (matrix.sql,),
         {f"pairs-{quantity}": matrix.frame[["class", "i", "j", quantity]]},
+        f"Both classes share one colour scale{scale}, which leaves out 0.5 % of the values at either end. Stripes are "
+        "marks that resemble, or do not resemble, all others. The distribution leaves out 0.1 % at either end. Pairs "
+        "that share a mark are not independent: read the intervals at the top, not the width of these curves."
+        + limited,
     )
 
 
@@ -93,17 +104,17 @@ def scatter_exhibit(store: Store, scope: Scope, moments: Answer) -> Exhibit:
     return Exhibit(
         "mi-against-covariance",
         "Mutual information against covariance",
-        f"Left and middle: pairs of one class in layer {scope.layer}, stronger where there are more (logarithmic). "
-        "Right: both classes, each point one pair, drawn in a mixed order. r is Pearson's, over all pairs of the "
-        "layer. Dashed: the mutual information that Gaussian vectors of the same correlation would have, "
-        "-log2(1 - corr^2) / 2. The plug-in estimate is lifted above that by its bias and pulled below it, where the "
-        "correlation is high, by bins too coarse to follow it. "
-        + _sample_note(keep, len(scope.scatter_books), MATRIX_MARKS, len(answer.frame)),
+        f"Left and middle: pairs of one class in layer {scope.layer}, stronger where there are more. Right: both "
+        "classes, each point one pair. Dashed: what Gaussian vectors of the same correlation would share.",
         "Density plots of mutual information against covariance for internal and terminal pairs, and a scatter "
         "plot of both.",
         mi_against_covariance(answer.frame, reference, moments.frame, scope.layer),
         (answer.sql, moments.sql),
         {"pair-sample": answer.frame, "gaussian-reference": reference},
+        "Shades are logarithmic, and points are drawn in a mixed order. r is Pearson's, over all pairs of the layer. "
+        "Gaussian vectors would share -log2(1 - corr^2) / 2. The plug-in estimate is lifted above that by its bias and "
+        "pulled below it, where the correlation is high, by bins too coarse to follow it. "
+        + _sample_note(keep, len(scope.scatter_books), MATRIX_MARKS, len(answer.frame)),
     )
 
 
@@ -114,14 +125,15 @@ def grid_exhibit(store: Store, scope: Scope, moments: Answer) -> Exhibit:
     return Exhibit(
         "mi-against-covariance-by-layer",
         "Mutual information against covariance in every layer",
-        "One panel a layer; layer 0 is the embeddings, the last one comes after the final norm. Mutual information "
-        "is on one axis for all; covariance grows by orders of magnitude, so each panel has its own; 0.3 % of the "
-        "points at either end lie outside. r is over all pairs of the layer, in the colour of its class. "
-        + _sample_note(keep, min(len(scope.grid_books), GRID_BOOKS), GRID_MARKS, len(answer.frame)),
+        "One panel a layer; layer 0 is the embeddings, the last one comes after the final norm. r is over all pairs of "
+        "the layer, in the colour of its class.",
         f"Grid of {len(scope.layers)} small scatter plots of mutual information against covariance, one a layer.",
         mi_against_covariance_by_layer(answer.frame, moments.frame),
         (answer.sql, moments.sql),
         {"layer-samples": answer.frame},
+        "Mutual information is on one axis for all; covariance grows by orders of magnitude, so each panel has its "
+        "own; 0.3 % of the points at either end lie outside. "
+        + _sample_note(keep, min(len(scope.grid_books), GRID_BOOKS), GRID_MARKS, len(answer.frame)),
     )
 
 
@@ -132,14 +144,15 @@ def layers_exhibit(store: Store, scope: Scope, moments: Answer, means: pd.DataFr
     return Exhibit(
         "distributions-by-layer",
         "Distributions and means over the layers",
-        "Left and middle: one line a layer, from dark (embeddings) to light (last). Bins of mutual information are "
-        "0.025 bits wide; bins of covariance are a twelfth of a decade, so that line shows the share of the pairs "
-        "in each bin, on an axis that is logarithmic away from zero. Right: means over the books, with 95 % "
-        "intervals where they could be computed." + _spread_note(scope),
+        "Left and middle: one line a layer, from dark (embeddings) to light (last). Right: means over the books, with "
+        "95 % intervals where they could be computed.",
         "Line charts of the distributions of covariance and mutual information in each layer, and of their means.",
         distributions_by_layer(frame, means),
         (answer.sql, moments.sql),
         {"histograms": frame, "means": means},
+        "Bins of mutual information are 0.025 bits wide; bins of covariance are a twelfth of a decade, so that line "
+        "shows the share of the pairs in each bin, on an axis that is logarithmic away from zero."
+        + _spread_note(scope),
     )
 
 

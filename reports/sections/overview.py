@@ -73,14 +73,16 @@ def headline_exhibit(
         "headline",
         "What the two classes share, layer by layer",
         "Left: mean mutual information of pairs within a class, averaged over books. Right: terminal minus internal; "
-        "above zero, marks that end resemble each other more than marks that go on. No internal mark is paired with a "
-        "terminal one: a class can resemble itself more by a mean vector that its marks share, and a difference is no "
-        "evidence that the model keeps the classes apart. Layer 0 holds the embeddings, which no context has touched: "
-        "it is named, not drawn, and not counted. " + interval_note(scope) + chance_note(chance),
+        "above zero, marks that end resemble each other more than marks that go on. Bands are 95 % intervals.",
         "Line chart of mean mutual information of both classes over the layers, and of their difference.",
         headline(means, differences, chance.frame),
         (scope.book_means.sql, moments.sql, chance.sql),
         {"means": means, "differences": differences, "chance": chance.frame},
+        "No internal mark is paired with a terminal one: a class can resemble itself more by a mean vector that its "
+        "marks share, and a difference is no evidence that the model keeps the classes apart. Layer 0 holds the "
+        "embeddings, which no context has touched: it is named, not drawn, and not counted. "
+        + interval_note(scope)
+        + chance_note(chance),
     )
 
 
@@ -105,7 +107,9 @@ def interval_note(scope: Scope) -> str:
 
 
 def chance_note(chance: Chance) -> str:
-    """How the chance level was found, for captions."""
+    """How the chance level was found, for captions; nothing where it is not known."""
+    if chance.frame.empty:
+        return ""
     how = (
         f"from the histograms of {PAIRS} pairs of one book"
         if chance.measured

@@ -13,6 +13,21 @@ from store.books import BookStatus
 
 EXTREME_PAIRS = 8
 OUTLIERS_PER_LAYER = 5
+LAYER_HEADINGS = {
+    "mi_mean_internal": "MI internal",
+    "mi_mean_terminal": "MI terminal",
+    "cov_mean_internal": "cov internal",
+    "cov_mean_terminal": "cov terminal",
+    "r_internal": "pooled r internal",
+    "r_terminal": "pooled r terminal",
+    "standardised": "in pooled SD",
+    "cliffs_delta": "Cliff's delta",
+    "chance_internal": "internal if independent",
+    "chance_terminal": "terminal if independent",
+}
+EMBEDDINGS_APART = (
+    "Layer 0, the embeddings, stands apart and is not sorted among the others: no context has touched it."
+)
 TABLE_ROWS = 500
 """A table in the page has at most so many rows; the CSV beside the page has all."""
 
@@ -31,36 +46,28 @@ def layer_table(
     r = moments.frame.pivot_table(index="layer", columns="class", values="r", observed=True)
     wide = wide.join(r.add_prefix("r_"))
     chosen = differences[differences["quantity"] == "mi"].set_index("layer")
-    wide = wide.join(chosen[["difference", "low", "high", "standardised"]])
+    wide = wide.join(chosen[["difference", "low", "high", "standardised", "varies"]])
     names = [f"{quantity}_{name}" for quantity in ("mi_mean", "cov_mean", "r") for name in ("internal", "terminal")]
     level = chance.frame.pivot_table(index="layer", columns="class", values="chance")
-    wide = wide.join(level.add_prefix("chance_")).join(cliffs_delta_by_layer(values.frame))
+    frame = wide.join(level.add_prefix("chance_")).join(cliffs_delta_by_layer(values.frame))
+    # Where all pairs of a class are equal, delta is -1, 0 or 1 whatever the sizes: no effect size, and no number.
+    frame["cliffs_delta"] = frame["cliffs_delta"].where(frame["varies"].eq(True))
     sizes = ["difference", "low", "high", "standardised", "cliffs_delta"]
     columns = [*names, *sizes, "chance_internal", "chance_terminal"]
     return Table(
         "layers",
         "Layer by layer",
         "Means over books of each book's mean; difference is terminal minus internal mean mutual information in bits "
-        "with its 95 % interval; in pooled SD is that difference in standard deviations, over the pairs of all books. "
+        "with its 95 % interval, and in pooled SD the same in standard deviations over the pairs of all books.",
+        frame.reindex(columns=columns).reset_index(),
+        LAYER_HEADINGS,
+        (scope.book_means.sql, moments.sql, chance.sql, values.sql),
         f"Cliff's delta sets each terminal pair of {scope.example_book} (first {GRID_MARKS} marks) against each "
         "internal pair of it: how often the terminal one shares more, less how often it shares less, from -1 to 1. It "
         "describes that one book, has no interval, and has chance in it as the means do. r is Pearson's between mutual "
         "information and covariance, pooled over the pairs of all books; if independent is what the estimator would "
         "find between independent vectors of these margins, more than the bias of dependent ones.",
-        wide.reindex(columns=columns).reset_index(),
-        {
-            "mi_mean_internal": "MI internal",
-            "mi_mean_terminal": "MI terminal",
-            "cov_mean_internal": "cov internal",
-            "cov_mean_terminal": "cov terminal",
-            "r_internal": "pooled r internal",
-            "r_terminal": "pooled r terminal",
-            "standardised": "in pooled SD",
-            "cliffs_delta": "Cliff's delta",
-            "chance_internal": "internal if independent",
-            "chance_terminal": "terminal if independent",
-        },
-        (scope.book_means.sql, moments.sql, chance.sql, values.sql),
+        apart=EMBEDDINGS_APART if len(frame) > 1 else "",
     )
 
 
@@ -74,12 +81,14 @@ def outlier_section(store: Store, scope: Scope, outlier_z: float | None) -> Sect
         "outlier-dimensions",
         "What most marks leave out",
         f"The {OUTLIERS_PER_LAYER} dimensions of each layer that most marks leave out, and the share of the marks of "
-        "each class that do. A dimension is left out of a pair where either vector has it beyond the study's "
-        "threshold of standard deviations. Dimensions that stay on the list from layer to layer are the massive "
-        "activations of the residual stream.",
+        "each class that do.",
         frame.drop(columns=["marks"]),
         {"marks_without": "marks that leave it out", "dimensions_in_layer": "outlier dimensions in the layer"},
         (answer.sql,),
+        "A dimension is left out of a pair where either vector has it beyond the study's threshold of standard "
+        "deviations. Dimensions that stay on the list from layer to layer are the massive activations of the residual "
+        "stream.",
+        apart=EMBEDDINGS_APART if len(scope.layers) > 1 else "",
         nothing=f"No mark has a dimension more than {outlier_z:g} standard deviations from its mean, so all are kept."
         if outlier_z
         else "The study leaves no dimension out (--outlier-z).",
@@ -117,10 +126,11 @@ def extremes_section(store: Store, scope: Scope) -> Section:
         f"Extreme pairs of layer {scope.layer}",
         f"The {EXTREME_PAIRS} pairs of each class that share the most and the least information, among the first "
         f"{MATRIX_MARKS} marks of {len(scope.scatter_books)} book{'s' if len(scope.scatter_books) > 1 else ''}. The "
-        "mark stands in brackets; words after it are for the reader, the model had not seen them.",
+        "mark stands in brackets.",
         shown,
         {"mi": "MI (bits)", "first": "first mark in context", "second": "second mark in context"},
         (answer.sql,),
+        "Words after a mark are for the reader; the model had not seen them.",
         nothing=f"No pair among these marks has a value in layer {scope.layer}.",
     )
     return Section("extremes", "Pairs in their words", "", (table,))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import html
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,6 +22,9 @@ from store.upkeep.compaction import compact
 from store.writer import StudyWriter, publish_chunk
 from tests.builders import book_chunks, build_store, publish_book, record_of, synthetic_study
 
+PIXEL = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
 NOW = datetime(2026, 3, 1, 6, tzinfo=UTC)
 
 
@@ -27,7 +32,7 @@ NOW = datetime(2026, 3, 1, 6, tzinfo=UTC)
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Blank pictures, for tests of when a report is made and what it counts, not of what it shows."""
     monkeypatch.setattr("reports.page.page.to_svg", lambda figure, key: "<svg></svg>")
-    monkeypatch.setattr("reports.page.page.to_png", lambda figure: b"")
+    monkeypatch.setattr("reports.page.page.to_png", lambda figure: PIXEL)
 
 
 def commit(location: Path, study: Study, record: CommitRecord) -> None:
@@ -128,7 +133,7 @@ def test_many_books_get_intervals_over_books_and_bands(tmp_path):
     build_store(tmp_path / "store", books=12, layers=2, marks=4, width=6)
     with open_store(tmp_path / "store") as store:
         report = build_report(store)
-    text = json.dumps([part.caption for section in report.sections for part in section.parts])
+    text = json.dumps([part.caption + part.reading for section in report.sections for part in section.parts])
     assert report.failures == ()
     assert "bootstrap over the 12 books" in text
     assert "median book" in text
@@ -203,6 +208,56 @@ def test_an_address_is_no_folder_for_reports(three_books, capsys):
 
 
 @pytest.mark.usefixtures("undrawn")
+def test_a_title_of_any_length_and_script_is_published_whole(three_books, tmp_path, capsys):
+    title = "紅樓夢 كتاب \U0001f600 \u202e" + "y" * 3000
+    code, _, said = report_once(capsys, "--store", three_books, "--out", tmp_path, "--pdf", "--title", title)
+    assert (code, said) == (0, "")
+    assert (tmp_path / "latest" / "report.pdf").read_bytes().startswith(b"%PDF")
+    heading = (tmp_path / "latest" / "index.html").read_text().partition("<h1>")[2].partition("</h1>")[0]
+    assert heading.startswith("紅樓夢 كتاب \U0001f600 \\u202eyyy")
+    assert len(heading) < 220
+
+
+@pytest.mark.usefixtures("undrawn")
+@pytest.mark.parametrize(
+    ("broken", "says", "place"),
+    [
+        ("reports.produce.render_pdf", "report.pdf could not be made: ValueError: broken", "findings"),
+        ("reports.build.chance_level", "The level of chance could not be made: ValueError: broken", "findings"),
+        ("reports.build.headline_exhibit", "The figure of the main finding could not be made", "overview"),
+        ("reports.build.explorer_data", "The explorer of the layers could not be made", "layers-section"),
+        ("reports.build.layer_table", "The table of the layers could not be made", "layers-section"),
+        ("reports.sections.notebook.mi_against_covariance", "The figure mi-against-covariance could", "six-figures"),
+        ("reports.build.books_section", "The section &#39;Book by book&#39; could not be made", "books"),
+        ("reports.build.study_section", "The section &#39;What was run&#39; could not be made", "study-section"),
+    ],
+)
+def test_a_part_that_fails_fails_alone(three_books, tmp_path, capsys, monkeypatch, broken, says, place):
+    def fail(*arguments, **options):
+        raise ValueError("broken")
+
+    arguments = ("--store", three_books, "--out", tmp_path, "--pdf")
+    monkeypatch.setattr(broken, fail)
+    code, said, complaint = report_once(capsys, *arguments)
+    assert code == 1
+    assert said.splitlines()[-1] == f"report: {tmp_path / 'latest' / 'index.html'}"
+    assert html.unescape(says) in complaint
+    assert "Traceback" not in complaint
+    page = (tmp_path / "latest" / "index.html").read_text()
+    assert says in page.partition(f'<section id="{place}"')[2].partition("</section>")[0]
+
+    first = (tmp_path / "latest").resolve()
+    code, said, again = report_once(capsys, *arguments)
+    assert (code, again) == (1, complaint), "tried again, told again"
+    assert (tmp_path / "latest").resolve() == first, "and not published again"
+
+    monkeypatch.undo()
+    monkeypatch.setattr("reports.page.page.to_svg", lambda figure, key: "<svg></svg>")
+    monkeypatch.setattr("reports.page.page.to_png", lambda figure: PIXEL)
+    assert report_once(capsys, *arguments)[0] == 0
+    assert (tmp_path / "latest").resolve() != first
+
+
 def test_old_reports_go(three_books, tmp_path):
     for day in range(2):
         produce_report(Request(str(three_books), str(tmp_path), layer=day, keep=1), NOW + timedelta(days=day))

@@ -31,6 +31,15 @@
     });
   });
 
+  // What is wider than the screen says so; the words go when its end has been seen.
+  const cues = () => document.querySelectorAll(".cue").forEach((cue) => {
+    const box = cue.parentElement.querySelector(".drawing, .scroll");
+    cue.classList.toggle("shown", box.scrollLeft + box.clientWidth < box.scrollWidth - 4);
+  });
+  document.querySelectorAll(".drawing, .scroll").forEach((box) => box.addEventListener("scroll", cues));
+  addEventListener("resize", cues);
+  cues();
+
   // Figures: saved as drawn, in dark ink on white paper.
   const asFile = (svg) => {
     const copy = svg.cloneNode(true);

@@ -42,7 +42,7 @@ def test_every_historic_form_leaves_exactly_the_book(form):
     cleaned = clean(FORMS[form])
     assert cleaned.text == BODY
     assert cleaned.title == "The Harbour Clock"
-    assert (cleaned.author or "Jane Tregear") == "Jane Tregear"
+    assert cleaned.author == ("Jane Tregear" if "Tregear" in FORMS[form] else None)
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -259,3 +259,36 @@ def test_a_correlation_that_is_not_defined_is_said(moments, store):
 def _sorted(frame):
     points = frame.to_numpy(dtype=float)
     return points[np.lexsort(points.T)]
+
+
+@pytest.mark.parametrize("layers", [1, 2, 3, 6])
+def test_layers_are_whole_numbers_on_every_axis(layers):
+    rows = [
+        (quantity, layer, name, 1.0 + layer, np.nan, np.nan, True)
+        for quantity in ("mi", "cov")
+        for layer in range(1, 1 + layers)
+        for name in CLASS_COLOURS
+    ]
+    means = pd.DataFrame(rows, columns=["quantity", "layer", "class", "mean", "low", "high", "varies"])
+    differences = means[means["class"] == "internal"].rename(columns={"mean": "difference"}).assign(by_chance=0.0)
+    nothing = pd.DataFrame(columns=["quantity", "layer", "class", "left", "right", "share", "density"])
+    by_book = pd.DataFrame({"layer": range(1, 1 + layers), "class": "internal", "book": "b"}).assign(
+        mi_mean=1.0, cov_mean=2.0
+    )
+    figures = [
+        headline(means, differences, pd.DataFrame({"layer": [], "class": [], "chance": []})),
+        distributions_by_layer(nothing, means),
+        means_by_book(by_book, spread_over_books(by_book)),
+    ]
+    axes_of_layers = 0
+    for figure in figures:
+        figure.canvas.draw()
+        for axes in figure.axes:
+            for axis in (axes.xaxis, axes.yaxis):
+                if axis.get_label_text() == "layer":
+                    axes_of_layers += 1
+                    low, high = sorted(axis.get_view_interval())
+                    ticks = [tick for tick in axis.get_majorticklocs() if low <= tick <= high]
+                    assert ticks
+                    assert all(tick == round(tick) for tick in ticks)
+    assert axes_of_layers == 8

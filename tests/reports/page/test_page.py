@@ -7,15 +7,30 @@ import gzip
 import html
 import io
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
-from reports.page.exhibits import Exhibit, Report, Section, Table
-from reports.page.page import PLAIN_CSV_BYTES, cells, download, files_beside, render_page, render_parts, to_csv
+from reports.data.queries import ask
+from reports.figures.matrices import pair_matrices
+from reports.figures.style import to_svg
+from reports.page.exhibits import Exhibit, Failure, Report, Section, Table
+from reports.page.page import (
+    PLAIN_CSV_BYTES,
+    decimals_of,
+    download,
+    files_beside,
+    render_page,
+    render_parts,
+    table_rows,
+    to_csv,
+)
 
 SCRIPT = "<script>alert(1)</script>"
 IMAGE = '"><img src=x onerror="alert(1)">'
@@ -147,11 +162,103 @@ def test_titles_tokens_and_reasons_stay_text():
     assert IMAGE in elements.text
 
 
-def test_cells_show_numbers_with_four_digits_and_sort_by_all_of_them():
-    row = {"a": 0.123456, "b": 1234567, "c": None, "d": np.nan, "e": "text", "f": np.float32(2.5), "g": pd.NA, "h": 2e6}
-    shown = cells(row, list(row))
-    assert [text for text, _ in shown] == ["0.1235", "1,234,567", "–", "–", "text", "2.5", "–", "2,000,000"]
-    assert [key for _, key in shown] == ["0.123456", "1234567.0", "", "", "text", "2.5", "", "2000000.0"]
+def test_a_column_has_one_number_of_decimals_and_sorts_by_all_of_them():
+    frame = pd.DataFrame(
+        {
+            "a": [0.123456, 2.5, np.nan, 1e-9, -0.05],
+            "b": [1234567, 2, 3, 4, 5],
+            "c": ["text", None, "x" * 5000, "", "y"],
+            "d": np.float32([14442.76, 120.5, 90, 3, 1e6]),
+            "e": [2e6, 1.0, 3.0, 4.0, 5.0],
+        }
+    )
+    shown = list(zip(*([text for text, _ in row] for row in table_rows(frame)), strict=True))
+    assert shown[0] == ("0.1235", "2.5000", "–", "1.0e-09", "-0.0500")
+    assert shown[1] == ("1,234,567", "2", "3", "4", "5")
+    assert shown[2] == ("text", "–", "x" * 399 + "…", "", "y")
+    assert shown[3] == ("14,442.8", "120.5", "90.0", "3.0", "1,000,000.0")
+    assert shown[4] == ("2,000,000", "1", "3", "4", "5")
+    assert [row[0][1] for row in table_rows(frame)] == ["0.123456", "2.5", "", "1e-09", "-0.05"]
+    assert decimals_of(pd.Series(["a"])) == 0
+
+
+@pytest.mark.parametrize("formula", ["=cmd|' /C calc'!A0", "+1+cmd", "-2+3", "@SUM(A1)", "\t=1+1"])
+def test_no_cell_of_a_csv_is_computed_by_a_spreadsheet(formula):
+    read = pd.read_csv(io.BytesIO(to_csv(pd.DataFrame({formula: [formula, "plain"], "x": [-1.5, 2]}))))
+    assert read.columns.tolist() == [f"'{formula}", "x"]
+    assert read.iloc[:, 0].tolist() == [f"'{formula}", "plain"]
+    assert read["x"].tolist() == [-1.5, 2]
+
+
+def test_what_is_invisible_or_turns_the_direction_is_seen_on_the_page():
+    hostile = "a\u202egpj.exe\x1b[31m\x00\ufeff\udc80"
+    table = Table("t", hostile, hostile, pd.DataFrame({"title": pd.Series([hostile], dtype=object)}))
+    report = Report(hostile, hostile, "x", (hostile,), {"n": hostile}, (Section("s", hostile, hostile, (table,)),), {})
+    page = render_page(report, replace(render_parts(replace(report, sections=())), data={"t": {}}))
+    assert not set(page) & set("\u202e\x1b\x00\ufeff\udc80")
+    assert page.count("a\\u202egpj.exe\\x1b[31m\\x00\\ufeff\\x80") >= 9
+    page.encode("utf-8")
+
+
+def test_a_figure_holds_no_character_that_breaks_xml(store):
+    pairs = ask(store, "pair_matrix", layer=2, book="book0", marks=500).frame
+    svg = to_svg(pair_matrices(pairs, "mi", 2, "a\x00\x1b\u202e\ufffe" + "y" * 3000), "one")
+    ElementTree.fromstring(svg.replace("xlink:", ""))
+    assert "a\\x00\\x1b\\u202e\\ufffeyyy" in svg
+    assert "y" * 60 not in svg
+
+
+def test_the_embeddings_stand_apart_in_the_table_of_the_layers(report, page):
+    (table,) = [part for section in report.sections for part in section.parts if part.key == "layers"]
+    assert table.rows_apart == (True, False, False, False)
+    assert table.frame["cliffs_delta"].isna().tolist() == [True, False, False, False]
+    body = page.partition('<div class="table" id="layers">')[2].partition("</table>")[0]
+    sorted_rows, _, apart = body.partition('<tbody class="apart">')
+    assert re.findall(r'<tr><td data-key="(\d+)', sorted_rows) == ["1", "2", "3"]
+    assert re.findall(r'<tr><td data-key="(\d+)', apart) == ["0"]
+    assert "Layer 0, the embeddings, stands apart" in page
+
+
+def test_captions_are_three_lines_at_most_and_the_rest_is_below_them(report, page):
+    parts = [part for section in report.sections for part in section.parts]
+    assert {part.key: len(part.caption) for part in parts if len(part.caption) > 3 * 78} == {}
+    assert page.count("<summary>How to read this</summary>") == sum(bool(part.reading) for part in parts) >= 9
+
+
+def test_what_was_found_comes_first_and_the_settings_last(report):
+    keys = [section.key for section in report.sections]
+    assert keys[0] == "overview"
+    assert keys[-1] == "study-section"
+
+
+def test_a_part_that_cannot_be_drawn_or_written_is_a_sentence_in_its_place(report):
+    class Undrawable(Figure):
+        def savefig(self, *arguments, **options):
+            raise ValueError("out of ink")
+
+    (section,) = [section for section in report.sections if section.key == "six-figures"]
+    parts = (replace(section.parts[0], figure=Undrawable()), *section.parts[1:2])
+    chosen = replace(report, sections=(replace(section, parts=parts),))
+    rendered = render_parts(chosen)
+    assert set(rendered.drawings) == {section.parts[1].key}
+    settled = chosen.without(rendered.failures)
+    assert [type(part) for part in settled.sections[0].parts] == [Failure, Exhibit]
+    page = render_page(settled, rendered)
+    sentence = "Mean activation per dimension could not be made: ValueError: out of ink"
+    assert f'<p class="failed" id="mean-activations">{sentence}</p>' in page
+    assert '<figure id="matrices-mi">' in page
+    assert {name for name in files_beside(settled, rendered) if name.startswith("figures/")} == {
+        "figures/matrices-mi.svg",
+        "figures/matrices-mi.png",
+    }
+
+
+def test_a_table_without_rows_says_so():
+    table = Table("t", "T", "caption", pd.DataFrame({"a": []}), nothing="Nobody was there.")
+    report = Report("t", "s", "x", (), {}, (Section("s", "S", "", (table,)),), {})
+    page = render_page(report, render_parts(report))
+    assert "<p>Nobody was there.</p>" in page
+    assert "<table" not in page
 
 
 def test_the_example_for_notebooks_runs(three_books, tmp_path, monkeypatch):

@@ -6,8 +6,10 @@ import re
 from datetime import UTC, datetime
 
 import pandas as pd
+from fpdf import FPDF
 
-from reports.page.exhibits import Exhibit, Report, Section, Table
+from reports.page.exhibits import Exhibit, Failure, Report, Section, Table
+from reports.page.fonts import BOLD
 from reports.page.pdf import TABLE_ROWS, render_pdf
 
 NOW = datetime(2026, 3, 1, 6, tzinfo=UTC)
@@ -48,4 +50,56 @@ def test_titles_of_any_script_are_set():
     table = Table("t", "T", "caption", frame)
     title = "<script>alert(1)</script> 紅樓夢"
     report = Report(title, "s", "x", ("finding",), {"model": "m"}, (Section("s", "S", "intro", (table,)),), {})
-    assert pages(render_pdf(report, {}, NOW)) >= 1
+    assert pages(render_pdf(report, {}, NOW)) == 1
+
+
+def text_set(monkeypatch, report: Report) -> str:
+    """All text that is handed to the PDF to be set."""
+    said: list[str] = []
+    set_paragraph = FPDF.multi_cell
+
+    def listen(self, width, height, text="", **options):
+        said.append(text)
+        return set_paragraph(self, width, height, text, **options)
+
+    monkeypatch.setattr(FPDF, "multi_cell", listen)
+    render_pdf(report, {}, NOW)
+    return "\n".join(said)
+
+
+def test_characters_that_no_font_has_are_squares_and_it_is_said(monkeypatch):
+    monkeypatch.setattr("reports.page.fonts._system_fonts", list)
+    report = Report("紅樓夢 Emma", "s", "x", (), {}, (), {})
+    said = text_set(monkeypatch, report)
+    assert said.startswith("□□□ Emma")
+    assert "□ stands for 3 characters that no font on this machine has; the page shows them." in said
+
+
+def test_a_font_of_this_machine_sets_what_dejavu_lacks(monkeypatch):
+    """The bold face of DejaVu plays the other font: it has the letters that are taken from the regular one."""
+    monkeypatch.setattr("reports.page.fonts._system_fonts", lambda: [BOLD])
+    monkeypatch.setattr("reports.page.pdf._Document._glyphs", glyphs_without_cyrillic)
+    said = text_set(monkeypatch, Report("Война", "s", "x", (), {}, (), {}))
+    assert said.startswith("Война\n")
+    assert "stands for" not in said
+
+
+def glyphs_without_cyrillic(document, family):
+    known = set(document.fonts[family.lower()].cmap)
+    return known if family.startswith("fallback") else {code for code in known if not 0x400 <= code < 0x500}
+
+
+def test_arabic_is_joined_and_runs_from_the_right(monkeypatch):
+    shaped = []
+    monkeypatch.setattr(FPDF, "set_text_shaping", lambda self, use: shaped.append(use))
+    render_pdf(Report("Emma", "s", "x", (), {}, (), {}), {}, NOW)
+    assert shaped == []
+    render_pdf(Report("كتاب", "s", "x", (), {}, (), {}), {}, NOW)
+    assert shaped == [True]
+
+
+def test_what_failed_is_said_in_the_pdf(monkeypatch):
+    section = Section("s", "S", "", (Failure("one", "The figure", "ValueError: no ink"),))
+    said = text_set(monkeypatch, Report("t", "s", "x", (), {}, (section,), {}, (Failure("c", "Chance", "why"),)))
+    assert "The figure could not be made: ValueError: no ink" in said
+    assert "Chance could not be made: why" in said
