@@ -17,6 +17,9 @@ BOOKS_HELP = (
 OTHER_BINNING = ("bins", "outlier_z")
 """Settings that `pairs` may change: all others went into the hidden states themselves."""
 
+OF_STORED_STATES = ("books_per_shard", "address", "extractors", "attempts", "memory_fraction", "serial")
+"""Settings of a run that mean something where neither books nor a model are read."""
+
 _RUN_EXAMPLES = """\
 examples:
   interpunct run sample --store study
@@ -34,7 +37,9 @@ def add_commands(subparsers: Any) -> None:
     parser = subparsers.add_parser("pairs", help="recompute pairs with other bins from stored hidden states")
     parser.add_argument("--from-store", required=True, metavar="S", help="store that kept its hidden states")
     parser.add_argument("--store", required=True, metavar="S", help="store for the new pairs")
-    _add_settings(parser, "settings", (settings_of(StudyConfig)[name] for name in OTHER_BINNING))
+    study, run = settings_of(StudyConfig), settings_of(RunConfig)
+    _add_settings(parser, "the study", (study[name] for name in OTHER_BINNING))
+    _add_settings(parser, "the run (changes no number)", (run[name] for name in OF_STORED_STATES))
     parser.set_defaults(execute=_pairs)
 
 
@@ -56,7 +61,8 @@ def _plan(arguments: argparse.Namespace) -> int:
 def _pairs(arguments: argparse.Namespace) -> int:
     from jobs.recompute import execute
 
-    return execute(arguments.from_store, arguments.store, _explicit(arguments, settings_of(StudyConfig)))
+    run = RunConfig(device="cpu", **_explicit(arguments, OF_STORED_STATES))
+    return execute(arguments.from_store, arguments.store, _explicit(arguments, OTHER_BINNING), run)
 
 
 def _add_books_command(subparsers: Any, name: str, execute: Any, help: str, epilog: str | None) -> None:

@@ -8,9 +8,9 @@ import signal
 import sys
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 
@@ -65,12 +65,27 @@ def execute(books: Sequence[str], config: StudyConfig, run: RunConfig, store: st
     location, model = object_store(store).location, RecordedModel.of(identity)
     context = RunContext(location, config, run, study.fingerprint, new_run_id(), model)
     sources = list(expand_sources(map(bundled, books), run))
+    return carry_out(context, study, stages, identity.hidden_layers, lambda committed: sources)
+
+
+def carry_out(
+    context: RunContext,
+    study: Study,
+    stages: Stages,
+    hidden_layers: int,
+    named: Callable[[Committed], Plan | list[Source | BookRef]],
+) -> int:
+    """Lock the store, do what is planned, and account for it; the exit code.
+
+    `named` says, of what the store holds, what there is to do: a plan, or sources to survey and plan for. SIGTERM and
+    Ctrl-C stop the run: it is recorded as stopped, the lock is let go, and the code is 130.
+    """
     console = Console(stderr=True)
     with Results(context.location, study) as results, _stoppable():
-        recorder = Recorder(results, context.run_id, run, listener_for(console))
-        job = _Job(context, results, recorder, stages, identity.hidden_layers)
+        recorder = Recorder(results, context.run_id, context.run, listener_for(console))
+        job = _Job(context, results, recorder, stages, hidden_layers)
         try:
-            return job.run(sources, console)
+            return job.run(named, console)
         except KeyboardInterrupt:
             recorder.close()
             recorder.write(job.tally, "stopped")
@@ -85,13 +100,17 @@ def execute(books: Sequence[str], config: StudyConfig, run: RunConfig, store: st
 
 
 @dataclass(frozen=True)
-class _Plan:
-    """What is to be done, and the books that need no work: key -> (status, reason)."""
+class Plan:
+    """What is to be done, and the books that need no work: book -> (status, reason).
+
+    `carried_over`: books whose rows come from another store as they stand there; nothing new is said of them.
+    """
 
     shards: list[ShardWork]
     set_aside: dict[NamedBook, tuple[BookStatus, str]]
     books: int
     done_before: int
+    carried_over: dict[NamedBook, tuple[BookStatus, str]] = field(default_factory=dict)
 
 
 class _Job:
@@ -105,10 +124,10 @@ class _Job:
         self._stages = stages
         self._ray_started = False
 
-    def run(self, sources: Sequence[Source | BookRef], console: Console) -> int:
+    def run(self, named: Callable[[Committed], Plan | list[Source | BookRef]], console: Console) -> int:
         committed = self._results.committed()
-        plan = _plan(name_books(self._survey(sources), committed.books), self._context, committed)
-        _refuse_useless(plan)
+        found = named(committed)
+        plan = found if isinstance(found, Plan) else self._plan_for(found, committed)
         tally = self.tally
         set_aside = {book: why for book, why in plan.set_aside.items() if not _is_settled(book, why, committed)}
         tally.books, tally.shards = plan.books, len(plan.shards)
@@ -116,8 +135,13 @@ class _Job:
         tally.not_used |= {book.key: why for book, why in set_aside.items()}
         if plan.shards:
             set_aside.update(self._work(plan.shards))
-        self._record_set_aside(set_aside, committed)
+        self._record_set_aside(set_aside | plan.carried_over, committed)
         return self._conclude(console, plan)
+
+    def _plan_for(self, sources: Sequence[Source | BookRef], committed: Committed) -> Plan:
+        plan = _plan(name_books(self._survey(sources), committed.books), self._context, committed)
+        _refuse_useless(plan)
+        return plan
 
     def close(self) -> None:
         if self._ray_started:
@@ -180,7 +204,7 @@ class _Job:
         if news and self._results.is_open:
             self._results.commit(record_books(self._context, news))
 
-    def _conclude(self, console: Console, plan: _Plan) -> int:
+    def _conclude(self, console: Console, plan: Plan) -> int:
         tally, undone = self.tally, self.tally.undone
         useless = bool(plan.shards) and not tally.books_used and not tally.books_done_before and not undone
         self._listener.write(tally, "failures" if tally.failures else "done")
@@ -206,7 +230,7 @@ class _Job:
         return 1 if tally.failures else 0
 
 
-def _plan(named: Iterator[NamedBook], context: RunContext, committed: Committed) -> _Plan:
+def _plan(named: Iterator[NamedBook], context: RunContext, committed: Committed) -> Plan:
     usable: list[NamedBook] = []
     set_aside: dict[NamedBook, tuple[BookStatus, str]] = {}
     for book in named:
@@ -218,7 +242,7 @@ def _plan(named: Iterator[NamedBook], context: RunContext, committed: Committed)
             usable.append(book)
     shards = list(plan_shards(usable, context.fingerprint, committed, context.run.books_per_shard))
     to_do = sum(len(shard.books) for shard in shards)
-    return _Plan(shards, set_aside, len(usable) + len(set_aside), len(usable) - to_do)
+    return Plan(shards, set_aside, len(usable) + len(set_aside), len(usable) - to_do)
 
 
 def _is_recorded(book: NamedBook, why: tuple[BookStatus, str], committed: Committed) -> bool:
@@ -238,7 +262,7 @@ def _is_settled(book: NamedBook, why: tuple[BookStatus, str], committed: Committ
     return why[0].settled and _is_recorded(book, why, committed)
 
 
-def _refuse_useless(plan: _Plan) -> None:
+def _refuse_useless(plan: Plan) -> None:
     """Raise UsageError where nothing that was named is a book."""
     reasons = [reason for _, reason in plan.set_aside.values()]
     if plan.books == 0:

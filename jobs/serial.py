@@ -17,10 +17,10 @@ from jobs.account.display import Listener
 from jobs.account.run_store import Results
 from jobs.account.tally import Tally
 from jobs.stages.compute import BlockReceipt
-from jobs.stages.extract import Block, StatesModel
+from jobs.stages.extract import Block
 from jobs.stages.partition import ShardWork
 from jobs.stages.prepare import PreparedShard, RunContext
-from jobs.stages.stages import Stages
+from jobs.stages.stages import Model, Stages
 
 SIDE_BY_SIDE = 4
 """Blocks at once, at most. About a quarter of a small block's time holds the interpreter's lock."""
@@ -42,7 +42,7 @@ def run_serially(
     stages: Stages,
 ) -> None:
     """Do every shard, one after the other, and commit each. An error stops the loop where it stands."""
-    model: StatesModel | None = None
+    model: Model | None = None
     for prepared in _usable_first(_prepared(context, shards, tally, stages), results.is_open):
         receipts: list[BlockReceipt] = []
         if prepared.outline.used:
@@ -80,7 +80,7 @@ def _usable_first(shards: Iterator[PreparedShard], store_exists: bool) -> Iterat
 def _compute(
     context: RunContext,
     prepared: PreparedShard,
-    model: StatesModel,
+    model: Model,
     results: Results,
     tally: Tally,
     listener: Listener,

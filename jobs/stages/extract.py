@@ -92,7 +92,7 @@ def extract_blocks(
 
     `wanted` leaves out blocks that are done already; None yields all.
     """
-    classes = _wanted_by_class(model.hidden_layers, prepared, wanted)
+    classes = wanted_by_class(model.hidden_layers, prepared, wanted)
     books_in_turn = (book for mark_class in classes for book in prepared.windows[mark_class])
     passes = _one_ahead(model, (windows for book in books_in_turn for windows in _bounded(model, book)))
     for mark_class, keys in classes.items():
@@ -112,7 +112,7 @@ def extract_blocks(
             work = ModelWork()
 
 
-def _wanted_by_class(
+def wanted_by_class(
     hidden_layers: int, prepared: PreparedShard, wanted: Collection[BlockKey] | None
 ) -> dict[str, list[BlockKey]]:
     """The blocks to yield of each class that has any, in order."""

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,9 +18,15 @@ from jobs import recompute, run
 from jobs.account.display import Lines
 from jobs.config import RunConfig, StudyConfig
 from jobs.errors import UsageError
+from jobs.stages.compute import compute_block
+from jobs.stages.stages import Stages
+from jobs.stages.stored import stored_stages
 from store.errors import NoStore, StudyMismatch
 from store.paths import parse_chunk_path
 from store.query.reader import open_store
+from store.study import study_of
+from store.writer import StudyWriter
+from tests.jobs.injection import Calls, disk_error
 
 SETTINGS = {"bins": 9, "outlier_z": 2.5}
 SERIAL = RunConfig(serial=True)
@@ -57,7 +69,7 @@ def files(location: str) -> dict[str, bytes]:
 def test_recomputed_pairs_are_those_of_a_direct_run(kept, books, config, tmp_path):
     again, direct = str(tmp_path / "again"), str(tmp_path / "direct")
     settings = {**config.to_dict(), **SETTINGS, "keep_hidden_states": False}
-    assert recompute.execute(kept, again, SETTINGS) == 0
+    assert recompute.execute(kept, again, SETTINGS, SERIAL) == 0
     assert run.execute(books, StudyConfig.from_dict(settings), SERIAL, direct) == 1
     for table in ("pairs", "tokens", "books", "activations", "summaries"):
         assert rows(again, table) == rows(direct, table), table
@@ -69,7 +81,7 @@ def test_recomputed_pairs_are_those_of_a_direct_run(kept, books, config, tmp_pat
 
 
 def test_the_new_study_keeps_the_model_and_records_the_settings(kept, tmp_path):
-    recompute.execute(kept, str(tmp_path / "again"), SETTINGS)
+    recompute.execute(kept, str(tmp_path / "again"), SETTINGS, SERIAL)
     with open_store(kept) as old, open_store(str(tmp_path / "again")) as new:
         assert new.study.model == old.study.model
         assert new.study.config == {**old.study.config, **SETTINGS, "keep_hidden_states": False}
@@ -77,65 +89,98 @@ def test_the_new_study_keeps_the_model_and_records_the_settings(kept, tmp_path):
     assert row == (9, 2.5)
 
 
-def test_relaunching_does_only_what_is_left(kept, tmp_path, monkeypatch):
-    location, computed = str(tmp_path / "again"), []
-    compute = recompute.compute_block
+@dataclass(frozen=True)
+class Interrupted:
+    """Computes blocks; before the n-th one over all processes, does something else."""
 
-    def stop_in_the_second_shard(context, block, leftovers):
-        computed.append(block.key)
-        if len(computed) == 12:
-            raise KeyboardInterrupt
-        return compute(context, block, leftovers)
+    calls: Calls
+    at: int
+    action: Callable[[], None]
 
-    monkeypatch.setattr(recompute, "compute_block", stop_in_the_second_shard)
-    with pytest.raises(KeyboardInterrupt):
-        recompute.execute(kept, location, SETTINGS)
-    assert recompute.execute(kept, location, SETTINGS) == 0
-    assert len(computed) == 12 + 8
-    assert recompute.execute(kept, location, SETTINGS) == 0
-    assert len(computed) == 12 + 8
-    assert recompute.execute(kept, str(tmp_path / "undisturbed"), SETTINGS) == 0
-    assert rows(location, "pairs") == rows(str(tmp_path / "undisturbed"), "pairs")
+    def __call__(self, context, block, leftovers):
+        self.calls.note("compute", str(block.key))
+        if self.calls.count("compute") == self.at:
+            self.action()
+        return compute_block(context, block, leftovers)
 
 
-@pytest.mark.parametrize(("error", "state"), [(KeyboardInterrupt, "stopped"), (OSError, "failed")])
-def test_however_it_ends_the_record_says_so_and_the_display_is_closed(kept, tmp_path, monkeypatch, error, state):
+def terminated() -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(1)  # the main thread hears of it in the meantime
+
+
+def stages_of(kept: str, compute: Callable[..., Any]) -> Stages:
+    return replace(stored_stages(kept, 4), compute=compute)
+
+
+def state_of(location: Path) -> list[str]:
+    return sorted(json.loads(record.read_text())["state"] for record in (location / "_runs").glob("*.json"))
+
+
+def test_sigterm_stops_it_with_the_lock_let_go_and_the_next_run_does_what_is_left(kept, tmp_path):
+    location, calls = tmp_path / "again", Calls(tmp_path / "calls")
+    stages = stages_of(kept, Interrupted(calls, 12, terminated))
+    assert recompute.execute(kept, str(location), SETTINGS, SERIAL, stages) == 130
+    assert state_of(location) == ["stopped"]
+    with StudyWriter.open(location, study_of(location)).lock():
+        pass
+    stopped_at = calls.count("compute")
+    assert 12 <= stopped_at < 16
+    assert recompute.execute(kept, str(location), SETTINGS, SERIAL, stages) == 0
+    assert calls.count("compute") - stopped_at == 8, "the first shard was committed, the second is done again"
+    assert state_of(location) == ["done", "stopped"]
+    assert recompute.execute(kept, str(location), SETTINGS, SERIAL, stages) == 0
+    assert calls.count("compute") - stopped_at == 8
+    assert recompute.execute(kept, str(tmp_path / "undisturbed"), SETTINGS, SERIAL) == 0
+    assert rows(str(location), "pairs") == rows(str(tmp_path / "undisturbed"), "pairs")
+
+
+def test_a_failure_is_recorded_and_the_display_is_closed(kept, tmp_path, monkeypatch):
     def end(*_):
-        raise error
+        raise OSError("injected: the disk stuttered")
 
     closed = []
-    monkeypatch.setattr(recompute, "compute_block", end)
     monkeypatch.setattr(Lines, "close", lambda self: closed.append(self))
-    with pytest.raises(error):
-        recompute.execute(kept, str(tmp_path / "again"), SETTINGS)
-    (record,) = (tmp_path / "again" / "_runs").glob("*.json")
-    assert json.loads(record.read_text())["state"] == state
+    with pytest.raises(OSError, match="stuttered"):
+        recompute.execute(kept, str(tmp_path / "again"), SETTINGS, SERIAL, stages_of(kept, end))
+    assert state_of(tmp_path / "again") == ["failed"]
     assert len(closed) == 1
 
 
+def test_on_ray_the_same_files_are_made_and_a_unit_that_failed_is_tried_again(kept, tmp_path, ray_cluster):
+    on_ray, serial = tmp_path / "ray", tmp_path / "serial"
+    stages = stages_of(kept, Interrupted(Calls(tmp_path / "calls"), 3, disk_error))
+    assert recompute.execute(kept, str(on_ray), SETTINGS, RunConfig(device="cpu"), stages) == 0
+    assert recompute.execute(kept, str(serial), SETTINGS, SERIAL) == 0
+    assert {path: data for path, data in files(str(on_ray)).items() if not path.startswith("books")} == {
+        path: data for path, data in files(str(serial)).items() if not path.startswith("books")
+    }
+    assert rows(str(on_ray), "books") == rows(str(serial), "books")
+
+
 def test_the_same_settings_give_the_same_pairs(kept, tmp_path):
-    recompute.execute(kept, str(tmp_path / "again"), {})
+    recompute.execute(kept, str(tmp_path / "again"), {}, SERIAL)
     assert rows(str(tmp_path / "again"), "pairs") == rows(kept, "pairs")
 
 
 def test_a_store_without_states_or_the_store_itself_is_refused(kept, tmp_path):
     plain = str(tmp_path / "plain")
-    recompute.execute(kept, plain, SETTINGS)
+    recompute.execute(kept, plain, SETTINGS, SERIAL)
     with pytest.raises(UsageError, match="--keep-hidden-states"):
-        recompute.execute(plain, str(tmp_path / "next"), {})
+        recompute.execute(plain, str(tmp_path / "next"), {}, SERIAL)
     with pytest.raises(UsageError, match="name another"):
-        recompute.execute(kept, kept, SETTINGS)
+        recompute.execute(kept, kept, SETTINGS, SERIAL)
     with pytest.raises(StudyMismatch, match="bins"):
-        recompute.execute(kept, plain, {"bins": 8})
+        recompute.execute(kept, plain, {"bins": 8}, SERIAL)
     with pytest.raises(NoStore):
-        recompute.execute(str(tmp_path / "nowhere"), plain, {})
+        recompute.execute(str(tmp_path / "nowhere"), plain, {}, SERIAL)
     with pytest.raises(UsageError, match="bins is 1"):
-        recompute.execute(kept, str(tmp_path / "next"), {"bins": 1})
+        recompute.execute(kept, str(tmp_path / "next"), {"bins": 1}, SERIAL)
     assert not (tmp_path / "next").exists()
 
 
 def test_more_bins_never_lower_an_entropy(kept, tmp_path):
-    recompute.execute(kept, str(tmp_path / "fine"), {"bins": 30, "outlier_z": 5.0})
+    recompute.execute(kept, str(tmp_path / "fine"), {"bins": 30, "outlier_z": 5.0}, SERIAL)
     query = "SELECT hx FROM pairs ORDER BY layer, class, book, i, j"
     with open_store(kept) as old, open_store(str(tmp_path / "fine")) as new:
         coarse, fine = (np.array(store.sql(query).fetchall()) for store in (old, new))
