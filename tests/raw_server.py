@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import itertools
 import socket
 import threading
@@ -87,6 +88,9 @@ NEVER_ENDING: dict[str, Script] = {
     "a dripped body of unknown length": dripping(OK + b"\r\n", b"x"),
     "dripped chunks": dripping(OK + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\n", b"x\r\n"),
     "an endless chunk size": dripping(OK + b"Transfer-Encoding: chunked\r\n\r\n", b"0"),
+    "an endless chunk extension": dripping(OK + b"Transfer-Encoding: chunked\r\n\r\n1;", b"a=b;", every=0),
+    "gzip of nothing, for ever": dripping(OK + b"Content-Encoding: gzip\r\n\r\n", gzip.compress(b"") * 100, every=0),
+    "endless 103 Early Hints": dripping(b"", b"HTTP/1.1 103 Early Hints\r\n\r\n"),
     "endless trailers": dripping(OK + b"Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n", b"X-A: 1\r\n"),
     "an endless gzip header": dripping(OK + b"Content-Encoding: gzip\r\n\r\n\x1f\x8b\x08\x08\0\0\0\0\0\3", b"x"),
 }
@@ -111,6 +115,16 @@ NONSENSE: dict[str, Script] = {
     "a chunk size of 70,000 digits": sending(OK + b"Transfer-Encoding: chunked\r\n\r\n" + b"9" * 70_000 + b"\r\n"),
     "chunks cut off": sending(OK + b"Transfer-Encoding: chunked\r\n\r\n5\r\nab"),
     "a gzip that is none": sending(OK + b"Content-Encoding: gzip\r\nContent-Length: 5\r\n\r\nabcde"),
+    "chunks within gzip": sending(OK + b"Transfer-Encoding: gzip, chunked\r\n\r\n5\r\nabcde\r\n0\r\n\r\n"),
+    "HTTP/0.9": sending(b"One, two. Three, four."),
+    "another protocol": sending(b"SSH-2.0-OpenSSH_9.9\r\n"),
+    "garbage behind gzip": sending(OK + b"Content-Encoding: gzip\r\n\r\n" + gzip.compress(b"One, two.") + b"garbage"),
+    "two encodings": sending(OK + b"Content-Encoding: gzip\r\nContent-Encoding: gzip\r\n\r\n" + gzip.compress(b"x")),
+    "a pause of 5,000 digits": sending(b"HTTP/1.1 503 No\r\nRetry-After: " + b"9" * 5_000 + b"\r\n\r\n"),
+    "a pause in the year 99999": sending(b"HTTP/1.1 503 No\r\nRetry-After: Fri, 31 Dec 99999 23:59:59 GMT\r\n\r\n"),
+    "a reason of 60,000 letters": sending(b"HTTP/1.1 404 " + b"r" * 60_000 + b"\r\nContent-Length: 0\r\n\r\n"),
+    "a redirect of NUL": sending(b"HTTP/1.1 302 Found\r\nLocation: http://a\0b/\r\nContent-Length: 0\r\n\r\n"),
+    "a redirect to no place": sending(b"HTTP/1.1 302 Found\r\nLocation: \r\nContent-Length: 0\r\n\r\n"),
     "TLS": sending(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(500)),
     "a redirect to nowhere": sending(b"HTTP/1.1 302 Found\r\nLocation: http://[::1\r\nContent-Length: 0\r\n\r\n"),
     "a redirect to itself": sending(b"HTTP/1.1 302 Found\r\nLocation: /again\r\nContent-Length: 0\r\n\r\n"),

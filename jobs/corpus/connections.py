@@ -22,6 +22,7 @@ from jobs.corpus.border import within
 
 _SOCKET_SECONDS = 30.0
 _LENGTH = re.compile(r"[0-9]{1,15}")
+_PROVISIONAL = frozenset({102, 103})
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _METADATA = frozenset(
     map(ipaddress.ip_address, ("169.254.169.254", "fd00:ec2::254", "100.100.100.200", "168.63.129.16", "192.0.0.192"))
@@ -177,15 +178,20 @@ def _unwrapped(address: IPAddress) -> IPAddress:
 
 class _SoundResponse(http.client.HTTPResponse):
     """An answer whose head can be believed. http.client passes over a length that is none, and over lines that are no
-    headers, and so takes a body that was cut off for a whole one."""
+    headers, and so takes a body that was cut off for a whole one; chunks under a second encoding it takes for text."""
 
     def begin(self) -> None:
         super().begin()
+        while self.status in _PROVISIONAL:
+            self.headers = self.msg = None  # type: ignore[assignment]
+            super().begin()
         if self.msg.defects or self.msg.get_payload():
             raise http.client.HTTPException("the head of the answer is damaged")
         lengths = {length.strip() for line in self.msg.get_all("Content-Length", []) for length in line.split(",")}
         if len(lengths) > 1 or not all(_LENGTH.fullmatch(length) for length in lengths):
             raise http.client.HTTPException("the answer states a Content-Length that is none")
+        if self.msg.get("Transfer-Encoding", "identity").strip().lower() not in ("chunked", "identity"):
+            raise http.client.HTTPException("the answer comes with a Transfer-Encoding that was not asked for")
 
 
 class PlainConnection(urllib3.connection.HTTPConnection):

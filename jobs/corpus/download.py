@@ -205,7 +205,7 @@ def _headers(note: Note | None) -> dict[str, str]:
 
 def _refused(url: str, answer: Answer) -> Exception:
     remedy = {
-        401: "put user and password into the address, as in https://USER:PASSWORD@host/",
+        401: "put USER:PASSWORD@ before the host",
         403: "the server refuses programs; for Project Gutenberg write gutenberg:ID, which asks a mirror",
         404: "check the address",
         410: "check the address",

@@ -60,6 +60,24 @@ def test_nonsense_is_a_reason_and_no_more(run, name):
     assert len(ref.problem or "") < 700
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" + found(BOOK),
+        b"HTTP/1.0 200 OK\r\n\r\n" + BOOK,
+        b"HTTP/1.1 200 OK\nContent-Length: %d\n\n" % len(BOOK) + BOOK,
+        OK + b"X-A: 1\r\n  more\r\nContent-Length: %d\r\n\r\n" % len(BOOK) + BOOK,
+        OK + b"Content-Length: %d\r\nContent-Length: %d\r\n\r\n" % (len(BOOK), len(BOOK)) + BOOK,
+        OK + b"Transfer-Encoding: Chunked\r\n\r\n%x;a=b\r\n%b\r\n0\r\nX-A: 1\r\n\r\n" % (len(BOOK), BOOK),
+        OK + b'ETag: \x01\xff"a\r\nContent-Length: %d\r\n\r\n' % len(BOOK) + BOOK,
+    ],
+)
+def test_odd_answers_that_the_standard_allows_are_read(run, answer):
+    with RawServer(sending(answer)) as server:
+        for _ in range(2):  # and asked again whether they have changed
+            assert surveyed(f"{server.url}/a.txt", run).bytes == len(BOOK)
+
+
 def test_the_deadline_is_for_all_attempts_pauses_and_redirects_together(run):
     def slow_redirect(connection: socket.socket) -> None:
         time.sleep(0.3)
