@@ -26,6 +26,7 @@ from store.keys import MARK_CLASSES, BlockKey, ChunkKey, ShardKey
 from store.study import Study
 from store.writer import StudyWriter, publish_chunk
 
+RUN = "made-up"
 MARKS, WIDTH = 250, 576
 PAIRS = MARKS * (MARKS - 1) // 2
 BOOKS_PER_SHARD = 32
@@ -81,7 +82,7 @@ def fill(location: str, shape: Shape, progress: Callable[[int, int], None]) -> N
             files.append(_publish(location, "tokens", shard, [row for name in books for row in _tokens(name)]))
             files.append(_publish(location, "books", shard, [_book(name) for name in books]))
             committed = tuple(CommittedBook(name, _checksum(name), f"/{name}.txt", BookStatus.USED) for name in books)
-            writer.commit(CommitRecord(shard, tuple(files), committed, "made-up"))
+            writer.commit(CommitRecord(shard, tuple(files), committed, RUN))
 
 
 def clone_until(location: Path, shape: Shape, files: int) -> int:
@@ -102,7 +103,7 @@ def clone_until(location: Path, shape: Shape, files: int) -> int:
             copy = ShardKey(f"{number:016x}")
             receipts = [_link(location, receipt, copy) for receipt in published]
             book = CommittedBook(f"copy{number}", _checksum(str(number)), f"/copy{number}.txt", BookStatus.USED)
-            writer.commit(CommitRecord(copy, tuple(receipts), (book,), "made-up"))
+            writer.commit(CommitRecord(copy, tuple(receipts), (book,), RUN))
             committed, number = committed + len(receipts), number + 1
     return committed
 
@@ -140,17 +141,18 @@ def _publish_block(location: str, block: BlockKey, books: list[str]) -> tuple[Fi
         summary = summarise(mi[of_book], cov[of_book])
         values = {field.name: getattr(summary, field.name) for field in fields(summary)}
         rows.append({"layer": block.layer, "class": block.mark_class, "book": book} | values)
-    return publish_chunk(location, ChunkKey.of_block("pairs", block), table), rows
+    return publish_chunk(location, ChunkKey.of_block("pairs", block), table, RUN), rows
 
 
 def _publish(location: str, table: str, shard: ShardKey, rows: list[dict[str, object]]) -> FileReceipt:
-    return publish_chunk(location, ChunkKey(table, shard), pa.Table.from_pylist(rows, schema=TABLES[table].schema))
+    made = pa.Table.from_pylist(rows, schema=TABLES[table].schema)
+    return publish_chunk(location, ChunkKey(table, shard), made, RUN)
 
 
 def _link(location: Path, receipt: FileReceipt, shard: ShardKey) -> FileReceipt:
     key = paths.parse_chunk_path(receipt.path)
     assert key is not None
-    path = paths.chunk_path(replace(key, shard=shard))
+    path = paths.chunk_path(replace(key, shard=shard), RUN)
     if path != receipt.path:
         os.link(location / receipt.path, location / path)
     return replace(receipt, path=path)

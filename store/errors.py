@@ -36,6 +36,18 @@ class ObjectMissing(StoreError):
     """An object that was asked for is not there."""
 
 
+class ObjectIrregular(StoreError):
+    """A name of the store's is taken by something that it does not make: a link, a pipe, a device, a folder."""
+
+
+class ObjectTooLarge(StoreError):
+    """An object is larger than any that the store makes in its place."""
+
+
+class RecordDamaged(StoreError):
+    """A file of the store's own records does not say what the store writes into such a file."""
+
+
 class ChunkInvalid(StoreError):
     """A table does not satisfy its column specs."""
 

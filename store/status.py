@@ -91,7 +91,7 @@ def watch(location: str | Path, console: Console) -> None:
 
 def _running(objects: ObjectStore) -> lock.Owner | None:
     term = lock.current_term(objects, lock.RUN)
-    if term is None or term.owner.released or term.owner.is_dead:
+    if term is None or lock.is_gone(term.owner):
         return None
     return term.owner
 

@@ -10,15 +10,19 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from store import paths
+from store import documents, paths
 from store.columns import SCHEMA_VERSION
-from store.errors import ObjectMissing, StoreError, StudyMismatch
+from store.errors import ObjectMissing, RecordDamaged, StoreError, StudyMismatch
 from store.objects.base import ObjectStore
 from store.objects.locations import object_store
 
 _SPELLINGS = {"config": ("model", "revision"), "model": ("name",)}
 """How the user named the model. The weights say which it is; a folder has many paths, and a commit many names."""
 
+FORMAT = 2
+"""How a store keeps its files and commits; a store of another format is neither read nor written."""
+
+_MOST_BYTES = 1 << 20
 _RECORDED_LIBRARIES = ("interpunct", "numpy", "pyarrow", "duckdb", "numba", "torch", "transformers", "ray")
 
 
@@ -57,17 +61,28 @@ class Study:
 
     def to_json(self) -> str:
         """The text of `study.json`."""
-        recorded = {"fingerprint": self.fingerprint, **self._recorded(), "written_with": self.written_with}
+        recorded = {
+            "format": FORMAT,
+            "fingerprint": self.fingerprint,
+            **self._recorded(),
+            "written_with": self.written_with,
+        }
         return json.dumps(recorded, indent=2, ensure_ascii=False) + "\n"
 
     @classmethod
     def from_json(cls, text: str | bytes, where: str = "study.json") -> Study:
         """The study that `to_json` wrote. Raises StoreError for anything else, or a newer schema."""
         try:
-            recorded = json.loads(text)
-            fields = {name: recorded[name] for name in ("config", "model", "schema_version", "written_with")}
-            study = cls(**fields)
-        except (ValueError, KeyError, TypeError) as error:
+            recorded = documents.parse(text)
+            if recorded.get("format") != FORMAT and "fingerprint" in recorded:
+                raise StoreError(
+                    f"{where} is of another version of Interpunct (format {documents.shown(recorded.get('format'))},"
+                    f" this one has {FORMAT}); run the study again with this version, in another store"
+                )
+            config, model = documents.field(recorded, "config", dict), documents.field(recorded, "model", dict)
+            written_with = documents.field(recorded, "written_with", dict)
+            study = cls(config, model, documents.count(recorded, "schema_version"), written_with)
+        except RecordDamaged as error:
             raise StoreError(f"{where} is damaged ({error}); restore it from a backup, or use another store") from error
         if study.schema_version > SCHEMA_VERSION:
             raise StoreError(
@@ -112,7 +127,7 @@ def study_of(location: str | Path) -> Study | None:
 def read_study(objects: ObjectStore) -> Study | None:
     """The study recorded among a store's objects, or None where there is none."""
     try:
-        return Study.from_json(objects.read(paths.STUDY), objects.address(paths.STUDY))
+        return Study.from_json(objects.read(paths.STUDY, _MOST_BYTES), objects.address(paths.STUDY))
     except ObjectMissing:
         return None
 
@@ -121,7 +136,9 @@ def create_or_match(objects: ObjectStore, study: Study) -> None:
     """Record the study, or check that the one recorded is the same. Raises StudyMismatch naming the fields."""
     if objects.put_new(paths.STUDY, study.to_json().encode()):
         return
-    match(Study.from_json(objects.read(paths.STUDY), objects.address(paths.STUDY)), study, objects.location)
+    match(
+        Study.from_json(objects.read(paths.STUDY, _MOST_BYTES), objects.address(paths.STUDY)), study, objects.location
+    )
 
 
 def match(recorded: Study, study: Study, location: str) -> None:

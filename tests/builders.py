@@ -19,6 +19,7 @@ from store.keys import MARK_CLASSES, ChunkKey, ShardKey
 from store.study import Study
 from store.writer import StudyWriter, publish_chunk
 
+RUN = "made-up-run"
 MARKS = {"internal": ",", "terminal": "."}
 WORDS = ("the", "river", "was", "still", "and", "nobody", "spoke", "for", "a", "while", "until", "dawn")
 
@@ -50,15 +51,15 @@ def book_checksum(number: int) -> str:
     return hashlib.sha256(f"book {number}".encode()).hexdigest()
 
 
-def publish_book(location: str | Path, study: Study, number: int) -> CommitRecord:
+def publish_book(location: str | Path, study: Study, number: int, run: str = RUN) -> CommitRecord:
     """Publish every chunk of the n-th book and return the record that commits them."""
-    files = [publish_chunk(location, key, table) for key, table in book_chunks(study, number)]
-    return record_of(study, number, files)
+    files = [publish_chunk(location, key, table, run) for key, table in book_chunks(study, number)]
+    return record_of(study, number, files, run)
 
 
-def record_of(study: Study, number: int, files: list[FileReceipt]) -> CommitRecord:
+def record_of(study: Study, number: int, files: list[FileReceipt], run: str = RUN) -> CommitRecord:
     book = CommittedBook(f"book{number}", book_checksum(number), f"/books/book{number}.txt", BookStatus.USED)
-    return CommitRecord(shard_of(study, number), tuple(files), (book,), "made-up-run")
+    return CommitRecord(shard_of(study, number), tuple(files), (book,), run)
 
 
 def book_chunks(study: Study, number: int) -> list[tuple[ChunkKey, pa.Table]]:

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import Any
 
-from store.commits import CommitRecord, Committed, FileReceipt
+from store.commits import CommitRecord, Committed
 from store.keys import ChunkKey, ShardKey
 from store.objects.locations import object_store
 from store.study import Study, match, study_of
@@ -58,8 +58,8 @@ class Results:
         """What is done already."""
         return self._writer.committed() if self._writer else Committed(frozenset(), {})
 
-    def leftovers(self, shard: ShardKey) -> dict[ChunkKey, FileReceipt]:
-        """Sound files of a stopped attempt at a shard."""
+    def leftovers(self, shard: ShardKey) -> dict[ChunkKey, str]:
+        """The paths of the files that stopped runs left of a shard."""
         return self._writer.uncommitted_chunks(shard) if self._writer else {}
 
     def commit(self, record: CommitRecord) -> bool:

@@ -27,7 +27,7 @@ from jobs.stages.partition import ShardWork
 from jobs.stages.prepare import PreparedOutline, PreparedShard, RunContext
 from jobs.stages.stages import Stages
 from store.books import BookStatus
-from store.commits import CommitRecord, FileReceipt
+from store.commits import CommitRecord
 from store.errors import StoreUnavailable
 from store.keys import BlockKey, ChunkKey
 
@@ -115,7 +115,7 @@ def prepare_remotely(job: Job, work: ShardWork) -> tuple[PreparedOutline, Prepar
 
 
 @ray.remote(num_cpus=1, max_retries=0)
-def compute_remotely(job: Job, block: Block, leftovers: Mapping[ChunkKey, FileReceipt]) -> BlockReceipt:
+def compute_remotely(job: Job, block: Block, leftovers: Mapping[ChunkKey, str]) -> BlockReceipt:
     """`stages.compute` on a worker."""
     return job.stages.compute(job.context, block, leftovers)
 

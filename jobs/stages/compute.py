@@ -19,9 +19,10 @@ from jobs.stages.partition import PartSlice, pairs_in_rows, pairs_of, plan_parts
 from jobs.stages.prepare import RunContext
 from jobs.stages.tables import BookActivation, hidden_states_table, pairs_table
 from store.commits import FileReceipt
+from store.errors import ChunkDamaged, ObjectIrregular, ObjectMissing
 from store.keys import BlockKey, ChunkKey
 from store.upkeep.completeness import by_book
-from store.writer import publish_chunk, read_settled_chunk, settle_chunk
+from store.writer import publish_chunk, read_leftover, settle_chunk
 
 
 @dataclass(frozen=True)
@@ -40,13 +41,11 @@ class BlockReceipt:
     seconds: Mapping[str, float] = field(default_factory=dict)
 
 
-def compute_block(
-    context: RunContext, block: Block, leftovers: Mapping[ChunkKey, FileReceipt] | None = None
-) -> BlockReceipt:
+def compute_block(context: RunContext, block: Block, leftovers: Mapping[ChunkKey, str] | None = None) -> BlockReceipt:
     """Compute all pairs within each book of a block, publish them, and summarise what was published.
 
-    `leftovers`: sound files of a stopped attempt; those parts are read and summarised, not computed again, unless they
-    hold other pairs.
+    `leftovers`: the paths of a stopped run's files. Their rows are published again as this run's and summarised, not
+    computed, unless a file has gone, is damaged or holds other pairs.
     Raises ValueError where a hidden state is not finite, naming layer, class and book.
     """
     clock = _Clock()
@@ -59,10 +58,11 @@ def compute_block(
     files, reused = [], 0
     for part, slices in enumerate(plan_parts(block.marks)):
         key = ChunkKey.of_block("pairs", block.key, part)
-        found = _leftover(context, key, block, slices) if key in (leftovers or {}) else None
-        table = _pairs_part(block, slices, vectors) if found is None else found[1]
+        path = (leftovers or {}).get(key)
+        found = None if path is None else _leftover(context, key, path, block, slices)
+        table = _pairs_part(block, slices, vectors) if found is None else found
         clock.lap("pairs")
-        receipt, table = settle_chunk(context.location, key, table) if found is None else found
+        receipt, table = settle_chunk(context.location, key, table, context.run_id)
         reused += 0 if found is None else table.num_rows
         clock.lap("write")
         files.append(receipt)
@@ -70,7 +70,8 @@ def compute_block(
         clock.lap("pairs")
     if config.keep_hidden_states:
         key = ChunkKey.of_block("hidden_states", block.key)
-        files.append(publish_chunk(context.location, key, hidden_states_table(block.books, block.marks, block.states)))
+        states = hidden_states_table(block.books, block.marks, block.states)
+        files.append(publish_chunk(context.location, key, states, context.run_id))
         clock.lap("write")
     pairs = sum(map(pairs_of, block.marks))
     activations = {book: _activation(prepared) for book, prepared in vectors.items()}
@@ -82,19 +83,22 @@ def _states_of(block: Block, index: int) -> NDArray[np.float32]:
 
 
 def _leftover(
-    context: RunContext, key: ChunkKey, block: Block, slices: Sequence[PartSlice]
-) -> tuple[FileReceipt, pa.Table] | None:
-    """A stopped attempt's file of this part as it stands now; None where it holds other pairs.
+    context: RunContext, key: ChunkKey, path: str, block: Block, slices: Sequence[PartSlice]
+) -> pa.Table | None:
+    """The rows that a stopped run left of this part; None where they are gone, damaged, or those of other pairs.
 
-    Its attempt may have been another version's, which took other marks: the study binds the settings, not the code.
+    That run may have been another version's, which took other marks: the study binds the settings, not the code.
     """
-    receipt, table = read_settled_chunk(context.location, key)
+    try:
+        table = read_leftover(context.location, key, path)
+    except (ChunkDamaged, ObjectMissing, ObjectIrregular):
+        return None
     expected, held = Counter[str](), Counter[str]()
     for piece in slices:
         expected[block.books[piece.book]] += pairs_in_rows(block.marks[piece.book], piece.start, piece.stop)
     for book, rows in by_book(table):
         held[book] += rows.num_rows
-    return (receipt, table) if held == expected else None
+    return table if held == expected else None
 
 
 def _pairs_part(block: Block, slices: Sequence[PartSlice], vectors: Mapping[str, PreparedVectors]) -> pa.Table:

@@ -29,7 +29,8 @@ def finish_shard(context: RunContext, prepared: PreparedShard, receipts: Sequenc
         }
     shard = prepared.outline.shard
     files = [file for receipt in sorted(receipts, key=lambda r: r.key) for file in receipt.files]
-    files += [publish_chunk(context.location, ChunkKey(name, shard), table) for name, table in tables.items()]
+    for name, table in tables.items():
+        files.append(publish_chunk(context.location, ChunkKey(name, shard), table, context.run_id))
     return CommitRecord(shard, tuple(files), _committed_books(prepared.books), context.run_id)
 
 
@@ -41,7 +42,7 @@ def record_books(context: RunContext, books: Mapping[NamedBook, tuple[BookStatus
     table = books_table(book_row(book, status, reason) for book, (status, reason) in books.items())
     names = [f"{context.run_id} {book.key} {status}" for book, (status, _) in books.items()]
     shard = ShardKey.of(context.fingerprint, names)
-    receipt = publish_chunk(context.location, ChunkKey("books", shard), table)
+    receipt = publish_chunk(context.location, ChunkKey("books", shard), table, context.run_id)
     return CommitRecord(shard, (receipt,), _committed_books(table), context.run_id)
 
 

@@ -14,7 +14,7 @@ from jobs.stages.finish import finish_shard
 from jobs.stages.partition import ShardWork
 from jobs.stages.prepare import PreparedShard, RunContext, prepare_shard
 from jobs.stages.survey import survey_sources
-from store.commits import CommitRecord, FileReceipt
+from store.commits import CommitRecord
 from store.keys import BlockKey, ChunkKey
 
 Model: TypeAlias = Any
@@ -29,5 +29,5 @@ class Stages:
     prepare: Callable[[RunContext, ShardWork], PreparedShard] = prepare_shard
     load: Callable[[RunContext, str], Model] = load_model
     extract: Callable[[Model, PreparedShard, Sequence[BlockKey] | None], Iterator[Block]] = extract_blocks
-    compute: Callable[[RunContext, Block, Mapping[ChunkKey, FileReceipt]], BlockReceipt] = compute_block
+    compute: Callable[[RunContext, Block, Mapping[ChunkKey, str]], BlockReceipt] = compute_block
     finish: Callable[[RunContext, PreparedShard, Sequence[BlockReceipt]], CommitRecord] = finish_shard

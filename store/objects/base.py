@@ -8,23 +8,30 @@ and locks are not in it, because object stores lack them.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 from store import paths
-from store.errors import StoreError
+from store.errors import ObjectIrregular, ObjectMissing, ObjectTooLarge, StoreError
 
 _PARALLEL_READS = 16
+
+_Outcome = TypeVar("_Outcome")
 
 
 @dataclass(frozen=True)
 class StoredObject:
-    """What a listing says of one object: its path relative to the store, its size, and seconds since the epoch."""
+    """What a listing says of one object: its path relative to the store, its size, and seconds since the epoch.
+
+    `modified` is told by the storage's clock. `regular` is False for what no store makes: links, pipes, devices.
+    """
 
     path: str
     bytes: int
     modified: float
+    regular: bool = True
 
 
 class ObjectStore(ABC):
@@ -47,8 +54,8 @@ class ObjectStore(ABC):
         """Publish an object, or replace the one of this name as a whole."""
 
     @abstractmethod
-    def read(self, path: str) -> bytes:
-        """The object's bytes. Raises ObjectMissing."""
+    def read(self, path: str, most: int | None = None) -> bytes:
+        """The object's bytes. Raises ObjectMissing, ObjectIrregular, and ObjectTooLarge beyond `most` bytes."""
 
     @abstractmethod
     def walk(self, folder: str = "") -> Iterator[StoredObject]:
@@ -76,14 +83,37 @@ class ObjectStore(ABC):
                 )
 
     def read_all(self, names: Iterable[str]) -> list[bytes]:
-        """Read many objects at once, in the order asked. Raises ObjectMissing."""
-        names = list(names)
-        if len(names) < 2:
-            return [self.read(name) for name in names]
-        with ThreadPoolExecutor(min(_PARALLEL_READS, len(names))) as pool:
-            return list(pool.map(self.read, names))
+        """Read many objects at once, in the order asked. Raises ObjectMissing, ObjectIrregular."""
+        return _at_once(self.read, names)
+
+    def try_all(self, names: Iterable[str], most: int) -> list[bytes | StoreError]:
+        """Read many objects at once: in the order asked, the bytes of each or why there are none.
+
+        Raises StoreUnavailable.
+        """
+
+        def outcome(name: str) -> bytes | StoreError:
+            try:
+                return self.read(name, most)
+            except (ObjectMissing, ObjectIrregular, ObjectTooLarge) as error:
+                return error
+
+        return _at_once(outcome, names)
+
+
+def _at_once(read: Callable[[str], _Outcome], names: Iterable[str]) -> list[_Outcome]:
+    names = list(names)
+    if len(names) < 2:
+        return [read(name) for name in names]
+    with ThreadPoolExecutor(min(_PARALLEL_READS, len(names))) as pool:
+        return list(pool.map(read, names))
 
 
 def printable(path: str) -> str:
     """A path that any stream can print: bytes that are no UTF-8 as `\\xe9`."""
     return path.encode(errors="surrogateescape").decode(errors="backslashreplace")
+
+
+def too_large(address: str, found: int, most: int) -> ObjectTooLarge:
+    """The error for an object that is larger than any of its kind."""
+    return ObjectTooLarge(f"{address} has {found:,} bytes; a store's own file of this kind has {most:,} at most")

@@ -16,8 +16,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from store.errors import ObjectMissing, StoreFull, StoreUnavailable
-from store.objects.base import ObjectStore, StoredObject
+from store.errors import ObjectIrregular, ObjectMissing, StoreFull, StoreUnavailable
+from store.objects.base import ObjectStore, StoredObject, too_large
 from store.paths import temporary_name
 
 CLAIM_EXPIRES_S = 30.0
@@ -43,7 +43,7 @@ class LocalFolder(ObjectStore):
         final = self._root / path
         with self._explained(path):
             published = False
-            if not final.exists():
+            if not os.path.lexists(final):
                 with self._temporary(final, data) as temporary:
                     published = self._publish(temporary, final)
             _sync_folder(final.parent)
@@ -55,31 +55,50 @@ class LocalFolder(ObjectStore):
             os.replace(temporary, final)
             _sync_folder(final.parent)
 
-    def read(self, path: str) -> bytes:
+    def read(self, path: str, most: int | None = None) -> bytes:
+        """No link is followed below the root, and nothing that is no regular file is waited for."""
         try:
-            return (self._root / path).read_bytes()
-        except (FileNotFoundError, NotADirectoryError):
+            with self._folder_of(path) as (folder, name):
+                status = os.stat(name, dir_fd=folder, follow_symlinks=False)
+                if not stat.S_ISREG(status.st_mode):
+                    raise self._irregular(path)
+                if most is not None and status.st_size > most:
+                    raise too_large(self.address(path), status.st_size, most)
+                # Should it have become a link or a pipe by now, this neither follows nor waits.
+                descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
+            with os.fdopen(descriptor, "rb") as file:
+                return file.read(-1 if most is None else most)
+        except FileNotFoundError:
             raise ObjectMissing(f"{self.address(path)} is missing") from None
         except OSError as error:
+            if any(map(os.path.islink, self._way_to(path))):
+                raise self._irregular(path) from error
+            if isinstance(error, NotADirectoryError):
+                raise ObjectMissing(f"{self.address(path)} is missing") from error
             raise StoreUnavailable(f"{self.address(path)} cannot be read: {error.strerror}") from error
 
     def walk(self, folder: str = "") -> Iterator[StoredObject]:
-        """Folders that are links (`pairs` moved to a larger disk) are entered too, each folder once."""
-        pending, links = [self._root / folder], list[Path]()
-        entered: set[tuple[int, int]] = set()
-        while pending or links:
-            for entry in self._entries((pending or links).pop(), entered):
+        """Links are listed and never followed: what they lead to is not of this store."""
+        pending = [self._root / folder] if self._is_own_folder(folder) else []
+        while pending:
+            for entry in self._entries(pending.pop()):
                 path, status = Path(entry.path), self._status(entry)
                 if status is None or entry.name in _FILE_SYSTEMS_OWN:
                     continue
                 if stat.S_ISDIR(status.st_mode):
-                    (links if entry.is_symlink() else pending).append(path)
+                    pending.append(path)
                 else:
-                    yield StoredObject(path.relative_to(self._root).as_posix(), status.st_size, status.st_mtime)
+                    name, regular = path.relative_to(self._root).as_posix(), stat.S_ISREG(status.st_mode)
+                    yield StoredObject(name, status.st_size, status.st_mtime, regular)
 
     def delete(self, path: str) -> None:
-        with self._explained(path), contextlib.suppress(FileNotFoundError):
-            os.unlink(self._root / path)
+        """A link is removed, not what it leads to; nothing is removed through a link."""
+        with (
+            self._explained(path),
+            contextlib.suppress(FileNotFoundError),
+            self._folder_of(path) as (folder, name),
+        ):
+            os.unlink(name, dir_fd=folder)
 
     def address(self, path: str) -> str:
         return str(self._root / path)
@@ -94,13 +113,41 @@ class LocalFolder(ObjectStore):
             raise StoreUnavailable(f"{self.location} cannot be written: no permission to write in {existing}")
         super().check_place()
 
-    def _entries(self, folder: Path, entered: set[tuple[int, int]]) -> list[os.DirEntry[str]]:
-        """What is in a folder: nothing where it has gone, or has been entered under another name."""
+    @contextlib.contextmanager
+    def _folder_of(self, path: str) -> Iterator[tuple[int, str]]:
+        """A descriptor of the folder that holds an object, and the object's name there.
+
+        Each folder on the way is opened from the one before, so that no link can get into the way meanwhile.
+        """
+        *folders, name = path.split("/")
+        descriptor = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            status = os.stat(folder)
-            if (status.st_dev, status.st_ino) in entered:
-                return []
-            entered.add((status.st_dev, status.st_ino))
+            for folder in folders:
+                inner = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=descriptor)
+                os.close(descriptor)
+                descriptor = inner
+            yield descriptor, name
+        finally:
+            os.close(descriptor)
+
+    def _is_own_folder(self, folder: str) -> bool:
+        """Whether a folder can be reached from the root without following a link."""
+        return not any(map(os.path.islink, self._way_to(folder)))
+
+    def _way_to(self, path: str) -> list[Path]:
+        """Every name below the root on the way to a path, the path itself included."""
+        parts = Path(path).parts
+        return [self._root.joinpath(*parts[: count + 1]) for count in range(len(parts))]
+
+    def _irregular(self, path: str) -> ObjectIrregular:
+        return ObjectIrregular(
+            f"{self.address(path)} is no regular file, or lies behind a link; a store follows no links and reads"
+            " nothing but its own files"
+        )
+
+    def _entries(self, folder: Path) -> list[os.DirEntry[str]]:
+        """What is in a folder: nothing where it has gone."""
+        try:
             with os.scandir(folder) as entries:
                 return list(entries)
         except (FileNotFoundError, NotADirectoryError):
@@ -109,18 +156,20 @@ class LocalFolder(ObjectStore):
             raise StoreUnavailable(f"{self.location} cannot be listed: {error.strerror}") from error
 
     def _status(self, entry: os.DirEntry[str]) -> os.stat_result | None:
-        """None where the entry has gone meanwhile, or is a link that leads nowhere."""
+        """What the entry itself is, be it a link; None where it has gone meanwhile."""
         try:
-            return entry.stat()
+            return entry.stat(follow_symlinks=False)
+        except FileNotFoundError:
+            return None
         except OSError as error:
-            if error.errno in (errno.ENOENT, errno.ELOOP):
-                return None
             raise StoreUnavailable(f"{self.location} cannot be listed: {error.strerror}") from error
 
     @contextlib.contextmanager
     def _temporary(self, final: Path, data: bytes) -> Iterator[Path]:
         """The data in a flushed temporary file beside its final place; gone afterwards, whatever happens."""
         _make_folders(final.parent)
+        if not self._is_own_folder(final.parent.relative_to(self._root).as_posix()):
+            raise self._irregular(final.relative_to(self._root).as_posix())
         temporary = final.parent / temporary_name(final.name)
         try:
             with open(temporary, "xb") as file:
@@ -154,6 +203,8 @@ class LocalFolder(ObjectStore):
             raise
         except OSError as error:
             where = self.address(path)
+            if any(map(os.path.islink, self._way_to(path))):
+                raise self._irregular(path) from error
             if error.errno in _FULL:
                 raise StoreFull(f"no space left for {where}; free some and run the same command again") from error
             raise StoreUnavailable(f"{where} cannot be written: {error.strerror or error}") from error

@@ -20,7 +20,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError
 
 from store.errors import ObjectMissing, StoreError, StoreUnavailable
-from store.objects.base import ObjectStore, StoredObject
+from store.objects.base import ObjectStore, StoredObject, too_large
 
 ATTEMPTS = 8
 """Requests sent for one operation, the first included; botocore's back-off between them doubles up to 20 s."""
@@ -65,10 +65,12 @@ class S3Prefix(ObjectStore):
         except ClientError as error:
             raise self._explained(path, error) from error
 
-    def read(self, path: str) -> bytes:
+    def read(self, path: str, most: int | None = None) -> bytes:
         with self._errors(path):
             for attempt in range(ATTEMPTS):
                 response = self._client.get_object(Bucket=self.bucket, Key=self.prefix + path)
+                if most is not None and response["ContentLength"] > most:
+                    raise too_large(self.address(path), response["ContentLength"], most)
                 try:
                     body: bytes = response["Body"].read()
                     return body

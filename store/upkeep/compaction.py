@@ -3,16 +3,16 @@
 A **generation** takes the rows of a group of committed shards into new files, one per table, layer and class (more
 where they would be too large). Its record, published last, names the records it replaces: with that one publication
 readers that open the store see the new files. Readers that opened it before keep the old ones, which go after a grace
-period. Killed anywhere, a compaction has either not happened (its files are overwritten by an equal attempt, or removed
-by `verify --fix`) or happened, and the removal of old files goes on at the next one.
+period. Killed anywhere, a compaction has either not happened (its files are removed by `verify --fix`) or happened, and
+the removal of old files goes on at the next one.
 """
 
 from __future__ import annotations
 
 import hashlib
+import uuid
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -20,12 +20,14 @@ import pyarrow as pa
 
 from store import lock, paths
 from store.columns import TABLES, Table
-from store.commits import CommitRecord, CommittedBook, FileReceipt, live_records, load_records, superseded_books
+from store.commits import CommitRecord, CommittedBook, FileReceipt, superseded_books
 from store.encoding import decode, order_of
 from store.errors import ChunkDamaged, NoStore, StoreLocked
 from store.keys import ChunkKey, ShardKey
+from store.log import LogState
 from store.objects.base import ObjectStore
 from store.objects.locations import object_store
+from store.records import Note, Verdict
 from store.study import read_study
 from store.upkeep.completeness import by_book
 from store.writer import publish_chunk
@@ -64,22 +66,20 @@ def compact(
     if read_study(objects) is None:
         raise NoStore(f"{objects.location} holds no store; check --store")
     with lock.StoreLock(objects, lock.MAINTENANCE) as held:
-        records = load_records(objects)
-        live = live_records(records)
+        run = f"compact-{uuid.uuid4().hex}"
+        live = held.log.refresh().live()
         groups = plan_groups(live, target_bytes)
-        number = max((record.number or 0 for record in records), default=0)
         rows = 0
         for done, group in enumerate(groups):
             if progress is not None:
                 progress(done, len(groups))
-            generation = _rewrite(objects, group, number + done + 1, target_bytes, superseded_books(live))
-            held.check()
-            if not objects.put_new(generation.path, generation.stamped().to_json()):
-                raise StoreLocked(f"{generation.path} was published by another compaction; run this again later")
+            generation = _rewrite(objects, group, run, target_bytes, superseded_books(live))
+            _publish(held, generation)
             rows += sum(file.rows for file in generation.files)
-        removed = remove_replaced(objects, grace_s)
+        removed = remove_replaced(held, objects, grace_s)
+        held.log.write_checkpoint()
+        files_after = sum(len(record.files) for record in held.log.state.live())
     files_before = sum(len(record.files) for record in live)
-    files_after = sum(len(record.files) for record in live_records(load_records(objects)))
     return CompactionReport(files_before, files_after, rows, len(groups), removed)
 
 
@@ -91,7 +91,7 @@ def plan_groups(live: Iterable[CommitRecord], target_bytes: int) -> list[list[Co
     small = [record for record in live if _largest_partition([record]) < target_bytes / 2]
     groups: list[list[CommitRecord]] = []
     filled: dict[_Partition, int] = {}
-    for record in sorted(small, key=lambda record: record.path):
+    for record in sorted(small, key=lambda record: record.number):
         if not groups or max(filled.values(), default=0) >= target_bytes:
             groups.append([])
             filled = {}
@@ -101,42 +101,57 @@ def plan_groups(live: Iterable[CommitRecord], target_bytes: int) -> list[list[Co
     return [group for group in groups if len(group) > 1]
 
 
-def remove_replaced(objects: ObjectStore, grace_s: float) -> int:
-    """Remove the files, then the records, that a generation replaced longer than `grace_s` seconds ago.
+def remove_replaced(held: lock.StoreLock, objects: ObjectStore, grace_s: float) -> int:
+    """Remove the files that a generation replaced longer than `grace_s` seconds ago, by the storage's own clock.
 
-    The record goes last, so that a removal that was killed is found and finished by the next one.
+    The log says so first: from then on nothing brings them back, so that it does no harm if this process is stopped
+    here and removes them days later. A removal that was killed is found in the log and finished by the next one.
     """
-    records = load_records(objects)
-    now = datetime.now(UTC)
-    expired = {
-        path
-        for record in records
-        if record.replaces and (now - datetime.fromisoformat(record.committed)).total_seconds() >= grace_s
-        for path in record.replaces
-    }
-    kept_files = {file.path for record in records if record.path not in expired for file in record.files}
+    published = {entry.path: entry.modified for entry in objects.walk(paths.COMMITS)}
+    now = max(published.values(), default=0.0)
+    state = held.log.refresh()
+    expired = [
+        number
+        for record in state.visible()
+        if now - published.get(record.path, now) >= grace_s
+        for number in record.replaces
+        if number in state.records and number not in state.condemned
+    ]
+    if expired:
+        held.append(lambda _: Note(Verdict.CONDEMNED, tuple(sorted(set(expired)))))
+    condemned = [held.log.state.records[number] for number in sorted(held.log.state.condemned)]
     removed = 0
-    for record in records:
-        if record.path not in expired:
-            continue
+    for record in condemned:
         for file in record.files:
-            if file.path not in kept_files:
-                objects.delete(file.path)
-                removed += 1
-        objects.delete(record.path)
+            objects.delete(file.path)
+            removed += 1
+    if condemned:
+        held.append(lambda _: Note(Verdict.DROPPED, tuple(record.number for record in condemned)))
     return removed
+
+
+def _publish(held: lock.StoreLock, generation: CommitRecord) -> None:
+    def made(state: LogState) -> CommitRecord | None:
+        if generation.shard.name in {record.shard.name for record in state.live()}:  # ours, whose answer was lost
+            return None
+        live = {record.number for record in state.live()}
+        if not live.issuperset(generation.replaces):
+            raise StoreLocked(f"{held.log.objects.location}: what was compacted was replaced meanwhile; run this again")
+        return generation
+
+    held.append(made)
 
 
 def _rewrite(
     objects: ObjectStore,
     group: list[CommitRecord],
-    number: int,
+    run: str,
     target_bytes: int,
     superseded: dict[str, set[tuple[str, str]]],
 ) -> CommitRecord:
     """Publish a generation's files and return its record, to be published by the caller."""
-    replaced = tuple(record.path for record in group)
-    name = ShardKey(hashlib.sha256("\n".join([str(number), *replaced]).encode()).hexdigest()[:16])
+    replaced = tuple(record.number for record in group)
+    name = ShardKey(hashlib.sha256("\n".join([run, *map(str, replaced)]).encode()).hexdigest()[:16])
     files: list[FileReceipt] = []
     for (table, layer, mark_class), sources in sorted(_by_partition(group).items(), key=str):
         tables = [_read(objects, file) for _, file in sources]
@@ -146,10 +161,10 @@ def _rewrite(
         merged = merge(TABLES[table], tables)
         size = sum(file.bytes for _, file in sources)
         for part, rows in enumerate(_pieces(merged, size, 2 * target_bytes)):
-            files.append(publish_chunk(objects.location, ChunkKey(table, name, layer, mark_class, part), rows))
+            files.append(publish_chunk(objects.location, ChunkKey(table, name, layer, mark_class, part), rows, run))
     books = tuple(_books_kept(group, superseded))
     shards = tuple(sorted(shard for record in group for shard in record.holds))
-    return CommitRecord(name, tuple(files), books, number=number, shards=shards, replaces=replaced)
+    return CommitRecord(name, tuple(files), books, run, shards=shards, replaces=replaced)
 
 
 def merge(spec: Table, tables: list[pa.Table]) -> pa.Table:

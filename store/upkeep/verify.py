@@ -16,15 +16,16 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from store import lock, paths
-from store.books import BookStatus
+from store import documents, lock, paths
 from store.columns import TABLES
-from store.commits import CommitRecord, FileReceipt, live_records, load_records
+from store.commits import CommitRecord, FileReceipt
 from store.encoding import decode
-from store.errors import ChunkDamaged, NoStore, ObjectMissing
+from store.errors import ChunkDamaged, NoStore, ObjectIrregular, ObjectMissing, StoreError, StoreUnavailable
 from store.keys import ChunkKey
+from store.log import CommitLog, LogState
 from store.objects.base import ObjectStore
 from store.objects.locations import object_store
+from store.records import Note, Verdict
 from store.study import Study, read_study
 from store.upkeep.completeness import Contents, completeness
 
@@ -70,11 +71,10 @@ def verify(location: str | Path, progress: Callable[[int, int], None] | None = N
     study = read_study(objects)
     if study is None:
         raise NoStore(f"{objects.location} holds no store; check --store")
-    unreadable: list[str] = []
-    records = load_records(objects, unreadable)
-    live = live_records(records)
+    log = CommitLog.read(objects, from_start=True)
+    live = log.state.live()
     findings = Findings(records=len(live))
-    findings.damages += [Damage(path, "is no readable commit record", path) for path in unreadable]
+    findings.damages += _damaged_entries(log)
     layers = _layers(study) | {
         key.layer for record in live for _, key in _keyed(record) if key and key.layer is not None
     }
@@ -84,33 +84,40 @@ def verify(location: str | Path, progress: Callable[[int, int], None] | None = N
         findings.damages += _check_record(objects, record, layers, findings)
     findings.damages += _double_claims(live)
     _look_again(objects, findings)
-    # Listed before the records are read anew: what was committed since the first reading is then known, too.
-    listed = {entry.path for entry in objects.walk()}
-    records += load_records(objects, [])
-    known = {file.path for record in records for file in record.files}
-    for path in sorted(listed - known):
-        if not paths.is_of_a_store(path):
-            findings.foreign.append(path)
-        elif not paths.is_bookkeeping(path):
+    # Listed before the log is read anew: what was committed since the first reading is then known, too.
+    listed = {entry.path: entry.regular for entry in objects.walk()}
+    known = {file.path for record in [*live, *_read_log(objects).visible()] for file in record.files}
+    findings.damages += _damaged_checkpoints(objects, listed)
+    for path in sorted(listed):
+        if paths.is_bookkeeping(path) or path in known:
+            continue
+        if paths.is_of_a_store(path):
             findings.uncommitted.append(path)
+        elif not listed[path] and paths.is_folder_of_a_store(path):
+            findings.damages.append(Damage(path, _LINKED))
+        else:
+            findings.foreign.append(path)
     return findings
 
 
 def fix(location: str | Path, progress: Callable[[int, int], None] | None = None) -> Findings:
-    """Verify, drop every shard with a damage from the commits, and remove damaged and uncommitted files of the store.
+    """Verify, drop every shard with a damage from the log, and remove its files and uncommitted ones.
 
-    The next run of the same command recomputes what was dropped. Holds both locks of the store: raises StoreLocked
-    while a run or a compaction works on it. Returns what was found, dropped and removed.
+    The next run of the same command recomputes what was dropped. Ends every term: raises StoreLocked while a run or a
+    compaction works on the store, StoreError where one of its folders is a link. Returns what was found, dropped and
+    removed.
     """
     objects = object_store(location)
-    with lock.StoreLock(objects, lock.RUN) as run_lock, lock.StoreLock(objects, lock.MAINTENANCE):
+    with lock.StoreLock(objects, lock.REPAIR) as held:
         total = findings = verify(location, progress)
         while findings.damages:
-            run_lock.check()
-            _drop(objects, findings, total)
+            _drop(held, findings, total)
             # A dropped generation brings the records that it replaced back to life, so look again.
             findings = verify(location)
             total.damages += findings.damages
+        # No term began since the files were listed, or this raises: each was written by a run that is over. Whatever
+        # runs from here on writes, and names, files of its own, so that these may go at any later time.
+        held.append(lambda _: Note(Verdict.SWEPT))
         for path in findings.uncommitted:
             objects.delete(path)
         total.removed += findings.uncommitted
@@ -118,26 +125,67 @@ def fix(location: str | Path, progress: Callable[[int, int], None] | None = None
     return total
 
 
-def _drop(objects: ObjectStore, findings: Findings, total: Findings) -> None:
-    """First the records, so that no reader meets a file that has gone, then the files that a store has made.
+def _drop(held: lock.StoreLock, findings: Findings, total: Findings) -> None:
+    """Append that the damaged entries do not count. Their files are then uncommitted, and go with the others."""
+    objects = held.log.objects
+    for damage in findings.damages:
+        if damage.what == _LINKED:
+            raise StoreError(
+                f"{objects.address(damage.path)} {_LINKED}; put the folder itself in its place. Nothing was changed"
+            )
+    state = held.log.refresh()
+    numbers = sorted({n for d in findings.damages if (n := paths.parse_entry_path(d.record or "")) is not None})
+    for number in numbers:
+        record = state.records.get(number)
+        total.dropped_shards += [paths.entry_path(number)] if record is None else record.holds
+    of_the_log = tuple(number for number in numbers if number <= state.last)
+    if of_the_log:
+        held.append(lambda _: Note(Verdict.DROPPED, of_the_log))
+    for damage in findings.damages:  # checkpoints, which the log can do without, and what lies beyond its end
+        beyond = (paths.parse_entry_path(damage.path) or 0) > state.last
+        if beyond or paths.parse_checkpoint_path(damage.path) is not None:
+            objects.delete(damage.path)
+            total.removed.append(damage.path)
 
-    A record that was tampered with may list any file: one that is not of the store's making is not ours to remove.
-    """
-    records = {record.path: record for record in load_records(objects, [])}
-    for path in sorted({damage.record for damage in findings.damages if damage.record is not None}):
-        objects.delete(path)
-        total.dropped_shards += records[path].holds if path in records else [Path(path).stem]
-    for path in sorted({damage.path for damage in findings.damages if paths.is_of_a_store(damage.path)}):
-        objects.delete(path)
-        total.removed.append(path)
+
+_LINKED = "is a link or no folder, and a store reads and removes nothing through one"
+
+
+def _read_log(objects: ObjectStore) -> LogState:
+    return CommitLog.read(objects, from_start=True).state
+
+
+def _damaged_entries(log: CommitLog) -> Iterator[Damage]:
+    for number, what in sorted(log.state.damaged.items()):
+        path = paths.entry_path(number)
+        yield Damage(path, f"is no sound entry of the log: {what}", path)
+
+
+def _damaged_checkpoints(objects: ObjectStore, listed: Iterable[str]) -> Iterator[Damage]:
+    """Checkpoints that do not say what the entries say."""
+    for path in sorted(listed):
+        number = paths.parse_checkpoint_path(path)
+        if number is None:
+            continue
+        try:
+            found = LogState.from_json(objects.read(path, documents.MOST_BYTES), number)
+        except ObjectMissing:
+            continue
+        except StoreUnavailable:
+            raise
+        except StoreError as error:
+            yield Damage(path, f"is no sound checkpoint: {error}")
+            continue
+        if found.to_json() != CommitLog.read(objects, from_start=True, up_to=number).state.to_json():
+            yield Damage(path, "is a checkpoint that does not say what the log says")
 
 
 def _look_again(objects: ObjectStore, findings: Findings) -> None:
     """Take back the damages of records that a compaction replaced since they were read: their files may have gone."""
     if any(damage.record is not None for damage in findings.damages):
-        unreadable: list[str] = []
-        live = {record.path for record in live_records(load_records(objects, unreadable))} | set(unreadable)
-        findings.damages = [d for d in findings.damages if d.record is None or d.record in live]
+        state = _read_log(objects)
+        stand = {record.path for record in state.live()} | {paths.entry_path(number) for number in state.damaged}
+        findings.damages = [d for d in findings.damages if d.record is None or d.record in stand]
 
 
 def _check_record(objects: ObjectStore, record: CommitRecord, layers: set[int], findings: Findings) -> list[Damage]:
@@ -186,6 +234,8 @@ def _check_file(objects: ObjectStore, record: CommitRecord, file: FileReceipt, k
         table = decode(TABLES[key.table], data, file.path)
     except ObjectMissing:
         return Damage(file.path, "is missing", record.path)
+    except ObjectIrregular:
+        return Damage(file.path, "is a link, lies behind one, or is no regular file", record.path)
     except ChunkDamaged as error:
         return Damage(file.path, str(error).removeprefix(f"{file.path}: "), record.path)
     if table.num_rows != file.rows:
@@ -206,10 +256,8 @@ def _keyed(record: CommitRecord) -> list[tuple[FileReceipt, ChunkKey | None]]:
 def _double_claims(live: Iterable[CommitRecord]) -> Iterator[Damage]:
     """Shards and used books that two live records hold: readers would see their rows twice. The first one stands."""
     holders: dict[str, CommitRecord] = {}
-    for record in sorted(live, key=lambda record: (record.committed, record.path)):
-        shards = [f"shard {name}" for name in record.holds]
-        books = [f"book {book.key}" for book in record.books if book.status is BookStatus.USED]
-        for held in (*shards, *books):
+    for record in live:
+        for held in (*(f"shard {name}" for name in record.holds), *(f"book {key}" for key in record.used)):
             if (first := holders.setdefault(held, record)) is not record:
                 yield Damage(record.path, f"holds {held}, which {first.path} holds too", record.path)
                 break

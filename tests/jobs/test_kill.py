@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from store.commits import load_records
+from store.objects.locations import object_store
 from store.query.reader import open_store
 from tests.jobs import injection
 from tests.jobs.injection import Calls, HashModel
@@ -48,9 +50,14 @@ def wait_for(condition, seconds: float = 90.0) -> None:
         time.sleep(0.05)
 
 
+def commits(store: Path) -> int:
+    """How many shards are committed."""
+    return len(load_records(object_store(store)))
+
+
 def in_the_second_book(store: Path) -> bool:
     """One book is committed, and some files of the next one stand."""
-    return len(list(store.glob("_commits/*.json"))) == 1 and len(list(store.glob("pairs/*/*/*.parquet"))) >= BLOCKS + 2
+    return commits(store) == 1 and len(list(store.glob("pairs/*/*/*.parquet"))) >= BLOCKS + 2
 
 
 def check_relaunch(tmp_path: Path, tiny_gpt2: Path, books: list[str], store: Path, committed: int) -> None:
@@ -70,7 +77,7 @@ def test_a_driver_killed_with_9_loses_nothing_that_was_published(tmp_path, tiny_
     wait_for(lambda: in_the_second_book(store))
     os.kill(driver.pid, signal.SIGKILL)
     driver.wait()
-    committed = len(list(store.glob("_commits/*.json")))
+    committed = commits(store)
     assert 1 <= committed < BOOKS
     with open_store(store) as opened:
         (found,) = opened.sql("SELECT count(DISTINCT book), count(*) FROM pairs").fetchall()
@@ -96,7 +103,7 @@ def test_an_interrupted_run_stops_within_ten_seconds_and_says_how_to_go_on(tmp_p
     assert "Traceback" not in said
     record = max(store.glob("_runs/*.json"), key=lambda path: path.stat().st_mtime).read_text()
     assert '"state": "stopped"' in record
-    check_relaunch(tmp_path, tiny_gpt2, books, store, len(list(store.glob("_commits/*.json"))))
+    check_relaunch(tmp_path, tiny_gpt2, books, store, commits(store))
 
 
 @pytest.mark.slow

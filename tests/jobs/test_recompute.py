@@ -22,6 +22,7 @@ from jobs.stages.compute import compute_block
 from jobs.stages.stages import Stages
 from jobs.stages.stored import stored_stages
 from store.errors import NoStore, StudyMismatch
+from store.keys import ChunkKey
 from store.paths import parse_chunk_path
 from store.query.reader import open_store
 from store.study import study_of
@@ -61,9 +62,9 @@ def rows(location: str, table: str) -> list[tuple]:
         return store.sql(f"SELECT * FROM {table} ORDER BY ALL").fetchall()
 
 
-def files(location: str) -> dict[str, bytes]:
+def files(location: str) -> dict[ChunkKey, bytes]:
     paths = (path for path in Path(location).rglob("*.parquet"))
-    return {str(path.relative_to(location)): path.read_bytes() for path in paths}
+    return {parse_chunk_path(str(path.relative_to(location))): path.read_bytes() for path in paths}
 
 
 def test_recomputed_pairs_are_those_of_a_direct_run(kept, books, config, tmp_path):
@@ -76,8 +77,8 @@ def test_recomputed_pairs_are_those_of_a_direct_run(kept, books, config, tmp_pat
     assert len(rows(again, "pairs")) == 4 * 2 * 2 * 66
     assert {row[:2] for row in rows(again, "books")} == {row[:2] for row in rows(kept, "books")}
     mine, theirs = files(again), files(direct)
-    partitioned = {path for path in theirs if parse_chunk_path(path).layer is not None}
-    assert {path: mine.get(path) for path in partitioned} == {path: theirs[path] for path in partitioned}
+    partitioned = {key for key in theirs if key.layer is not None}
+    assert {key: mine.get(key) for key in partitioned} == {key: theirs[key] for key in partitioned}
 
 
 def test_the_new_study_keeps_the_model_and_records_the_settings(kept, tmp_path):

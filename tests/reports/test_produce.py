@@ -20,7 +20,7 @@ from store.query.reader import open_store
 from store.study import Study
 from store.upkeep.compaction import compact
 from store.writer import StudyWriter, publish_chunk
-from tests.builders import book_chunks, build_store, publish_book, record_of, synthetic_study
+from tests.builders import RUN, book_chunks, build_store, publish_book, record_of, synthetic_study
 
 PIXEL = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
@@ -87,7 +87,7 @@ def test_a_report_shows_what_was_committed_when_it_began(tmp_path):
     location = tmp_path / "store"
     study = build_store(location, books=2, layers=2, marks=6, width=8)
     for key, table in book_chunks(study, 2)[:3]:
-        publish_chunk(location, key, table)
+        publish_chunk(location, key, table, RUN)
     with open_store(location) as store:
         commit(location, study, publish_book(location, study, 3))
         compact(str(location))
@@ -107,7 +107,7 @@ def test_a_store_without_pairs_gives_a_page_that_says_so(tmp_path):
 def test_one_class_only(tmp_path):
     study = synthetic_study(layers=2, marks=6, width=8)
     files = [
-        publish_chunk(tmp_path / "store", key, _internal_only(table))
+        publish_chunk(tmp_path / "store", key, _internal_only(table), RUN)
         for key, table in book_chunks(study, 0)
         if key.mark_class != "terminal"
     ]

@@ -12,7 +12,8 @@ import pytest
 
 from store import lock, paths
 from store.errors import StoreError, StoreLocked
-from store.lock import Owner, StoreLock, current_term
+from store.lock import MAINTENANCE, REPAIR, RUN, Owner, StoreLock, Term, current_term, this_process
+from store.log import CommitLog
 from store.objects.base import ObjectStore
 from store.objects.locations import object_store
 from store.writer import StudyWriter
@@ -25,13 +26,20 @@ def quick(monkeypatch):
     monkeypatch.setattr(lock, "STALE_S", 0.3)
 
 
-def sign(objects: ObjectStore, owner: Owner, term: int = 1) -> None:
-    objects.put(paths.lock_path("run", term), json.dumps(vars(owner)).encode())
+def take(objects: ObjectStore, owner: Owner, purpose: str = RUN) -> int:
+    """Begin a term for somebody, whoever holds the lock: what one does who takes its holder for dead."""
+    term = CommitLog.read(objects).append(lambda _: Term(purpose, owner))
+    sign(objects, owner, term.number, purpose)
+    return term.number
+
+
+def sign(objects: ObjectStore, owner: Owner, term: int, purpose: str = RUN) -> None:
+    objects.put(paths.lock_path(purpose, term), json.dumps(vars(owner)).encode())
 
 
 def elsewhere(**changes: object) -> Owner:
     """An owner on another machine, about whose process nothing can be known from here."""
-    return replace(Owner.this_process(), host="elsewhere", machine="elsewhere", nonce="other", **changes)
+    return replace(this_process(), host="elsewhere", machine="elsewhere", nonce="other", **changes)
 
 
 def test_a_second_driver_is_refused_and_told_who_holds_it(location):
@@ -87,21 +95,21 @@ def test_a_dead_process_of_this_machine_is_followed_at_once(location):
 
 def test_a_reused_process_number_is_not_the_owner(tmp_path):
     objects = object_store(tmp_path)
-    sign(objects, replace(Owner.this_process(), started="1"))
+    take(objects, replace(this_process(), started="1"))
     with StoreLock(objects):
         assert current_term(objects).number == 2
 
 
 def test_a_fresh_heartbeat_elsewhere_is_respected(tmp_path):
     objects = object_store(tmp_path)
-    sign(objects, elsewhere())
+    take(objects, elsewhere())
     with pytest.raises(StoreLocked, match="on elsewhere"), StoreLock(objects):
         pass
 
 
 def test_missed_heartbeats_elsewhere_are_watched_and_then_followed(tmp_path, quick):
     objects = object_store(tmp_path)
-    sign(objects, elsewhere(heartbeat=time.time() - 10))
+    take(objects, elsewhere(heartbeat=time.time() - 10))
     with StoreLock(objects):
         assert current_term(objects).number == 2
 
@@ -110,12 +118,12 @@ def test_missed_heartbeats_elsewhere_are_watched_and_then_followed(tmp_path, qui
 def test_a_wrong_clock_elsewhere_does_not_cost_a_living_owner_its_lock(tmp_path, quick, clock_s):
     objects = object_store(tmp_path)
     owner = elsewhere(heartbeat=time.time() + clock_s)
-    sign(objects, owner)
+    term = take(objects, owner)
     leaving = threading.Event()
 
     def beat() -> None:
         while not leaving.wait(0.02):
-            sign(objects, replace(owner, heartbeat=time.time() + clock_s))
+            sign(objects, replace(owner, heartbeat=time.time() + clock_s), term)
 
     thread = threading.Thread(target=beat)
     thread.start()
@@ -129,11 +137,11 @@ def test_a_wrong_clock_elsewhere_does_not_cost_a_living_owner_its_lock(tmp_path,
 
 def test_of_many_takers_of_a_stale_lock_one_wins(location, quick):
     objects = object_store(location)
-    sign(objects, elsewhere(heartbeat=time.time() - 10))
+    take(objects, elsewhere(heartbeat=time.time() - 10))
     barrier, inside, refused = threading.Barrier(6), [], []
     done = threading.Event()
 
-    def take() -> None:
+    def contend() -> None:
         barrier.wait()
         try:
             with StoreLock(objects):
@@ -144,7 +152,7 @@ def test_of_many_takers_of_a_stale_lock_one_wins(location, quick):
         if len(inside) + len(refused) >= 5:
             done.set()
 
-    takers = [threading.Thread(target=take) for _ in range(6)]
+    takers = [threading.Thread(target=contend) for _ in range(6)]
     for taker in takers:
         taker.start()
     deadline = time.monotonic() + 20
@@ -173,7 +181,7 @@ def test_a_driver_that_slept_too_long_finds_its_lock_gone_and_commits_nothing(tm
     objects = object_store(tmp_path)
     record = publish_book(tmp_path, study, 0)
     with writer.lock():
-        sign(objects, elsewhere(), term=2)
+        take(objects, elsewhere())
         time.sleep(0.5)
         with pytest.raises(StoreLocked, match="took over while this process was unresponsive"):
             writer.commit(record)
@@ -187,7 +195,7 @@ def test_a_driver_whose_clock_stood_still_while_its_lock_was_taken_commits_nothi
     writer = StudyWriter.open(location, study)
     record = publish_book(location, study, 0)
     with writer.lock():
-        sign(object_store(location), elsewhere(), term=2)
+        take(object_store(location), elsewhere())
         with pytest.raises(StoreLocked, match=r"process .* on elsewhere took over"):
             writer.commit(record)
     assert writer.committed().shards == frozenset()
@@ -196,7 +204,7 @@ def test_a_driver_whose_clock_stood_still_while_its_lock_was_taken_commits_nothi
 def test_a_driver_that_slept_and_kept_its_lock_gives_a_sign_before_it_commits(tmp_path, monkeypatch):
     objects = object_store(tmp_path)
     with StoreLock(objects) as held:
-        sign(objects, replace(current_term(objects).owner, heartbeat=0.0))
+        sign(objects, replace(current_term(objects).owner, heartbeat=0.0), 1)
         held.check()
         assert current_term(objects).owner.heartbeat == 0.0, "the last sign is young by the holder's clock"
         asleep = lock._awake_or_asleep() + lock.STALE_S
@@ -217,24 +225,78 @@ def test_a_commit_outside_the_lock_is_refused(tmp_path):
         writer.commit(record)
 
 
-def test_a_term_that_lost_to_a_later_one_is_given_up(tmp_path, monkeypatch):
-    """The taker listed term 1, others took and released terms 2 and 3 meanwhile, and removed 2."""
+@pytest.mark.parametrize("purpose", [RUN, MAINTENANCE])
+def test_a_repair_keeps_out_all_and_is_kept_out_by_all(tmp_path, purpose):
     objects = object_store(tmp_path)
-    sign(objects, replace(elsewhere(), released=True), term=1)
-    put_new = type(objects).put_new
+    with StoreLock(objects, REPAIR), pytest.raises(StoreLocked, match="repair, last sign"), StoreLock(objects, purpose):
+        pass
+    with StoreLock(objects, purpose), pytest.raises(StoreLocked, match=f"{purpose}, last"), StoreLock(objects, REPAIR):
+        pass
+
+
+def test_a_taker_that_another_forestalls_is_refused(tmp_path, monkeypatch):
+    """The taker read the log before another term began."""
+    objects = object_store(tmp_path)
+    take(objects, replace(elsewhere(), released=True))
+    put_new, forestalled = type(objects).put_new, []
 
     def late(self, path, data):
-        sign(objects, elsewhere(), term=3)
+        if not forestalled:
+            forestalled.append(path)
+            take(objects, elsewhere())
         return put_new(self, path, data)
 
     monkeypatch.setattr(type(objects), "put_new", late)
-    with pytest.raises(StoreLocked, match="just taken by"), StoreLock(objects):
+    with pytest.raises(StoreLocked, match=r"was just taken by process \d+ on elsewhere"), StoreLock(objects):
         pass
-    assert current_term(objects).number == 3
-    assert [entry.path for entry in objects.walk(paths.LOCKS) if "000002" in entry.path] == []
+    assert forestalled == [paths.entry_path(2)]
+    assert current_term(objects).number == 2
+    assert CommitLog.read(objects).state.last == 2, "the loser's term never began"
 
 
-def test_a_damaged_lock_file_is_named(tmp_path):
-    object_store(tmp_path).put(paths.lock_path("run", 1), b"{")
-    with pytest.raises(StoreError, match=r"_lock/run-000001.json is damaged .*; remove that file"):
-        StoreLock(object_store(tmp_path)).__enter__()
+def test_a_holder_that_commits_while_it_is_taken_for_dead_keeps_its_lock(tmp_path, quick, monkeypatch):
+    """Its signs did not get through and its commit did: that is a sign of life too."""
+    study = synthetic_study(layers=1)
+    objects, writer = object_store(tmp_path), StudyWriter.open(tmp_path, study)
+    record = publish_book(tmp_path, study, 0)
+    wait = StoreLock._wait_until_gone
+
+    def commit_after(self, term):
+        with monkeypatch.context() as patch:
+            patch.setattr(lock, "_is_dead", lambda owner: True)
+            wait(self, term)
+        assert writer.commit(record)
+
+    with writer.lock():
+        monkeypatch.setattr(StoreLock, "_wait_until_gone", commit_after)
+        with pytest.raises(StoreLocked, match="was just taken by"), StoreLock(objects):
+            pass
+    assert writer.committed().shards == {record.shard.name}
+
+
+def test_a_lost_answer_to_a_taking_is_found_in_the_log(tmp_path, monkeypatch):
+    objects = object_store(tmp_path)
+    put_new = type(objects).put_new
+
+    def unheard(self, path, data):
+        put_new(self, path, data)
+        return False
+
+    monkeypatch.setattr(type(objects), "put_new", unheard)
+    with StoreLock(objects) as held:
+        assert held.log.state.terms[RUN].number == held.log.state.last == 1
+
+
+@pytest.mark.parametrize("text", [b"{", b"", b"[" * 200_000, b'{"nonce": 5}'])
+def test_a_damaged_sign_is_no_sign_of_life_and_a_living_owner_signs_anew(tmp_path, quick, text):
+    objects = object_store(tmp_path)
+    term = take(objects, elsewhere(heartbeat=time.time() - 10))
+    objects.put(paths.lock_path(RUN, term), text)
+    assert current_term(objects) is None
+    with StoreLock(objects) as held:
+        objects.put(paths.lock_path(RUN, 2), text)
+        deadline = time.monotonic() + 5
+        while current_term(objects) is None and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert current_term(objects).number == 2
+        held.check()

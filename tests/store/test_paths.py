@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,49 +24,54 @@ def chunk_keys(draw: st.DrawFn) -> ChunkKey:
 
 @given(chunk_keys())
 def test_chunk_path_and_back(key):
-    assert paths.parse_chunk_path(paths.chunk_path(key)) == key
+    path = paths.chunk_path(key, "run-1")
+    assert paths.parse_chunk_path(path) == key
+    assert paths.is_made_by(path, "run-1")
+    assert not paths.is_made_by(path, "run-2")
 
 
 @given(chunk_keys(), chunk_keys())
 def test_different_keys_have_different_paths(one, other):
-    assert (one == other) == (paths.chunk_path(one) == paths.chunk_path(other))
+    assert (one == other) == (paths.chunk_path(one, "run-1") == paths.chunk_path(other, "run-1"))
+    assert paths.chunk_path(one, "run-1") != paths.chunk_path(other, "run-2")
 
 
 @given(
     st.from_regex(
-        r"(pairs|tokens|x)/(layer=\d{1,3}/class=(internal|terminal|x)/)?[0-9a-f]{15,17}(-p\d{1,6})?\.parquet(\.tmp)?",
+        r"(pairs|tokens|x)/(layer=\d{1,3}/class=(internal|terminal|x)/)?[0-9a-f]{15,17}-[0-9a-f]{11,13}(-p\d{1,6})?\.parquet(\.tmp)?",
         fullmatch=True,
     )
 )
 def test_what_nearly_is_a_path_parses_only_if_chunk_path_makes_it(text):
     key = paths.parse_chunk_path(text)
-    assert key is None or paths.chunk_path(key) == text
+    assert key is None or paths._chunk_path(key, re.search("-([0-9a-f]{12})", text)[1]) == text
 
 
 def test_literal_paths():
     shard = ShardKey("00c0ffee00c0ffee")
-    assert paths.chunk_path(ChunkKey("pairs", shard, 3, "terminal", 2)) == (
-        "pairs/layer=03/class=terminal/00c0ffee00c0ffee-p0002.parquet"
+    assert paths.chunk_path(ChunkKey("pairs", shard, 3, "terminal", 2), "run-1") == (
+        "pairs/layer=03/class=terminal/00c0ffee00c0ffee-4e65d3fbe8ad-p0002.parquet"
     )
-    assert paths.chunk_path(ChunkKey("tokens", shard)) == "tokens/00c0ffee00c0ffee.parquet"
-    assert paths.commit_path(shard) == "_commits/00c0ffee00c0ffee.json"
-    assert paths.generation_path(7) == "_commits/generation-000007.json"
+    assert paths.chunk_path(ChunkKey("tokens", shard), "run-1") == "tokens/00c0ffee00c0ffee-4e65d3fbe8ad.parquet"
+    assert paths.entry_path(7) == "_commits/00000007.json"
+    assert paths.checkpoint_path(7) == "_commits/checkpoint-00000007.json"
     assert paths.run_path("2026-01-01T00.00-abc") == "_runs/2026-01-01T00.00-abc.json"
-    assert paths.lock_path("run", 12) == "_lock/run-000012.json"
+    assert paths.lock_path("run", 12) == "_lock/run-00000012.json"
 
 
 @pytest.mark.parametrize(
     "alien",
     [
-        "pairs/00c0ffee00c0ffee.parquet",
-        "tokens/layer=00/class=internal/00c0ffee00c0ffee.parquet",
-        "pairs/layer=0/class=internal/00c0ffee00c0ffee.parquet",
-        "pairs/layer=00/class=other/00c0ffee00c0ffee.parquet",
-        "pairs/layer=00/class=internal/00C0FFEE00C0FFEE.parquet",
-        "pairs/layer=00/class=internal/00c0ffee00c0ffee-p0000.parquet",
-        "pairs/layer=00/class=internal/00c0ffee00c0ffee.parquet.tmp",
-        "secrets/00c0ffee00c0ffee.parquet",
-        "../pairs/layer=00/class=internal/00c0ffee00c0ffee.parquet",
+        "pairs/00c0ffee00c0ffee-4e65d3fbe8ad.parquet",
+        "tokens/layer=00/class=internal/00c0ffee00c0ffee-4e65d3fbe8ad.parquet",
+        "pairs/layer=0/class=internal/00c0ffee00c0ffee-4e65d3fbe8ad.parquet",
+        "pairs/layer=00/class=other/00c0ffee00c0ffee-4e65d3fbe8ad.parquet",
+        "pairs/layer=00/class=internal/00C0FFEE00C0FFEE-4e65d3fbe8ad.parquet",
+        "pairs/layer=00/class=internal/00c0ffee00c0ffee-4e65d3fbe8ad-p0000.parquet",
+        "pairs/layer=00/class=internal/00c0ffee00c0ffee.parquet",
+        "pairs/layer=00/class=internal/00c0ffee00c0ffee-4e65d3fbe8ad.parquet.tmp",
+        "secrets/00c0ffee00c0ffee-4e65d3fbe8ad.parquet",
+        "../pairs/layer=00/class=internal/00c0ffee00c0ffee-4e65d3fbe8ad.parquet",
     ],
 )
 def test_alien_paths_have_no_key(alien):
@@ -78,13 +85,18 @@ def test_lock_path_and_back(term):
 
 
 def test_bookkeeping():
-    own = ["study.json", "_commits/00c0ffee00c0ffee.json", "_commits/generation-000001.json", "_runs/a-b.json"]
-    assert all(paths.is_bookkeeping(path) for path in [*own, "_lock/run-000001.json"])
-    assert not any(paths.is_bookkeeping(path) for path in ["study.json.bak", "_commits/x.json", "_runs/a/b.json", "a"])
+    own = ["study.json", "_commits/00000001.json", "_commits/checkpoint-00000001.json", "_runs/a-b.json"]
+    assert all(paths.is_bookkeeping(path) for path in [*own, "_lock/run-00000001.json"])
+    others = ["study.json.bak", "_commits/x.json", "_commits/1.json", "_runs/a/b.json", "a", "_lock/run-1.json"]
+    assert not any(paths.is_bookkeeping(path) for path in others)
 
 
 def test_half_written_files_of_a_store_are_known_and_nobody_elses():
-    for path in ("study.json", "pairs/layer=00/class=internal/00c0ffee00c0ffee.parquet", "_lock/run-000001.json"):
+    for path in (
+        "study.json",
+        "pairs/layer=00/class=internal/00c0ffee00c0ffee-4e65d3fbe8ad.parquet",
+        "_lock/run-00000001.json",
+    ):
         folder, _, name = path.rpartition("/")
         temporary = f"{folder}/{paths.temporary_name(name)}".lstrip("/")
         assert not temporary.endswith(".parquet")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -32,7 +33,7 @@ def made_block(marks: tuple[int, ...], width: int = 64, seed: int = 1) -> Block:
 def test_pairs_are_those_of_the_oracle_book_by_book(context):
     block = made_block((9, 7))
     receipt = compute_block(context, block)
-    table = read_chunk(context.location, ChunkKey.of_block("pairs", block.key)).to_pylist()
+    table = read_chunk(context.location, ChunkKey.of_block("pairs", block.key), context.run_id).to_pylist()
     assert len(table) == receipt.pairs == 36 + 21
     for row in table:
         first = 0 if row["book"] == "book0" else 9
@@ -51,8 +52,8 @@ def test_parts_give_the_same_rows_and_summaries_as_one_file(context, tmp_path, m
     assert len(whole.files) == 1
     assert len(parts.files) > 5
     keys = [ChunkKey.of_block("pairs", block.key, number) for number in range(len(parts.files))]
-    rows = [row for key in keys for row in read_chunk(elsewhere.location, key).to_pylist()]
-    assert repr(rows) == repr(read_chunk(context.location, keys[0]).to_pylist())
+    rows = [row for key in keys for row in read_chunk(elsewhere.location, key, context.run_id).to_pylist()]
+    assert repr(rows) == repr(read_chunk(context.location, keys[0], context.run_id).to_pylist())
     for book in block.books:
         assert parts.summaries[book].pairs == whole.summaries[book].pairs
         assert parts.summaries[book].mi_m2 == pytest.approx(whole.summaries[book].mi_m2, rel=1e-9)
@@ -62,37 +63,58 @@ def test_parts_give_the_same_rows_and_summaries_as_one_file(context, tmp_path, m
 def test_summaries_are_those_of_the_rows_as_stored(context):
     block = made_block((15,))
     receipt = compute_block(context, block)
-    table = read_chunk(context.location, ChunkKey.of_block("pairs", block.key))
+    table = read_chunk(context.location, ChunkKey.of_block("pairs", block.key), context.run_id)
     expected = summarise(table["mi"].to_numpy(), table["cov"].to_numpy())
     assert repr(receipt.summaries["book0"]) == repr(expected)
 
 
-def test_files_of_a_stopped_attempt_are_read_and_not_computed_again(context, monkeypatch):
+@pytest.fixture
+def stopped(context):
+    """A run before this one, in the same store."""
+    return replace(context, run_id="a-stopped-run")
+
+
+def test_rows_of_a_stopped_run_are_copied_and_not_computed_again(context, stopped, monkeypatch):
     block = made_block((12, 8))
-    first = compute_block(context, block)
-    leftovers = {ChunkKey.of_block("pairs", block.key): first.files[0]}
+    first = compute_block(stopped, block)
+    leftovers = {ChunkKey.of_block("pairs", block.key): first.files[0].path}
     monkeypatch.setattr(compute, "row_range", None)
     again = compute_block(context, block, leftovers)
     assert again.reused == again.pairs == first.pairs
-    assert again.files == first.files
+    assert again.files[0].path != first.files[0].path, "a run commits files of its own"
+    assert again.files[0].sha256 == first.files[0].sha256
     assert repr(again.summaries) == repr(first.summaries)
     assert repr(again.activations) == repr(first.activations)
 
 
-def test_files_of_another_version_that_took_other_marks_give_way(context):
+@pytest.mark.parametrize("harm", ["gone", "truncated", "a link"])
+def test_rows_of_a_stopped_run_that_cannot_be_read_are_computed(context, stopped, harm):
+    block = made_block((12, 8))
+    path = compute_block(stopped, block).files[0].path
+    file = Path(context.location) / path
+    data = file.read_bytes()
+    file.unlink()
+    if harm == "truncated":
+        file.write_bytes(data[:-9])
+    elif harm == "a link":
+        (file.parent / "elsewhere").write_bytes(data)
+        file.symlink_to(file.parent / "elsewhere")
+    again = compute_block(context, block, {ChunkKey.of_block("pairs", block.key): path})
+    assert (again.reused, again.pairs) == (0, 66 + 28)
+
+
+def test_files_of_another_version_that_took_other_marks_are_not_copied(context, stopped):
     """As many rows in all, in other places: only counting by book tells them apart."""
     theirs, ours = made_block((3, 4, 3)), made_block((3, 3, 4))
-    left = compute_block(context, theirs)
+    left = compute_block(stopped, theirs)
     key = ChunkKey.of_block("pairs", theirs.key)
-    receipt = compute_block(context, ours, {key: left.files[0]})
+    receipt = compute_block(context, ours, {key: left.files[0].path})
     assert receipt.reused == 0
     clean = replace(context, location=f"{context.location}-clean")
     expected = compute_block(clean, ours)
     assert receipt.files == expected.files != left.files
     assert repr(receipt.summaries) == repr(expected.summaries)
-    assert read_chunk(context.location, key).equals(read_chunk(clean.location, key))
-    # The unit is repeated with what was known of the leftovers before the first try.
-    assert compute_block(context, ours, {key: left.files[0]}).files == expected.files
+    assert read_chunk(context.location, key, context.run_id).equals(read_chunk(clean.location, key, clean.run_id))
 
 
 def test_states_that_are_not_finite_name_layer_class_and_book(context):
@@ -115,7 +137,7 @@ def test_hidden_states_are_kept_on_request(context):
     block = made_block((4, 3), width=16)
     kept = replace(context, config=replace(context.config, keep_hidden_states=True))
     assert len(compute_block(kept, block).files) == 2
-    rows = read_chunk(context.location, ChunkKey.of_block("hidden_states", block.key)).to_pylist()
+    rows = read_chunk(context.location, ChunkKey.of_block("hidden_states", block.key), context.run_id).to_pylist()
     np.testing.assert_array_equal(np.asarray([row["state"] for row in rows], np.float32), block.states)
     assert [(row["book"], row["i"]) for row in rows] == [("book0", i) for i in range(4)] + [
         ("book1", i) for i in range(3)

@@ -20,7 +20,7 @@ def test_a_finished_shard_names_every_file_and_book(context, work):
     assert record == finish_shard(context, prepared, receipts)
     assert len(record.files) == len(receipts) + 4
     assert [(book.key, book.status) for book in record.books] == [(f"book{n}", "used") for n in range(3)]
-    summaries = read_chunk(context.location, ChunkKey("summaries", work.key)).to_pylist()
+    summaries = read_chunk(context.location, ChunkKey("summaries", work.key), context.run_id).to_pylist()
     assert len(summaries) == len(receipts) * 3
     assert sum(row["pairs"] for row in summaries) == sum(receipt.pairs for receipt in receipts)
 

@@ -14,7 +14,7 @@ from store.columns import TABLES
 from store.keys import MARK_CLASSES, ChunkKey
 from store.query.reader import open_store
 from store.writer import StudyWriter, publish_chunk
-from tests.builders import book_chunks, hidden_states, record_of, shard_of, synthetic_study
+from tests.builders import RUN, book_chunks, hidden_states, record_of, shard_of, synthetic_study
 
 
 def test_a_store_without_states_has_a_computed_level(store, scope):
@@ -36,7 +36,7 @@ def test_a_store_that_keeps_states_shows_them_in_the_report(tmp_path):
             rows = [{"book": "book0", "i": i, "state": state.tolist()} for i, state in enumerate(states)]
             table = pa.Table.from_pylist(rows, schema=TABLES["hidden_states"].schema)
             chunks.append((ChunkKey("hidden_states", shard_of(study, 0), layer, mark_class), table))
-    files = [publish_chunk(tmp_path, key, table) for key, table in chunks]
+    files = [publish_chunk(tmp_path, key, table, RUN) for key, table in chunks]
     writer = StudyWriter.open(tmp_path, study)
     with writer.lock():
         writer.commit(record_of(study, 0, files))

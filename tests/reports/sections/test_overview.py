@@ -15,7 +15,7 @@ from reports.data.scope import choose_scope
 from reports.sections.overview import findings, interval_note
 from store.query.reader import open_store
 from store.writer import StudyWriter, publish_chunk
-from tests.builders import book_chunks, publish_book, record_of, summary_row, synthetic_study, table_of
+from tests.builders import RUN, book_chunks, publish_book, record_of, summary_row, synthetic_study, table_of
 
 MOMENTS = pd.DataFrame(columns=["layer", "class", "pairs", "mi_min", "mi_max"])
 """Asked for only where there is nothing to compare."""
@@ -144,5 +144,5 @@ def store_of_unequal_books(location) -> None:
                 summaries.append(where | summary_row(table))
             elif key.table == "summaries":
                 table = table_of("summaries", summaries)
-            files.append(publish_chunk(location, key, table))
+            files.append(publish_chunk(location, key, table, RUN))
         writer.commit(record_of(study, 1, files))

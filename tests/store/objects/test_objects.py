@@ -152,7 +152,11 @@ def test_a_place_with_other_files_is_refused_and_nothing_is_written(location):
 
 def test_what_a_run_that_was_stopped_at_once_leaves_is_no_other_file(location):
     objects = object_store(location)
-    for path in (".study.json.0123456789abcdef0123456789abcdef.tmp", "books/00c0ffee00c0ffee.parquet", ".DS_Store"):
+    for path in (
+        ".study.json.0123456789abcdef0123456789abcdef.tmp",
+        "books/00c0ffee00c0ffee-4e65d3fbe8ad.parquet",
+        ".DS_Store",
+    ):
         objects.put(path, b"")
     objects.check_place()
 

@@ -12,7 +12,7 @@ from store.keys import ChunkKey, ShardKey
 from store.query.reader import open_store
 from store.query.sql_views import sql_type
 from store.writer import StudyWriter, publish_chunk
-from tests.builders import book_chunks, book_table, build_store, publish_book, shard_of, synthetic_study, table_of
+from tests.builders import RUN, book_chunks, book_table, build_store, publish_book, shard_of, synthetic_study, table_of
 
 
 @pytest.fixture
@@ -151,15 +151,15 @@ def test_an_open_store_stays_at_its_moment(location):
     assert len(rows(location, "SELECT DISTINCT book FROM pairs")) == 2
 
 
-def failed_attempt(location, shard, books, at):
+def failed_attempt(location, shard, books):
     """A commit of its own that holds `books` rows only."""
     made = [
         book_table(number, 0).to_pylist()[0] | {"status": "failed", "reason": reason, "sha256": None}
         for number, reason in books
     ]
-    receipt = publish_chunk(location, ChunkKey("books", ShardKey(shard)), table_of("books", made))
-    attempts = (CommittedBook(row["book"], None, row["source"], "failed", row["reason"], at) for row in made)
-    return CommitRecord(ShardKey(shard), (receipt,), tuple(attempts))
+    receipt = publish_chunk(location, ChunkKey("books", ShardKey(shard)), table_of("books", made), RUN)
+    attempts = (CommittedBook(row["book"], None, row["source"], "failed", row["reason"]) for row in made)
+    return CommitRecord(ShardKey(shard), (receipt,), tuple(attempts), RUN)
 
 
 def test_books_shows_the_newest_attempt_at_each_source(location):
@@ -167,9 +167,9 @@ def test_books_shows_the_newest_attempt_at_each_source(location):
     writer = StudyWriter.open(location, study)
     query = "SELECT book, status, reason FROM books ORDER BY book"
     with writer.lock():
-        writer.commit(failed_attempt(location, "a" * 16, [(1, "first"), (2, "first")], "2026-01-01"))
+        writer.commit(failed_attempt(location, "a" * 16, [(1, "first"), (2, "first")]))
         assert rows(location, query)[1:] == [("book1", "failed", "first"), ("book2", "failed", "first")]
-        writer.commit(failed_attempt(location, "b" * 16, [(2, "second")], "2026-01-02"))
+        writer.commit(failed_attempt(location, "b" * 16, [(2, "second")]))
         assert rows(location, query)[1:] == [("book1", "failed", "first"), ("book2", "failed", "second")]
         writer.commit(publish_book(location, study, 1))
         writer.commit(publish_book(location, study, 2))

@@ -20,6 +20,7 @@ from store.upkeep.verify import verify
 from store.writer import StudyWriter
 from tests.builders import build_store, publish_book, synthetic_study
 from tests.store.query.test_reader import failed_attempt
+from tests.store.test_lock import elsewhere, take
 from tests.store.upkeep.test_verify import digest
 
 BOOKS, LAYERS, MARKS = 4, 2, 5
@@ -81,10 +82,10 @@ def test_a_run_goes_on_meanwhile(built, monkeypatch):
     publish = compaction.publish_chunk
     published = []
 
-    def publish_and_commit(location, key, table):
+    def publish_and_commit(location, key, table, run):
         if not published:
             published.append(writer.commit(publish_book(built, STUDY, BOOKS)))
-        return publish(location, key, table)
+        return publish(location, key, table, run)
 
     monkeypatch.setattr(compaction, "publish_chunk", publish_and_commit)
     with writer.lock():
@@ -107,7 +108,8 @@ def test_a_generation_is_compacted_again(built):
     before = digest(built)
     compact(built, grace_s=0)
     (record,) = load_records(object_store(built))
-    assert (record.number, len(record.shards)) == (2, BOOKS + 3)
+    assert record.is_generation
+    assert len(record.shards) == BOOKS + 3
     assert digest(built) == before
     assert verify(built).damages == []
 
@@ -138,7 +140,7 @@ def test_files_of_a_killed_compaction_of_another_size_do_not_get_among_the_next_
     before = digest(tmp_path)
     monkeypatch.setattr(compaction, "plan_groups", lambda live, target: [live])
     with monkeypatch.context() as patch:
-        patch.setattr(StoreLock, "check", Mock(side_effect=KeyboardInterrupt))
+        patch.setattr(StoreLock, "append", Mock(side_effect=KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             compact(tmp_path, target_bytes=5_000)
     assert verify(tmp_path).uncommitted
@@ -151,8 +153,8 @@ def test_attempts_that_were_replaced_are_left_behind(tmp_path):
     study = build_store(tmp_path, 1, LAYERS, MARKS)
     writer = StudyWriter.open(tmp_path, study)
     with writer.lock():
-        writer.commit(failed_attempt(tmp_path, "a" * 16, [(1, "first"), (2, "first")], "2026-01-01"))
-        writer.commit(failed_attempt(tmp_path, "b" * 16, [(2, "second")], "2026-01-02"))
+        writer.commit(failed_attempt(tmp_path, "a" * 16, [(1, "first"), (2, "first")]))
+        writer.commit(failed_attempt(tmp_path, "b" * 16, [(2, "second")]))
         writer.commit(publish_book(tmp_path, study, 1))
     query = "SELECT book, status, reason FROM books ORDER BY book"
     expected = [("book0", "used", None), ("book1", "used", None), ("book2", "failed", "second")]
@@ -186,7 +188,7 @@ def test_two_compactions_at_once_are_refused(built):
 
 
 def test_a_compaction_that_was_overtaken_publishes_nothing(tmp_path, monkeypatch):
-    """It slept, another took its lock and published the generation of the same number."""
+    """It slept, and another took its lock."""
     build_store(tmp_path, BOOKS, LAYERS, MARKS)
     before = digest(tmp_path)
     objects = object_store(tmp_path)
@@ -194,11 +196,11 @@ def test_a_compaction_that_was_overtaken_publishes_nothing(tmp_path, monkeypatch
 
     def overtaken(*arguments):
         record = rewrite(*arguments)
-        objects.put(record.path, record.stamped().to_json())
+        take(objects, elsewhere(), MAINTENANCE)
         return record
 
     monkeypatch.setattr(compaction, "_rewrite", overtaken)
-    with pytest.raises(StoreLocked, match="was published by another compaction"):
+    with pytest.raises(StoreLocked, match=r"process \d+ on elsewhere took over"):
         compact(tmp_path)
     assert digest(tmp_path) == before
 
@@ -244,7 +246,8 @@ def test_killed_before_any_step_it_loses_nothing(tmp_path, monkeypatch):
         return True
 
     files = 2 * layers + 4
-    expected = files + 1 + books * (files + 1)
+    # The term; the new files and their entry; the old files between two notes; the checkpoint.
+    expected = 1 + files + 1 + (1 + books * files + 1) + 1
     assert [killed_after(steps) for steps in range(expected + 1)] == [True] * expected + [False]
 
 

@@ -1,0 +1,283 @@
+"""What the log's entries say, and the only place that reads them: types, paths and ranges are checked here.
+
+A **commit** says which files a shard consists of. A **generation** is the commit of a compaction: it holds the rows of
+many shards in new files and names the entries it replaces. A **term** says who may write from here on. A **note** says
+of earlier entries that they do not count any more, or that their files are about to be removed.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+from store import documents, paths
+from store.books import BookStatus
+from store.errors import RecordDamaged
+from store.keys import ShardKey
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_OWNERS_TEXTS = ("nonce", "host", "machine", "started")
+_SHARD = re.compile(r"[0-9a-f]{16}")
+
+
+@dataclass(frozen=True)
+class FileReceipt:
+    """One published file: its path in the store, its rows and bytes, and the sha256 of its bytes."""
+
+    path: str
+    rows: int
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class CommittedBook:
+    """One book of a commit. `attempted` is the entry that first said this of it, which orders attempts at a source."""
+
+    key: str
+    sha256: str | None
+    source: str
+    status: BookStatus
+    reason: str | None = None
+    attempted: int = 0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "status", BookStatus(self.status))
+
+
+@dataclass(frozen=True)
+class CommitRecord:
+    """What one shard, or one generation of many, consists of.
+
+    `run` made the files and its attempt is in their names. `number`, `term` and `committed` (UTC, for humans) are set
+    when the record is committed: its place in the log, and the entry that began the term it was made in. `shards` and
+    `replaces` are set for generations only: the shards whose rows it holds, and the entries it takes the place of.
+    """
+
+    shard: ShardKey
+    files: tuple[FileReceipt, ...]
+    books: tuple[CommittedBook, ...]
+    run: str
+    number: int = 0
+    term: int = 0
+    committed: str = ""
+    shards: tuple[str, ...] = ()
+    replaces: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("files", "books", "shards", "replaces"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+
+    @property
+    def path(self) -> str:
+        """Where the record lives."""
+        return paths.entry_path(self.number)
+
+    @property
+    def is_generation(self) -> bool:
+        """Whether a compaction made it."""
+        return bool(self.replaces)
+
+    @property
+    def holds(self) -> tuple[str, ...]:
+        """The names of the shards whose rows the record's files hold."""
+        return self.shards if self.is_generation else (self.shard.name,)
+
+    @property
+    def used(self) -> tuple[str, ...]:
+        """The keys of its books that gave pairs."""
+        return tuple(book.key for book in self.books if book.status is BookStatus.USED)
+
+    def numbered(self, number: int, term: int) -> CommitRecord:
+        """The record as the log's entry of this number; books that no earlier entry spoke of are attempted in it."""
+        books = tuple(book if book.attempted else replace(book, attempted=number) for book in self.books)
+        now = self.committed or datetime.now(UTC).isoformat(timespec="microseconds")
+        return replace(self, number=number, term=term, committed=now, books=books)
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Who holds a term: the process, where it runs, and when it last gave a sign (seconds since the epoch)."""
+
+    nonce: str
+    host: str
+    machine: str
+    pid: int
+    started: str
+    acquired: float
+    heartbeat: float
+    released: bool = False
+
+    def __str__(self) -> str:
+        return f"process {self.pid} on {self.host}"
+
+
+@dataclass(frozen=True)
+class Term:
+    """A term of a lock: from this entry on, until the next one for its purpose, only its owner may write."""
+
+    purpose: str
+    owner: Owner
+    number: int = 0
+
+    def numbered(self, number: int, term: int) -> Term:
+        """The term as the log's entry of this number."""
+        return replace(self, number=number)
+
+
+class Verdict(StrEnum):
+    """What a note says of earlier entries."""
+
+    DROPPED = "dropped"
+    """They do not count any more, whatever they say: damaged, or their files are gone."""
+    CONDEMNED = "condemned"
+    """Their files are being removed; they were replaced, and do not come back should their generation be dropped."""
+    SWEPT = "swept"
+    """None in particular: the files that no entry names are being removed. It stands to show that the term lasts."""
+
+
+@dataclass(frozen=True)
+class Note:
+    """A word on earlier entries."""
+
+    verdict: Verdict
+    entries: tuple[int, ...] = ()
+    number: int = 0
+    term: int = 0
+
+    def numbered(self, number: int, term: int) -> Note:
+        """The note as the log's entry of this number."""
+        return replace(self, number=number, term=term)
+
+
+Entry = CommitRecord | Term | Note
+
+
+def entry_to_json(entry: Entry) -> bytes:
+    """The text of an entry's file."""
+    return json.dumps(entry_values(entry), ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+
+
+def entry_values(entry: Entry) -> dict[str, Any]:
+    """An entry as plain JSON values."""
+    values = asdict(entry)
+    if isinstance(entry, Term):
+        return {"kind": "term"} | values
+    if isinstance(entry, Note):
+        return {"kind": "note"} | values
+    values["shard"] = entry.shard.name
+    return {"kind": "generation" if entry.is_generation else "commit"} | values
+
+
+def entry_from_json(text: bytes, number: int) -> Entry:
+    """The entry that `entry_to_json` wrote under this number. Raises RecordDamaged, saying why, for anything else."""
+    return entry_from(documents.parse(text), number)
+
+
+def entry_from(values: dict[str, Any], number: int) -> Entry:
+    """The entry of these plain values. Raises RecordDamaged where they are not those of entry `number`."""
+    if documents.count(values, "number") != number:
+        raise RecordDamaged(f"it is the entry of {documents.shown(values['number'])}; it was copied or renamed")
+    kind = documents.field(values, "kind", str)
+    if kind == "term":
+        return _term(values)
+    if kind == "note":
+        return _note(values)
+    if kind in ("commit", "generation"):
+        return _commit(values, kind == "generation")
+    raise RecordDamaged(f"kind is {documents.shown(kind)}; this Interpunct knows no such entry")
+
+
+def owner_from(values: dict[str, Any]) -> Owner:
+    """The owner of these plain values. Raises RecordDamaged."""
+    nonce, host, machine, started = (documents.field(values, name, str) for name in _OWNERS_TEXTS)
+    acquired, heartbeat = (documents.field(values, name, float) for name in ("acquired", "heartbeat"))
+    pid, released = documents.count(values, "pid"), documents.field(values, "released", bool)
+    if not (0 < pid < 1 << 31 and math.isfinite(acquired) and math.isfinite(heartbeat)):
+        raise RecordDamaged(f"no process has the number {documents.shown(pid)}, or no clock tells such a time")
+    return Owner(nonce, host, machine, pid, started, acquired, heartbeat, released)
+
+
+def _term(values: dict[str, Any]) -> Term:
+    purpose = documents.field(values, "purpose", str)
+    if purpose not in PURPOSES:
+        raise RecordDamaged(f"purpose is {documents.shown(purpose)}; it must be one of {', '.join(PURPOSES)}")
+    return Term(purpose, owner_from(documents.field(values, "owner", dict)), values["number"])
+
+
+def _note(values: dict[str, Any]) -> Note:
+    try:
+        verdict = Verdict(documents.field(values, "verdict", str))
+    except ValueError as error:
+        raise RecordDamaged(str(error)) from None
+    return Note(verdict, _earlier(values, "entries"), values["number"], documents.count(values, "term"))
+
+
+def _commit(values: dict[str, Any], is_generation: bool) -> CommitRecord:
+    shard, run = _shard(documents.field(values, "shard", str)), documents.field(values, "run", str)
+    if not paths.is_run_name(run):
+        raise RecordDamaged(f"run is {documents.shown(run)}, which no run is called")
+    record = CommitRecord(
+        ShardKey(shard),
+        tuple(_file(file, shard, run) for file in documents.items(values, "files", dict)),
+        tuple(_book(book, values["number"]) for book in documents.items(values, "books", dict)),
+        run,
+        values["number"],
+        documents.count(values, "term"),
+        documents.field(values, "committed", str),
+        tuple(map(_shard, documents.items(values, "shards", str))),
+        _earlier(values, "replaces"),
+    )
+    if record.is_generation != is_generation or bool(record.shards) != is_generation:
+        raise RecordDamaged("a generation names the shards it holds and the entries it replaces, and nothing else does")
+    for what, names in (("file", [file.path for file in record.files]), ("shard", record.holds)):
+        if len(set(names)) != len(names):
+            raise RecordDamaged(f"it lists a {what} twice")
+    return record
+
+
+def _file(values: dict[str, Any], shard: str, run: str) -> FileReceipt:
+    path, sha256 = documents.field(values, "path", str), documents.field(values, "sha256", str)
+    key = paths.parse_chunk_path(path)
+    if key is None or key.shard.name != shard or not paths.is_made_by(path, run):
+        raise RecordDamaged(f"it lists {documents.shown(path)}, which is no path of its shard and run")
+    if not _SHA256.fullmatch(sha256):
+        raise RecordDamaged(f"the sha256 of {path} is {documents.shown(sha256)}")
+    return FileReceipt(path, documents.count(values, "rows"), documents.count(values, "bytes"), sha256)
+
+
+def _book(values: dict[str, Any], number: int) -> CommittedBook:
+    status = documents.field(values, "status", str)
+    if status not in BookStatus.__members__.values():
+        raise RecordDamaged(f"a book's status is {documents.shown(status)}")
+    attempted = documents.count(values, "attempted")
+    if not 0 < attempted <= number:
+        raise RecordDamaged(f"a book was attempted in entry {documents.shown(attempted)}, which is no earlier one")
+    key, source = documents.field(values, "key", str), documents.field(values, "source", str)
+    sha256, reason = documents.text_or_none(values, "sha256"), documents.text_or_none(values, "reason")
+    return CommittedBook(key, sha256, source, BookStatus(status), reason, attempted)
+
+
+def _shard(name: str) -> str:
+    if not _SHARD.fullmatch(name):
+        raise RecordDamaged(f"{documents.shown(name)} is no name of a shard")
+    return name
+
+
+def _earlier(values: dict[str, Any], name: str) -> tuple[int, ...]:
+    numbers = tuple(documents.items(values, name, int))
+    if any(not 0 < number < values["number"] for number in numbers) or len(set(numbers)) != len(numbers):
+        raise RecordDamaged(f"{name} must be numbers of earlier entries, each once")
+    return numbers
+
+
+RUN = "run"
+MAINTENANCE = "maintenance"
+REPAIR = "repair"
+PURPOSES = {RUN: (RUN,), MAINTENANCE: (MAINTENANCE,), REPAIR: (RUN, MAINTENANCE)}
+"""What a term is for, and what it shuts out: a repair shuts out runs and compactions."""
