@@ -6,6 +6,8 @@ import io
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 
+import numpy as np
+import pandas as pd
 from fpdf import FPDF
 from fpdf.fonts import FontFace, TTFFont
 from PIL import Image
@@ -156,7 +158,7 @@ class _Document(FPDF):
         style = {"headings_style": bold, "borders_layout": "HORIZONTAL_LINES", "padding": (0.4, 0.6)}
         with self.table(col_widths=widths, line_height=3.6, text_align="LEFT", **style) as table:
             table.row([self._printable(heading(part, column)) for column in columns])
-            for row in table_rows(part.frame.head(TABLE_ROWS)):
+            for row in table_rows(_on_paper(part)):
                 table.row([self._printable(shown) for shown, _ in row])
 
     def _part_title(self, title: str, level: int) -> None:
@@ -213,6 +215,12 @@ def _texts(report: Report) -> Iterator[str]:
                 yield from (heading(part, column) for column in columns)
                 for row in table_rows(part.frame.head(TABLE_ROWS)):
                     yield from (shown for shown, _ in row)
+
+
+def _on_paper(part: Table) -> pd.DataFrame:
+    """The first rows of a table, those that stand apart last."""
+    apart = np.array(part.rows_apart, dtype=bool)
+    return pd.concat([part.frame[~apart], part.frame[apart]]).head(TABLE_ROWS)
 
 
 def _column_widths(part: Table, columns: list[str]) -> tuple[int, ...]:
