@@ -1,12 +1,14 @@
-"""From bytes to characters by evidence: a byte order mark, then valid UTF-8, then the old Western encodings."""
+"""From bytes to characters by evidence: a byte order mark, then valid UTF-8, then what `encodings` recognises."""
 
 from __future__ import annotations
 
 import codecs
+import contextlib
 import re
 import string
 from dataclasses import dataclass
 
+from jobs.corpus.encodings import Recognised, recognise, recognise_wide
 from jobs.corpus.references import Problem, UnusableTextError
 
 _BYTE_ORDER_MARKS = (
@@ -48,10 +50,14 @@ _SIGNATURES = {
 _WEB_PAGE = re.compile(rb"(?:\xef\xbb\xbf)?\s*<(?:!doctype html|html|head|body|meta|div|p)\b", re.IGNORECASE)
 _CONTROLS = bytes(set(range(32)) - set(b"\t\n\v\f\r\x1a\x1b"))
 _ASCII = bytes(range(128))
-_C1_CONTROLS = frozenset(range(0x80, 0xA0))
-_NOT_WINDOWS_1252 = frozenset({0x81, 0x8D, 0x8F, 0x90, 0x9D})
+_JAPANESE_ESCAPE = "\x1b$B"
 _HEAD = 65_536
 _MOST_CONTROLS = 0.005
+_MOST_REPLACED = 0.2
+
+
+class UnknownEncodingError(UnusableTextError):
+    """Bytes that may be a text, in an encoding that cannot be told."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +72,8 @@ class Decoded:
 def decode(data: bytes | str) -> Decoded:
     """The characters of a text. A string (from JSON or Parquet) is taken as it is.
 
-    Raises UnusableTextError for bytes that are no text: an image, an archive, a program, or nothing at all.
+    Raises UnusableTextError for bytes that are no text: an image, an archive, a program, or nothing at all; the kind
+    UnknownEncodingError where no encoding is sure enough.
     """
     if isinstance(data, str):
         decoded = Decoded(data, "utf-8")
@@ -93,7 +100,7 @@ def check_is_text(head: bytes) -> None:
     if _byte_order_mark(head) or _looks_like_utf16(head):
         return
     controls = len(head) - len(head.translate(None, _CONTROLS))
-    if controls > _MOST_CONTROLS * len(head):
+    if controls > _MOST_CONTROLS * len(head) and recognise_wide(head) is None:
         raise UnusableTextError(
             f"this is binary data, not plain text: {controls} of its first {len(head)} bytes are control characters",
             Problem.BINARY,
@@ -119,26 +126,41 @@ def _decode(data: bytes) -> Decoded:
             # In UTF-8 the mark is a character like any other, and `--text raw` keeps it; in UTF-16 and UTF-32 it
             # belongs to the encoding.
             return _with_replacements(data if encoding == "utf-8" else data[len(mark) :], encoding)
-    if utf16 := _looks_like_utf16(data[:_HEAD]):
-        return _with_replacements(data, utf16)
+    if wide := _looks_like_utf16(data[:_HEAD]) or recognise_wide(data[:_HEAD]):
+        return _with_replacements(data, wide)
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError:
         return _decode_invalid_utf8(data)
-    return Decoded(text, "ascii" if text.isascii() else "utf-8")
+    if not text.isascii():
+        return Decoded(text, "utf-8")
+    if _JAPANESE_ESCAPE in text:
+        with contextlib.suppress(UnicodeDecodeError):
+            return Decoded(data.decode("iso2022_jp"), "iso-2022-jp")
+    return Decoded(text, "ascii")
 
 
 def _decode_invalid_utf8(data: bytes) -> Decoded:
-    """Damaged UTF-8, or an old 8-bit encoding. In Latin-1 text hardly any bytes above 127 happen to form UTF-8
-    sequences, so most of them would have to be replaced; in damaged UTF-8 only a few would."""
+    """Damaged UTF-8, or an old encoding. In text of an old encoding hardly any bytes above 127 happen to form UTF-8
+    sequences, so most of them would have to be replaced; in damaged UTF-8 only a few would.
+
+    Raises UnusableTextError where no encoding is sure enough: wrong letters would be wrong tokens.
+    """
     high = data.translate(None, _ASCII)
     repaired = _with_replacements(data, "utf-8")
-    if repaired.text.count("\N{REPLACEMENT CHARACTER}") < 0.5 * len(high):
+    if repaired.text.count("\N{REPLACEMENT CHARACTER}") < _MOST_REPLACED * len(high):
         return repaired
-    controls = set(high) & _C1_CONTROLS
-    if controls and not controls & _NOT_WINDOWS_1252:
-        return Decoded(data.decode("cp1252"), "windows-1252")
-    return Decoded(data.decode("latin-1"), "latin-1")
+    found = recognise(data)
+    if found is None:
+        raise UnknownEncodingError(
+            "the encoding cannot be told from the bytes with enough confidence; save the text as UTF-8", Problem.FORMAT
+        )
+    return Decoded(data.decode(found.codec), found.name, () if found.stated else (_recognised(found),))
+
+
+def _recognised(found: Recognised) -> str:
+    language = f", {found.language}" if found.language else ""
+    return f"read as {found.name}, recognised with {found.confidence:.0%} confidence{language}; UTF-8 would be certain"
 
 
 def _with_replacements(data: bytes, encoding: str) -> Decoded:

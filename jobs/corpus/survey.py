@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from jobs.config import RunConfig
-from jobs.corpus.decoding import decode
+from jobs.corpus.decoding import UnknownEncodingError, decode
 from jobs.corpus.formats import file_name, stem_of
 from jobs.corpus.gutenberg import read_header
 from jobs.corpus.opening import open_source
@@ -138,10 +138,20 @@ def _located(source: str, error: BookError) -> str:
 
 def _head(content: bytes | str) -> tuple[str, UnusableTextError | None]:
     """The first characters of a text, or why it is none."""
+    head = _whole_lines(content) if isinstance(content, bytes) else content[:_HEAD]
     try:
-        return decode(content[:_HEAD]).text, None
+        return decode(head).text, None
+    except UnknownEncodingError as error:
+        # Too little of a longer text may show no encoding; a header is legible without.
+        legible = head if isinstance(head, str) else head.decode("ascii", errors="replace")
+        return legible, error if len(content) <= _HEAD else None
     except UnusableTextError as error:
         return "", error
+
+
+def _whole_lines(content: bytes) -> bytes:
+    """The first bytes up to the end of a line, so that no character is cut in two."""
+    return content if len(content) <= _HEAD else content[: content.rfind(b"\n", 0, _HEAD) + 1] or content[:_HEAD]
 
 
 def _checksum(content: bytes | str) -> str:

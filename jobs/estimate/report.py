@@ -16,7 +16,7 @@ from rich.table import Table
 
 from analysis.pairwise import pair_statistics
 from jobs.config import RunConfig, StudyConfig
-from jobs.corpus.cleaning import clean
+from jobs.corpus.cleaning import CleanText, clean
 from jobs.corpus.decoding import decode
 from jobs.corpus.names import name_books
 from jobs.corpus.references import BookRef, NamedBook
@@ -158,13 +158,21 @@ def _references(arguments: Iterable[str], run: RunConfig) -> Iterator[BookRef]:
             yield from survey(source, run)
 
 
+@dataclass(frozen=True)
+class _Text:
+    """A book's text, and what a run will say of it in `reason`."""
+
+    text: str
+    warnings: tuple[str, ...]
+
+
 def _planned(named: Iterable[NamedBook], config: StudyConfig, run: RunConfig, done: Committed) -> Iterator[PlannedBook]:
     """Plan texts in their order, a batch at a time."""
-    batch: list[tuple[NamedBook, PlannedBook | str]] = []
+    batch: list[tuple[NamedBook, PlannedBook | _Text]] = []
     characters = 0
     for book, text in _texts(named, config, run, done):
         batch.append((book, text))
-        characters += len(text) if isinstance(text, str) else 0
+        characters += len(text.text) if isinstance(text, _Text) else 0
         if characters >= _BATCH_CHARACTERS:
             yield from _plan_batch(batch, config)
             batch, characters = [], 0
@@ -173,7 +181,7 @@ def _planned(named: Iterable[NamedBook], config: StudyConfig, run: RunConfig, do
 
 def _texts(
     named: Iterable[NamedBook], config: StudyConfig, run: RunConfig, done: Committed
-) -> Iterator[tuple[NamedBook, PlannedBook | str]]:
+) -> Iterator[tuple[NamedBook, PlannedBook | _Text]]:
     """Each book with its text, or with its plan where the text need not or cannot be read."""
     books, again = tee((book, _decided(book, done)) for book in named)
     contents = read_books((book.ref for book, decided in again if decided is None), run)
@@ -185,8 +193,9 @@ def _texts(
         try:
             if isinstance(content, BookError):
                 raise content
-            text = decode(content).text
-            yield book, clean(text).text if config.text == "clean" else text
+            decoded = decode(content)
+            cleaned = clean(decoded.text) if config.text == "clean" else CleanText(decoded.text)
+            yield book, _Text(cleaned.text, (*decoded.warnings, *cleaned.warnings))
         except BookError as error:
             yield book, _refused(book, str(error))
 
@@ -207,27 +216,27 @@ def _refused(book: NamedBook, reason: str) -> PlannedBook:
     return PlannedBook(book.key, book.ref.source, status="refused", reason=reason)
 
 
-def _plan_batch(batch: list[tuple[NamedBook, PlannedBook | str]], config: StudyConfig) -> Iterator[PlannedBook]:
-    texts = [text for _, text in batch if isinstance(text, str)]
+def _plan_batch(batch: list[tuple[NamedBook, PlannedBook | _Text]], config: StudyConfig) -> Iterator[PlannedBook]:
+    texts = [text.text for _, text in batch if isinstance(text, _Text)]
     tokenizations = iter(tokenize_all(load_encoder(config.model, config.revision), texts) if texts else ())
     for book, text in batch:
         yield text if isinstance(text, PlannedBook) else _counted(book, text, next(tokenizations), config)
 
 
-def _counted(book: NamedBook, text: str, tokenization: Tokenization, config: StudyConfig) -> PlannedBook:
+def _counted(book: NamedBook, text: _Text, tokenization: Tokenization, config: StudyConfig) -> PlannedBook:
     selection = select(tokenization, config)
     classes = [selection.classes[name] for name in MARK_CLASSES]
     problem = selection.problem(config)
     return PlannedBook(
         key=book.key,
         source=book.ref.source,
-        characters=len(text),
+        characters=len(text.text),
         tokens=tokenization.ids.size,
         found=tuple(selected.found for selected in classes),
         eligible=tuple(selected.eligible for selected in classes),
         used=(0, 0) if problem else tuple(selected.taken.size for selected in classes),
         status="refused" if problem else "new",
-        reason=problem,
+        reason=problem or "; ".join(text.warnings) or None,
     )
 
 

@@ -21,6 +21,7 @@ from store.commits import Committed, CommittedBook
 from store.errors import StoreError, StudyMismatch
 from store.objects.locations import object_store
 from store.study import Study, create_or_match
+from tests.jobs.corpus import one_story as story
 
 RATES = Rates(100.0, 1e6, 2, "a machine")
 NOTHING = Committed(frozenset(), {})
@@ -83,6 +84,17 @@ def test_counts_are_those_of_the_selection(shelf, tiny_gpt2, sample_text):
     assert book.used == (30, 30)
     assert (report.hidden_layers, report.width) == (4, 64)
     assert report.cost.pairs == 2 * 2 * 4 * 30 * 29 // 2
+
+
+def test_what_a_run_would_warn_of_is_shown(tmp_path, tiny_gpt2):
+    russian = story.RUSSIAN * 20
+    (tmp_path / "a.txt").write_bytes(russian.encode("cp1251"))
+    report = plan_books([str(tmp_path)], StudyConfig(model=str(tiny_gpt2)), RunConfig(), NOTHING, RATES)
+    (book,) = report.books
+    assert book.reason is not None
+    assert "read as windows-1251, recognised with" in book.reason
+    assert f"{book.status}: a: " in printed(report, width=200)
+    assert "windows-1251" in printed(report, width=200)
 
 
 def test_what_is_done_already_is_not_counted_again(shelf, tiny_gpt2):
