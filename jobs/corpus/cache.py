@@ -15,8 +15,9 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import BinaryIO, cast
 
+from jobs.cache_folder import cache_folder
 from jobs.config import RunConfig
 from jobs.corpus.references import UnreadableSourceError
 from store.objects.public_names import identity, public_name
@@ -56,7 +57,7 @@ class Slot:
 
     def __init__(self, address: str, run: RunConfig) -> None:
         self._address = address
-        self._folder = _folder(run)
+        self._folder, self._problem = _folder(run)
         name = hashlib.sha256(identity(address).encode(errors="surrogateescape")).hexdigest()[:32]
         self._body = self._folder / name
         self._note = self._body.with_suffix(".json")
@@ -72,6 +73,8 @@ class Slot:
     @contextlib.contextmanager
     def new_body(self) -> Iterator[Body]:
         """A body to be written, which takes its place when it is kept. Raises CacheUnusableError."""
+        if self._problem is not None:
+            raise CacheUnusableError(self._problem)
         try:
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             file = tempfile.NamedTemporaryFile(dir=self._folder, prefix=".part-", delete=False)  # noqa: SIM115
@@ -172,8 +175,11 @@ def warn_of(error: CacheUnusableError) -> None:
 _WARNED: set[str] = set()
 
 
-def _folder(run: RunConfig) -> Path:
+def _folder(run: RunConfig) -> tuple[Path, str | None]:
+    """The folder for downloads; where none is known, one that holds nothing, and why."""
     if run.cache:
-        return Path(os.path.expanduser(run.cache))
-    usual: Any = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    return Path(usual) / "interpunct"
+        return Path(os.path.expanduser(run.cache)), None
+    try:
+        return cache_folder(), None
+    except OSError as error:
+        return Path(os.devnull), str(error)

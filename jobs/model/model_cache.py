@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from jobs.cache_folder import cache_folder
 from jobs.errors import UsageError
 
 SETTLED_SECONDS = 2.0
@@ -23,14 +24,6 @@ SETTLED_SECONDS = 2.0
 Its checksum is not remembered."""
 
 _MANIFEST = "SHA256SUMS"
-
-
-def cache_folder() -> Path:
-    """The user's cache folder, for what is expensive to make again. Raises OSError where no home is known."""
-    try:
-        return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "interpunct"
-    except RuntimeError as error:
-        raise OSError(f"no cache folder: {error}; set XDG_CACHE_HOME") from error
 
 
 def remembered(kind: str, key: str, make: Callable[[], str]) -> str:

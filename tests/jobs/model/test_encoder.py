@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer, pre_tokenizers
 
+from jobs.cache_folder import cache_folder
 from jobs.marks.tokens import tokenize
 from jobs.model import encoder
 from jobs.model.encoder import NOT_ALONE, load_encoder
 from jobs.model.loading import load_tokenizer
-from jobs.model.model_cache import cache_folder
 from tests.jobs.model.tokenizer_families import byte_level
 
 pytestmark = pytest.mark.usefixtures("own_cache")
