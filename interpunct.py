@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import io
-import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -19,6 +18,7 @@ from importlib import metadata
 import jobs.commands
 import reports.commands
 import store.commands
+from store import streams
 from store.foreign_text import lines_for_terminal
 from store.objects.public_names import without_secrets
 
@@ -36,29 +36,58 @@ examples:
   interpunct report --store study --out report     the page to open: report/latest/index.html"""
 
 
+_RESULTS = frozenset({"sql", "status", "plan"})
+"""Commands that do nothing but print: they end when nobody reads them. All others go on with their work."""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code. `argv` defaults to the process's own arguments."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(
-            stream, io.TextIOWrapper
-        ):  # what its encoding does not have is written as \\u2014, and ends nothing
-            stream.reconfigure(errors="backslashreplace")
-    arguments = build_parser().parse_args(argv)
+    closed = _own_streams()
+    said_to = list(sys.argv[1:] if argv is None else argv)
+    arguments = argparse.Namespace(debug="--debug" in said_to)
     try:
-        return arguments.execute(arguments)
+        arguments = _parsed(said_to)
+        if arguments.command not in _RESULTS:
+            if closed is not None:
+                streams.drop_account()
+        elif closed and 1 in closed and not getattr(arguments, "output", None):
+            raise streams.OutputClosed(arguments.command)
+        exit_code = arguments.execute(arguments)
+        streams.flush_output()
+        return exit_code
     except KeyboardInterrupt:
         print("interpunct: stopped", file=sys.stderr)
         return 130
-    except BrokenPipeError:
-        # The reader of our output (head, less) has gone: that is no failure, and nothing more can be said there.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except streams.ReaderGone:
+        streams.let_go_of_output()
         return 0
     except Exception as error:
+        streams.let_go_of_output()
         said = traceback.format_exc() if arguments.debug else _explained(error)
-        said = without_secrets(said.rstrip(), *(sys.argv[1:] if argv is None else argv))
-        print(lines_for_terminal(said), file=sys.stderr)
+        print(lines_for_terminal(without_secrets(said.rstrip(), *said_to)), file=sys.stderr)
         exit_code = getattr(error, "exit_code", 1)
         return exit_code if isinstance(exit_code, int) else 1
+
+
+def _parsed(said_to: list[str]) -> argparse.Namespace:
+    try:
+        return build_parser().parse_args(said_to)
+    except SystemExit:  # --help, which somebody may read or not
+        streams.flush_output()
+        raise
+
+
+def _own_streams() -> set[int] | None:
+    """Make the process's streams ours, and say which were closed; None where a caller has put others in their place."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # What its encoding does not have is written as \\u2014, and ends nothing.
+            stream.reconfigure(errors="backslashreplace")
+    if sys.stdout is not sys.__stdout__ or sys.stderr is not sys.__stderr__:
+        return None
+    closed = streams.open_closed()
+    streams.guard_result()
+    return closed
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -71,7 +100,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"interpunct {metadata.version('interpunct')}")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    subparsers = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND", required=True)
     jobs.commands.add_commands(subparsers)
     store.commands.add_commands(subparsers)
     reports.commands.add_commands(subparsers)

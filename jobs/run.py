@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import os
 import shlex
-import signal
 import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -33,6 +31,7 @@ from jobs.stages.finish import record_books
 from jobs.stages.partition import ShardWork, plan_shards
 from jobs.stages.prepare import RunContext
 from jobs.stages.stages import Stages
+from jobs.stopping import listen, stoppable
 from store.books import BookStatus
 from store.commits import Committed
 from store.objects.locations import object_store
@@ -81,7 +80,7 @@ def carry_out(
     Ctrl-C stop the run: it is recorded as stopped, the lock is let go, and the code is 130.
     """
     console = Console(stderr=True)
-    with Results(context.location, study) as results, _stoppable():
+    with Results(context.location, study) as results, stoppable():
         recorder = Recorder(results, context.run_id, context.run, listener_for(console))
         job = _Job(context, results, recorder, stages, hidden_layers)
         try:
@@ -192,7 +191,7 @@ class _Job:
             self._listener.line("starting ray on this machine")
             start_local()
         self._ray_started = True
-        _stop_on_sigterm()  # Ray has put a handler of its own in place, which aborts the process
+        listen()  # Ray has put a handler of its own in place, which aborts the process
 
     def _record_set_aside(self, books: dict[NamedBook, tuple[BookStatus, str]], committed: Committed) -> None:
         """Give each book without results its row in `books`, unless an earlier run has said the same of it."""
@@ -323,21 +322,3 @@ def _command_line() -> str:
     command = shlex.join(["interpunct", *shown])
     left_out = " (put back the user, the password or the query that is left out here)"
     return command if shown == sys.argv[1:] else command + left_out
-
-
-@contextmanager
-def _stoppable() -> Iterator[None]:
-    """Treat SIGTERM, which batch systems send, like Ctrl-C, for as long as the run lasts."""
-    previous = signal.getsignal(signal.SIGTERM)
-    _stop_on_sigterm()
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, previous)
-
-
-def _stop_on_sigterm() -> None:
-    def stop(number: int, frame: object) -> None:
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGTERM, stop)
