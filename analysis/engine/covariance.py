@@ -35,6 +35,24 @@ def products(tile: Tile, scratch: Scratch) -> NDArray[np.float64]:
     return out
 
 
+def inner_products(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Float64 [R, C]: the sums of products of every row of `a` [R, D] with every row of `b` [C, D].
+
+    Like all products here, those of a pair are the same to the last bit in every block; BLAS does not promise that.
+    """
+    panels_a, panels_b = _plain_panels(a), _plain_panels(b)
+    out = np.empty((len(panels_a) * PANEL, len(panels_b) * PANEL))
+    _add_all(panels_a, panels_b, -(-len(a) // PANEL), False, out)
+    return out[: len(a), : len(b)]
+
+
+def _plain_panels(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    panels = 2 * -(-len(x) // (2 * PANEL))
+    padded = np.zeros((panels * PANEL, x.shape[1]))
+    padded[: len(x)] = x
+    return np.ascontiguousarray(padded.reshape(panels, PANEL, x.shape[1]).transpose(0, 2, 1))
+
+
 def _panels(side: Side, scratch: SideScratch) -> NDArray[np.float64]:
     """Float64 [an even number of panels, D, PANEL]; vectors that are not there are 0."""
     number = 2 * -(-len(side.members) // (2 * PANEL))

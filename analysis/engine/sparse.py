@@ -128,7 +128,7 @@ def _compare(
     for k in range(np.uintp(first), np.uintp(last)):
         before = np.int64(earlier[k])
         if before > 0:
-            tally(met, k - first, before, below, tallies, same)
+            tally(met, k - first, int(before), below, tallies, same)
             if before >= TALLIED:
                 for y in range(np.uintp(low), np.uintp(end)):
                     out[y] += steps[np.uintp(same[y - np.uintp(low)])]

@@ -1,10 +1,12 @@
 """Vector code that bins vectors: 64 dimensions at a time, from values to codes and from codes to bit rows."""
 
 import llvmlite.ir as ir
+import numpy as np
 from numba import types
 from numba.core import cgutils
+from numpy.typing import NDArray
 
-from analysis.engine.simd.llvm import BITS, FLOAT32, INT64, ONE, UINT8, WORD, element, intrinsic, shape_of, splat
+from analysis.engine.simd.llvm import BITS, FLOAT32, INT64, ONE, UINT8, WORD, element, lowers, shape_of, splat
 
 # mypy: disallow_untyped_defs=False
 # Functions below build code: their values are LLVM's, which have no types here.
@@ -13,8 +15,10 @@ _BYTES = ir.VectorType(ir.IntType(8), 64)
 _FLOATS = ir.VectorType(ir.FloatType(), 64)
 
 
-@intrinsic
-def codes_of_word(typing_context, values, start, lowest, highest, first_edge, step, codes, counts):
+def codes_of_word(
+    values: NDArray[np.float32], start: int, lowest: np.float32, highest: np.float32, first_edge: np.float32,
+    step: np.float32, codes: NDArray[np.uint8], counts: NDArray[np.int64],
+) -> None:  # fmt: skip
     """The bins of the 64 float32 `values` from `start` that lie from `lowest` to `highest`: uint8 from `codes[start]`.
 
     There are as many bins as `counts` has items, of width `step` from `first_edge` on; a value outside is 255. Edge k
@@ -23,7 +27,14 @@ def codes_of_word(typing_context, values, start, lowest, highest, first_edge, st
     either right or one below. For that, rounding may move no edge by 1/16 of a bin, which `analysis.engine.binning`
     sees to.
     """
+    here = values[start : start + 64]
+    inner_edges = np.arange(1, counts.size, dtype=np.float32) * step + first_edge
+    found = np.searchsorted(inner_edges, here, side="right")
+    codes[start : start + 64] = np.where((lowest <= here) & (here <= highest), found, 255)
 
+
+@lowers(codes_of_word)
+def _codes_of_word(typing_context, values, start, lowest, highest, first_edge, step, codes, counts):
     def code(context, builder, signature, arguments):
         values, start, lowest, highest, first_edge, step, codes, counts = arguments
         values = builder.bitcast(element(context, builder, FLOAT32, values, start), _FLOATS.as_pointer())
@@ -54,14 +65,22 @@ def codes_of_word(typing_context, values, start, lowest, highest, first_edge, st
     return signature, code
 
 
-@intrinsic
-def put_bits(typing_context, codes, start, bits, offset, stride, counts):
+def put_bits(
+    codes: NDArray[np.uint8], start: int, bits: NDArray[np.uint64], offset: int, stride: int, counts: NDArray[np.int64]
+) -> None:
     """Turns the 64 uint8 `codes` from `start` into a word of each bin: bit d is set where code d is the bin.
 
     Bin b's uint64 goes to `bits[offset + b * stride]` and its population onto int64 `counts[b]`. A code that is no bin
     sets no bit.
     """
+    for b in range(counts.size):
+        in_bin = codes[start : start + 64] == b
+        bits.reshape(-1)[offset + b * stride] = np.packbits(in_bin, bitorder="little").view(np.uint64)[0]
+        counts[b] += in_bin.sum()
 
+
+@lowers(put_bits)
+def _put_bits(typing_context, codes, start, bits, offset, stride, counts):
     def code(context, builder, signature, arguments):
         codes, start, bits, offset, stride, counts = arguments
         codes = builder.load(
@@ -81,10 +100,13 @@ def put_bits(typing_context, codes, start, bits, offset, stride, counts):
     return signature, code
 
 
-@intrinsic
-def lowest_bit(typing_context, word):
+def lowest_bit(word: np.uint64) -> int:
     """Place of the lowest bit that is set in a uint64 that is not 0."""
+    return (int(word) & -int(word)).bit_length() - 1
 
+
+@lowers(lowest_bit)
+def _lowest_bit(typing_context, word):
     def code(context, builder, signature, arguments):
         return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))
 

@@ -4,8 +4,10 @@ import contextlib
 from typing import Any, NamedTuple
 
 import llvmlite.ir as ir
+import numpy as np
 from numba import types
 from numba.core import cgutils
+from numpy.typing import NDArray
 
 from analysis.engine.simd.llvm import (
     BITS,
@@ -16,8 +18,8 @@ from analysis.engine.simd.llvm import (
     UINT64_2D,
     WORD,
     element,
-    intrinsic,
     item_at,
+    lowers,
     shape_of,
     splat,
 )
@@ -41,10 +43,60 @@ _LANES = ir.VectorType(WORD, LANES)
 _CODES = ir.VectorType(ir.IntType(16), GROUP)
 
 
-def _add_joint_terms(spread):
-    """The two forms of `add_joint_terms`, of the same code."""
+def add_joint_terms(
+    words: NDArray[np.uint64], start: NDArray[np.int64], filled: NDArray[np.uint64], first_row: int, rows: int,
+    partners: NDArray[np.uint64], offset: int, ranks: int, counts: NDArray[np.int64], table: NDArray[np.int64],
+    terms: NDArray[np.int64],
+) -> None:  # fmt: skip
+    """Adds table[joint count] over the cells of `rows` bin rows of x with `ranks` bin rows of LANES partners at once.
 
-    def add(typing_context, words, start, filled, first_row, rows, partners, offset, ranks, counts, table, terms):
+    Bin row b of x, from `first_row` on, is uint64 from item `start[b]` of `words`, of which those count whose bit is
+    set in `filled[b]`, uint64 [rows, masks]. The partners' rows are uint64 [words, ranks, LANES], flat, from
+    `partners[offset]`. A word of x is spread over the lanes, and AND, population count and add take one word of all
+    partners in one instruction each; the sums of all ranks stay in registers until the row ends. `terms`, int64
+    [LANES], grows; `counts`, int64 [rows, ranks, LANES], flat, is scratch: counts are looked up when all are made,
+    since a look-up right behind its count would wait for it.
+    """
+    _add_with_numpy(words.reshape(-1, 1), start, filled, first_row, rows, partners, offset, ranks, counts, table, terms)
+
+
+def add_joint_terms_spread(
+    words: NDArray[np.uint64], start: NDArray[np.int64], filled: NDArray[np.uint64], first_row: int, rows: int,
+    partners: NDArray[np.uint64], offset: int, ranks: int, counts: NDArray[np.int64], table: NDArray[np.int64],
+    terms: NDArray[np.int64],
+) -> None:  # fmt: skip
+    """The same where partners ask for several binnings of x: `words`, uint64 [entries, LANES], has a word a lane."""
+    words = words.reshape(-1, LANES)
+    _add_with_numpy(words, start, filled, first_row, rows, partners, offset, ranks, counts, table, terms)
+
+
+def _add_with_numpy(
+    words: NDArray[np.uint64], start: NDArray[np.int64], filled: NDArray[np.uint64], first_row: int, rows: int,
+    partners: NDArray[np.uint64], offset: int, ranks: int, counts: NDArray[np.int64], table: NDArray[np.int64],
+    terms: NDArray[np.int64],
+) -> None:  # fmt: skip
+    """Both forms of `add_joint_terms`, of uint64 `words` [entries, 1 or LANES]."""
+    theirs = partners[offset:]
+    for row in range(rows):
+        found = np.zeros((ranks, LANES), np.int64)
+        for place in _set_bits(filled[first_row + row]):
+            y = theirs[place * ranks * LANES :][: ranks * LANES].reshape(ranks, LANES)
+            found += np.bitwise_count(words[start[first_row + row] + place] & y)
+        counts[row * ranks * LANES :][: ranks * LANES] = found.reshape(-1)
+        terms += table[found].sum(axis=0)
+
+
+def _set_bits(filled: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """Which bits are set in uint64 [masks]."""
+    return np.flatnonzero(np.unpackbits(filled.view(np.uint8), bitorder="little"))
+
+
+def _joint_terms_code(spread):
+    """The vector code of both forms of `add_joint_terms`."""
+
+    def vector_code(
+        typing_context, words, start, filled, first_row, rows, partners, offset, ranks, counts, table, terms
+    ):
         def code(context, builder, signature, arguments):
             words, start, filled, first_row, rows, partners, offset, ranks, counts, table, terms = arguments
             masks = shape_of(context, builder, UINT64_2D, filled)[1]
@@ -78,22 +130,11 @@ def _add_joint_terms(spread):
         )  # fmt: skip
         return signature, code
 
-    return intrinsic(add)
+    return vector_code
 
 
-add_joint_terms = _add_joint_terms(spread=False)
-"""Adds table[joint count] over the cells of `rows` bin rows of x with `ranks` bin rows of LANES partners at once.
-
-`add_joint_terms(words, start, filled, first_row, rows, partners, offset, ranks, counts, table, terms)`: bin row b of x,
-from `first_row` on, is uint64 from item `start[b]` of `words`, of which those count whose bit is set in `filled[b]`,
-uint64 [rows, masks]. The partners' rows are uint64 [words, ranks, LANES], flat, from `partners[offset]`. A word of x is
-spread over the lanes, and AND, population count and add take one word of all partners in one instruction each; the sums
-of all ranks stay in registers until the row ends. `terms`, int64 [LANES], grows; `counts`, int64 [rows, ranks, LANES],
-flat, is scratch: counts are looked up when all are made, since a look-up right behind its count would wait for it.
-"""
-
-add_joint_terms_spread = _add_joint_terms(spread=True)
-"""The same where x is not binned alike for all partners: `words` is uint64 [entries, LANES], flat, a word a lane."""
+lowers(add_joint_terms)(_joint_terms_code(spread=False))
+lowers(add_joint_terms_spread)(_joint_terms_code(spread=True))
 
 
 class _Rows(NamedTuple):
@@ -106,15 +147,23 @@ class _Rows(NamedTuple):
     spread: bool
 
 
-@intrinsic
-def spread_row(typing_context, bits, rows, lanes, ways, filled, row, words, start):
+def spread_row(
+    bits: NDArray[np.uint64], rows: NDArray[np.int64], lanes: NDArray[np.uint64], ways: int, filled: NDArray[np.uint64],
+    row: int, words: NDArray[np.uint64], start: int,
+) -> None:  # fmt: skip
     """Gathers a bin row of x where partners ask for several: a word a lane, of the way its lane asks for.
 
     Way k < `ways` has the uint64 `bits` from item `rows[k]`, int64, and the lanes that are all ones in `lanes`, uint64
     [ways, LANES], flat. Of `words`, uint64 [entries, LANES], flat, the entries from `start` on are written whose bits
     are set in `filled[row]`, uint64 [rows, masks].
     """
+    for place in _set_bits(filled[row]):
+        of_way = bits.reshape(-1)[rows[:ways] + place, None] & lanes.reshape(-1, LANES)[:ways]
+        words.reshape(-1, LANES)[start + place] = np.bitwise_or.reduce(of_way)
 
+
+@lowers(spread_row)
+def _spread_row(typing_context, bits, rows, lanes, ways, filled, row, words, start):
     def code(context, builder, signature, arguments):
         bits, rows, lanes, ways, filled, row, words, start = arguments
         masks = shape_of(context, builder, UINT64_2D, filled)[1]
@@ -140,10 +189,15 @@ def spread_row(typing_context, bits, rows, lanes, ways, filled, row, words, star
     return signature, code
 
 
-@intrinsic
-def put_in_lane(typing_context, bits, start, length, partners, place, stride):
+def put_in_lane(
+    bits: NDArray[np.uint64], start: int, length: int, partners: NDArray[np.uint64], place: int, stride: int
+) -> None:
     """Copies `length` words of uint64 `bits` from item `start` to every `stride`-th item of `partners` from `place`."""
+    partners[place + stride * np.arange(length)] = bits.reshape(-1)[start : start + length]
 
+
+@lowers(put_in_lane)
+def _put_in_lane(typing_context, bits, start, length, partners, place, stride):
     def code(context, builder, signature, arguments):
         bits, start, length, partners, place, stride = arguments
         source = element(context, builder, BITS, bits, start)
@@ -158,15 +212,24 @@ def put_in_lane(typing_context, bits, start, length, partners, place, stride):
     return types.void(BITS, types.int64, types.int64, UINT64, types.int64, types.int64), code
 
 
-@intrinsic
-def tally(typing_context, met, k, before, counted, tallies, same):
+def tally(
+    met: NDArray[np.uint16], k: int, before: int, counted: int, tallies: NDArray[np.uint16], same: NDArray[np.uint16]
+) -> None:
     """Counts for GROUP partners how many of the `before` codes before code `k` are equal to it.
 
     `met` is uint16 [codes, GROUP], flat. Where code `k` is not below `counted`, the count is 0. Counts go to `same`,
     uint16 [GROUP]; where `before` < TALLIED, 1 is added to `tallies`, uint16 [TALLIED, GROUP], flat, at the count,
     unless that is 0.
     """
+    codes = met.reshape(-1, GROUP)
+    same[:] = np.where(codes[k] < counted, (codes[k - before : k] == codes[k]).sum(axis=0), 0)
+    if before < TALLIED:
+        for m in range(1, before + 1):
+            tallies.reshape(-1, GROUP)[m] += same == m
 
+
+@lowers(tally)
+def _tally(typing_context, met, k, before, counted, tallies, same):
     def code(context, builder, signature, arguments):
         met, k, before, counted, tallies, same = arguments
         met, tallies, same = (

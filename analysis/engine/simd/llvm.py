@@ -1,21 +1,38 @@
 """What the modules of vector code share: LLVM's types, Numba's arrays, and where their elements are.
 
-The inner loops that a compiler does not find by itself are written as LLVM vector code, in `count_code`, `bin_code`
-and `product_code`. It is portable: the compiler lowers the same vectors to AVX-512, AVX2 or NEON, whatever is at hand.
+The inner loops that a compiler does not find by itself are written as LLVM vector code, in `counting`, `binning` and
+`products`. It is portable: the compiler lowers the same vectors to AVX-512, AVX2 or NEON, whatever is at hand. Each
+piece stands below the function that it is a form of: called from Python, that one does the same with NumPy.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import llvmlite.ir as ir
-import numba.extending
 from numba import types
 from numba.core import cgutils
+from numba.core.typing.templates import infer, infer_global, make_intrinsic_template
 from numba.np.arrayobj import make_array
 
 # mypy: disallow_untyped_defs=False
 # Functions below build code: their values are LLVM's, which have no types here.
 
-intrinsic: Any = numba.extending.intrinsic
+
+def lowers(function: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Makes the vector code below what compiled code runs where it calls `function`.
+
+    The vector code is written as for `numba.extending.intrinsic`: it takes the typing context and the argument types,
+    and gives a signature and the function that builds the code.
+    """
+
+    def register(vector_code: Callable[..., Any]) -> Callable[..., Any]:
+        template = make_intrinsic_template(function, vector_code, function.__name__)
+        infer(template)
+        infer_global(function, types.Function(template))
+        return vector_code
+
+    return register
+
 
 WORD = ir.IntType(64)
 ONE = ir.Constant(WORD, 1)

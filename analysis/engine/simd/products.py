@@ -1,10 +1,12 @@
 """Vector code that multiplies panels of vectors."""
 
 import llvmlite.ir as ir
+import numpy as np
 from numba import types
 from numba.core import cgutils
+from numpy.typing import NDArray
 
-from analysis.engine.simd.llvm import FLOAT64_2D, FLOAT64_3D, WORD, element, intrinsic, item_at, splat
+from analysis.engine.simd.llvm import FLOAT64_2D, FLOAT64_3D, WORD, element, item_at, lowers, splat
 
 # mypy: disallow_untyped_defs=False
 # Functions below build code: their values are LLVM's, which have no types here.
@@ -15,15 +17,27 @@ PANEL = 8
 _DOUBLES = ir.VectorType(ir.DoubleType(), PANEL)
 
 
-@intrinsic
-def add_products(typing_context, a, a_start, b, b_start, b_next, length, out, out_start, out_stride):
+def add_products(
+    a: NDArray[np.float64], a_start: int, b: NDArray[np.float64], b_start: int, b_next: int, length: int,
+    out: NDArray[np.float64], out_start: int, out_stride: int,
+) -> None:  # fmt: skip
     """Adds the sums of products of PANEL vectors with 2 * PANEL others over `length` dimensions.
 
     `a` is float64 [length, PANEL], flat, from item `a_start`; `b` is two such panels, from `b_start` and `b_next` items
     after it. The sum of vectors r and c goes onto item `out_start + r * out_stride + c` of `out`. All sums stay in
     registers: 10 loads serve 16 multiplications of whole registers.
     """
+    x, *ys = (
+        array.reshape(-1)[start:][: length * PANEL].reshape(length, PANEL)
+        for array, start in ((a, a_start), (b, b_start), (b, b_start + b_next))
+    )
+    sums = np.hstack([x.T @ y for y in ys])
+    for r in range(PANEL):
+        out.reshape(-1)[out_start + r * out_stride :][: 2 * PANEL] += sums[r]
 
+
+@lowers(add_products)
+def _add_products(typing_context, a, a_start, b, b_start, b_next, length, out, out_start, out_stride):
     def code(context, builder, signature, arguments):
         a, a_start, b, b_start, b_next, length, out, out_start, out_stride = arguments
         a = element(context, builder, FLOAT64_3D, a, a_start)
