@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import ray
@@ -61,6 +61,21 @@ class _Stream:
     slot: Slot
     actor: Any
     outstanding: int
+
+
+@dataclass(eq=False)
+class _ShardUnderWay:
+    """All that the driver holds for a shard, from its first launch until it is committed or given up."""
+
+    prepared: Any = None
+    """Reference to the prepared shard."""
+    leftovers: Any = None
+    """Reference to the files of a stopped attempt; None until they have been looked for."""
+    failed_on: Slot | None = None
+    """The model's place where its last extraction failed."""
+    blocks: dict[BlockKey, tuple[Any, BlockHeader]] = field(default_factory=dict)
+    """Blocks between a model and the end of their pairs, each with its reference."""
+    receipts: dict[BlockKey, BlockReceipt] = field(default_factory=dict)
 
 
 def run_on_ray(
@@ -115,11 +130,7 @@ class _Loop:
         self._outage = Outage(context.run.attempts)
         self._tasks: dict[Any, Unit] = {}
         self._streams: dict[Any, _Stream] = {}
-        self._blocks: dict[BlockKey, tuple[Any, BlockHeader]] = {}
-        self._prepared: dict[ShardKey, Any] = {}
-        self._receipts: dict[ShardKey, dict[BlockKey, BlockReceipt]] = {}
-        self._leftovers: dict[ShardKey, Any] = {}
-        self._failed_on: dict[ShardKey, Slot] = {}
+        self._shards: dict[ShardKey, _ShardUnderWay] = {}
         self._looked = self._reported = time.monotonic()
 
     def run(self) -> list[GivenUp]:
@@ -173,7 +184,7 @@ class _Loop:
         if unit.stage is Stage.PREPARE:
             work = ShardWork(unit.shard, launch.books)
             outline, prepared = _pair(prepare_remotely.remote(self._job, work))
-            self._prepared[unit.shard] = prepared
+            self._shards.setdefault(unit.shard, _ShardUnderWay()).prepared = prepared
             self._tasks[outline] = unit
         elif unit.stage is Stage.EXTRACT:
             self._extract(unit.shard, launch.blocks)
@@ -181,32 +192,34 @@ class _Loop:
             self._compute(unit)
         else:
             self._results.open()
-            receipts = list(self._receipts.get(unit.shard, {}).values())
-            task = finish_remotely.remote(self._job, self._prepared[unit.shard], receipts)
+            shard = self._shards[unit.shard]
+            task = finish_remotely.remote(self._job, shard.prepared, list(shard.receipts.values()))
             self._tasks[task] = unit
 
     def _extract(self, shard: ShardKey, wanted: tuple[BlockKey, ...]) -> None:
-        if shard not in self._leftovers:
+        under_way = self._shards[shard]
+        if under_way.leftovers is None:
             try:
                 leftovers = self._results.leftovers(shard)
             except StoreUnavailable as error:
                 self._fail(Unit(Stage.EXTRACT, shard), understand(error))
                 return
-            self._leftovers[shard] = ray.put(leftovers) if leftovers else {}
+            under_way.leftovers = ray.put(leftovers) if leftovers else {}
             if leftovers:
                 self._listener.line("found files of a stopped run", shard=shard, files=len(leftovers))
-        slot = self._extractors.take(avoid=self._failed_on.get(shard))
-        stream = start_extraction(slot.actor, self._prepared[shard], wanted)
+        slot = self._extractors.take(avoid=under_way.failed_on)
+        stream = start_extraction(slot.actor, under_way.prepared, wanted)
         self._streams[stream] = _Stream(shard, slot, slot.actor, len(wanted))
 
     def _compute(self, unit: Unit) -> None:
         assert unit.block is not None
         self._results.open()  # not earlier: a model that gives no states is no reason to create a store
-        block, header = self._blocks[unit.block]
+        shard = self._shards[unit.shard]
+        block, header = shard.blocks[unit.block]
         width = header.bytes // (4 * max(1, header.marks))
         memory = compute_memory(header.marks, width, self._context.config.bins)
         compute = with_memory(compute_remotely, min(memory, int(self._cluster.largest_memory * 0.9)))
-        task = compute.remote(self._job, block, self._leftovers[unit.shard])
+        task = compute.remote(self._job, block, shard.leftovers)
         self._tasks[task] = unit
 
     # What comes back
@@ -229,8 +242,8 @@ class _Loop:
         if self._outage.paused(time.monotonic()):
             return False
         limits = self._schedule.limits
-        size = sum(header.bytes for _, header in self._blocks.values())
-        return len(self._blocks) < limits.blocks and size < limits.block_bytes
+        headers = [header for shard in self._shards.values() for _, header in shard.blocks.values()]
+        return len(headers) < limits.blocks and sum(header.bytes for header in headers) < limits.block_bytes
 
     def _receive(self, reference: Any) -> None:
         if reference in self._streams:
@@ -274,7 +287,8 @@ class _Loop:
         except Exception as error:
             failure = self._blame(stream, understand(error))
             self._end_stream(generator, stream)
-            self._failed_on[stream.shard] = stream.slot
+            if stream.shard in self._shards:
+                self._shards[stream.shard].failed_on = stream.slot
             stream.slot.failures += failure.fault is Fault.UNIT
             if failure.fault is not Fault.RUN and stream.slot.actor is stream.actor:
                 self._extractors.replace(stream.slot)
@@ -286,7 +300,7 @@ class _Loop:
         self._watchdog.started(unit, time.monotonic())
         launch = self._schedule.extracted(header.key)
         if launch is not None:
-            self._blocks[header.key] = (block, header)
+            self._shards[stream.shard].blocks[header.key] = (block, header)
             self._launch(launch)
 
     def _receive_result(self, reference: Any, unit: Unit) -> None:
@@ -305,8 +319,9 @@ class _Loop:
         if unit.stage is Stage.PREPARE:
             self._note_prepared(unit, result)
         elif unit.stage is Stage.COMPUTE:
-            del self._blocks[result.key]
-            self._receipts.setdefault(unit.shard, {})[result.key] = result
+            shard = self._shards[unit.shard]
+            del shard.blocks[result.key]
+            shard.receipts[result.key] = result
             self._tally.computed(result)
             self._end(unit)
         else:
@@ -345,7 +360,7 @@ class _Loop:
         again = self._schedule.failed(unit, failure.fault, failure.reason, failure.status)
         self._listener.line("trying again" if again else "failed", unit=unit, reason=failure.reason)
         if unit.stage is Stage.COMPUTE and unit.block is not None and self._schedule.wants(unit.block):
-            self._blocks.pop(unit.block, None)
+            self._shards[unit.shard].blocks.pop(unit.block, None)
         if not self._schedule.under_way(unit.shard):
             self._tally.given_up(unit.shard)
             self._forget(unit.shard)
@@ -364,12 +379,7 @@ class _Loop:
 
     def _forget(self, shard: ShardKey) -> None:
         """Let go of everything a shard holds in the object store, and of the models that still work for it."""
-        self._prepared.pop(shard, None)
-        self._receipts.pop(shard, None)
-        self._leftovers.pop(shard, None)
-        self._failed_on.pop(shard, None)
-        for block in [block for block in self._blocks if block.shard == shard]:
-            del self._blocks[block]
+        self._shards.pop(shard, None)
         for generator in [generator for generator, stream in self._streams.items() if stream.shard == shard]:
             ray.cancel(generator)
 

@@ -95,7 +95,8 @@ def test_a_lost_block_is_extracted_again(tmp_path, books, config, undisturbed, c
     def lose_one(loop, unit):
         if not lost:
             lost.append(unit)
-            loop._blocks[unit.block] = (lost_object(), loop._blocks[unit.block][1])
+            blocks = loop._shards[unit.shard].blocks
+            blocks[unit.block] = (lost_object(), blocks[unit.block][1])
         original(loop, unit)
 
     monkeypatch.setattr(_Loop, "_compute", lose_one)
