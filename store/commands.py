@@ -43,7 +43,7 @@ def execute_sql(arguments: argparse.Namespace) -> int:
     """Answer one query, or many at a prompt."""
     from store.query.output import format_of
     from store.query.reader import Limits, open_store
-    from store.query.watch import stopped_after
+    from store.query.watch import memory_bounded, stopped_after
 
     form = arguments.format or (format_of(arguments.output) if arguments.output else "table")
     query = arguments.query
@@ -51,7 +51,7 @@ def execute_sql(arguments: argparse.Namespace) -> int:
         query = _query_of_standard_input()
     sizes = {"memory": arguments.memory_limit, "spill": arguments.spill_limit}
     limits = Limits(**{k: v for k, v in sizes.items() if v is not None}, seconds=arguments.time_limit or None)
-    with open_store(arguments.store, limits=limits) as store:
+    with open_store(arguments.store, limits=limits) as store, memory_bounded(limits.memory):
         if query is None:
             from store.query.prompt import run_prompt
 

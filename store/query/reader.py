@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import weakref
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
@@ -80,7 +79,6 @@ class Store:
         self._limits = limits or Limits()
         self._engine_files = EngineFiles(self._limits.spill)
         self._connection: duckdb.DuckDBPyConnection | None = None
-        self._closed_at_exit: weakref.finalize[..., Store] | None = None
         self._views: set[str] = set()
 
     def __enter__(self) -> Store:
@@ -91,8 +89,9 @@ class Store:
 
     def close(self) -> None:
         """Release the connection; relations that came from it can no longer be read."""
-        if self._closed_at_exit is not None:
-            self._closed_at_exit()
+        if self._connection is not None:
+            self._connection.close()
+            self._engine_files.release()
             self._connection = None
             self._views.clear()
 
@@ -128,7 +127,6 @@ class Store:
     def _open_connection(self) -> duckdb.DuckDBPyConnection:
         if self._connection is None:
             self._connection = sandbox.confined_connection(self._engine_files, self._limits)
-            self._closed_at_exit = weakref.finalize(self, _close, self._connection, self._engine_files)
         return self._connection
 
     def _make_views(self, query: str) -> None:
@@ -178,11 +176,6 @@ class Store:
         }
         files = [file for file in self._files("books") if len(hidden.get(file.path, ())) < file.rows]
         return files, hidden
-
-
-def _close(connection: duckdb.DuckDBPyConnection, files: EngineFiles) -> None:
-    connection.close()
-    files.release()
 
 
 def _with_unique_names(relation: duckdb.DuckDBPyRelation) -> duckdb.DuckDBPyRelation:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import resource
 import socket
 import subprocess
 import sys
@@ -100,6 +101,15 @@ def test_sql_keeps_its_limits(place, capsys):
     assert run("sql", "--store", place, "--memory-limit", "70MB", "--spill-limit", "1MB", large) == 2
     assert "Out of Memory" in capsys.readouterr().err
     assert run("sql", "--store", place, "--memory-limit", "70MB", "--time-limit", "0", large) == 0
+
+
+def test_one_value_cannot_take_more_memory_than_the_limit(place, capsys):
+    """Four gigabytes in one call, which DuckDB's own limit does not count."""
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+    query = "SELECT length(repeat('x', 4000000000))"
+    assert run("sql", "--store", place, "--memory-limit", "100MB", query) == 2
+    assert "Out of Memory" in capsys.readouterr().err
+    assert resource.getrlimit(resource.RLIMIT_DATA) == before
 
 
 def test_a_query_that_does_not_look_at_the_clock_is_ended(tmp_path):

@@ -205,6 +205,10 @@ def test_of_several_statements_the_last_ones_result(built):
     assert rows(built, "SELECT 1; SELECT count(*) FROM books;") == [(2,)]
 
 
+def test_a_relation_outlives_the_store_it_came_from(built):
+    assert open_store(built).sql("SELECT count(*) FROM books").fetchall() == [(2,)]
+
+
 def test_a_relation_gives_frames_and_arrow(built):
     with open_store(built) as store:
         relation = store.sql("SELECT layer, avg(mi) AS mi FROM pairs GROUP BY ALL ORDER BY ALL")

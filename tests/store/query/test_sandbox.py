@@ -120,6 +120,38 @@ def test_the_bare_engine_leaves_no_trace(place, folder, tmp_path, bare, query):
     assert not [text for text in OF_A_STRANGER if text in told]
 
 
+def test_no_function_of_the_engine_reads_or_writes_a_path(place, folder, tmp_path, bare):
+    """Every function and pragma that this DuckDB has, given the paths of files that are not the store's."""
+    named = bare.execute("SELECT DISTINCT function_name, function_type FROM duckdb_functions()").fetchall()
+    paths = [place["folder"] + "/secret.csv", place["store"] + "/_runs/run-1.json", place["folder"] + "/new"]
+    before, tried = files(folder, tmp_path), 0
+    for name, kind in sorted(named):
+        form = {"pragma": "PRAGMA {}({})", "table": "SELECT * FROM {}({})", "table_macro": "SELECT * FROM {}({})"}
+        for path in paths:
+            for arguments in (f"'{path}'", f"'{path}', '{path}'"):
+                query = form.get(kind, "SELECT {}({})").format(f'"{name}"' if kind != "pragma" else name, arguments)
+                told = answered(bare.execute, query)
+                assert MARKER not in told, query
+                tried += 1
+    assert files(folder, tmp_path) == before
+    assert tried > 5000
+
+
+def test_no_setting_can_be_changed(place, folder, tmp_path, bare):
+    settings = [row[0] for row in bare.execute("SELECT name FROM duckdb_settings()").fetchall()]
+    before = bare.execute("SELECT name, value FROM duckdb_settings() ORDER BY ALL").fetchall()
+    for name in settings:
+        for query in (
+            f"SET {name} = '{tmp_path}'",
+            f"SET GLOBAL {name} = 'true'",
+            f"RESET {name}",
+            f"PRAGMA {name} = 1",
+        ):
+            answered(bare.execute, query)
+    assert bare.execute("SELECT name, value FROM duckdb_settings() ORDER BY ALL").fetchall() == before
+    assert len(settings) > 100
+
+
 def test_every_refusal_comes_before_anything_is_executed(place):
     with (
         open_store(place["store"]) as store,
