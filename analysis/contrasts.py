@@ -1,0 +1,241 @@
+"""Do two classes of marks differ, and are they kept apart: estimates from sums over passages, and their uncertainty.
+
+Everything here is computed from the sums of a measure over the pairs of each two passages of a book, so that it costs
+the same whether these pairs are ten thousand or a hundred million.
+
+For classes A and B the **likeness** W_A, W_B is the mean of a measure over the pairs within a class and B_AB over the
+pairs between them. The **difference** is W_B - W_A: whether the marks of one class are more alike than those of the
+other. The **separation** is (W_A + W_B) / 2 - B_AB: whether marks are more alike within the classes than between; it is
+0 for two random halves of one class. All have the measure's unit.
+
+Marks of one passage resemble each other and marks of different passages nearly do not, so the passages of a book are
+its independent observations. The estimates are ratios of sums over pairs of passages; their **pseudo-values**
+(Quenouille 1956, doi:10.1093/biomet/43.3-4.353; for U-statistics Arvesen 1969, doi:10.1214/aoms/1177697287) are one
+number a passage, whose mean and spread are the estimate and its error. They go where the means of books go: through
+`analysis.bootstrap.half_widths_over_books`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+EXACT_FLIPS = 12
+"""With up to so many books all 2^books sign patterns are tried; with more, `RANDOM_FLIPS` of them."""
+
+RANDOM_FLIPS = 20_000
+
+
+@dataclass(frozen=True)
+class PairSums:
+    """Sums of a measure over the pairs of each two of P passages, in some layers.
+
+    `pairs`: int64 [P, P], how many pairs; `sums`: float64 [layers, P, P]. Entry (p, q): the first mark of a pair lies
+    in passage p, the second in q. Within a class a pair stands once, in either order.
+    """
+
+    pairs: NDArray[np.int64]
+    sums: Floats
+
+    def mean(self) -> Floats:
+        """Mean over all pairs: [layers]; NaN where there are none."""
+        return _ratio(self.sums.sum(axis=(1, 2)), self.pairs.sum())
+
+    def means_without(self) -> Floats:
+        """Means over the pairs without each passage in turn: [P, layers]."""
+        pairs = self.pairs.sum() - _touching(self.pairs[None])[:, 0]
+        sums = self.sums.sum(axis=(1, 2)) - _touching(self.sums)
+        return _ratio(sums, pairs[:, None])
+
+    def of(self, rows: NDArray[np.integer], columns: NDArray[np.integer]) -> PairSums:
+        """The pairs of the passages `rows` with the passages `columns`, as pairs between two groups.
+
+        For a class of its own: pairs stand once, in either order, and are gathered from both.
+        """
+        both = self.pairs + self.pairs.T, self.sums + self.sums.transpose(0, 2, 1)
+        grid = np.ix_(rows, columns)
+        return PairSums(both[0][grid], both[1][:, grid[0], grid[1]])
+
+    def within(self, passages: NDArray[np.integer]) -> PairSums:
+        """The pairs whose marks both lie in some passages."""
+        grid = np.ix_(passages, passages)
+        return PairSums(self.pairs[grid], self.sums[:, grid[0], grid[1]])
+
+
+class Contrast(NamedTuple):
+    """Likeness of the classes A and B, and between them: float64 arrays of one shape, in the measure's unit."""
+
+    first: Floats
+    second: Floats
+    between: Floats
+
+    @property
+    def difference(self) -> Floats:
+        """W_B - W_A."""
+        return self.second - self.first
+
+    @property
+    def separation(self) -> Floats:
+        """(W_A + W_B) / 2 - B_AB."""
+        return (self.first + self.second) / 2 - self.between
+
+
+def contrast(first: PairSums, second: PairSums, between: PairSums) -> Contrast:
+    """The likeness of each class and between them, from one book's sums: arrays [layers]."""
+    return Contrast(first.mean(), second.mean(), between.mean())
+
+
+def pseudo_values(first: PairSums, second: PairSums, between: PairSums) -> Contrast:
+    """One number a passage and layer for each likeness, [P, layers], whose mean over passages estimates it.
+
+    P times the estimate less P - 1 times the estimate without the passage. NaN where a class has no pairs without it.
+    The difference and the separation of pseudo-values are those of the difference and the separation.
+    """
+    passages = len(first.pairs)
+    whole = contrast(first, second, between)
+    left = Contrast(first.means_without(), second.means_without(), between.means_without())
+    return Contrast(*(passages * w - (passages - 1) * without for w, without in zip(whole, left, strict=True)))
+
+
+def deviations(by_book: Sequence[Floats]) -> Floats:
+    """Deviations [passages of all books, layers] of the mean over books, for `half_widths_over_books`.
+
+    `by_book`: pseudo-values of each book, [P, layers]. The books are held fixed and their passages are the
+    observations: scaled so that the error of the stacked deviations is that of the mean of the books' estimates.
+    """
+    books, total = len(by_book), sum(len(values) for values in by_book)
+    stacked = []
+    for values in by_book:
+        count = len(values)
+        scale = math.sqrt(total * (total - 1) / (count * (count - 1))) / books if count > 1 else math.nan
+        stacked.append(scale * (values - values.mean(axis=0)))
+    return np.concatenate(stacked)
+
+
+def halves(passages: int, seed: int | None = None) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """A book's passages in two halves for a placebo: first and second half, or with a `seed` two random ones."""
+    order = np.arange(passages) if seed is None else np.random.default_rng(seed).permutation(passages)
+    return np.sort(order[: passages // 2]), np.sort(order[passages // 2 :])
+
+
+def placebo(within: PairSums, one: NDArray[np.integer], other: NDArray[np.integer]) -> tuple[Contrast, Contrast]:
+    """The contrast of one class with itself: its marks in some passages against those in others.
+
+    Returns the contrast [layers] and its pseudo-values [P, layers], in the order of `one` and then `other`. There is
+    nothing to find: whoever finds a difference or a separation here would find one anywhere.
+    """
+    first, second, between = within.within(one), within.within(other), within.of(one, other)
+    whole = contrast(first, second, between)
+    total = len(one) + len(other)
+    rows = _jackknifed_rows(between)
+    # Leaving out a passage of one half leaves the other half's likeness as it is.
+    left = Contrast(
+        np.concatenate([first.means_without(), np.tile(whole.first, (len(other), 1))]),
+        np.concatenate([np.tile(whole.second, (len(one), 1)), second.means_without()]),
+        rows,
+    )
+    return whole, Contrast(*(total * w - (total - 1) * without for w, without in zip(whole, left, strict=True)))
+
+
+def explained_share(first: PairSums, second: PairSums, between: PairSums, marks: tuple[int, int]) -> Floats:
+    """R^2 of PERMANOVA [layers]: the share of the marks' squared distances that the classes explain, 0 to 1.
+
+    For correlations: the squared distance of two marks is 1 - r, half that of the standardised vectors. Anderson (2001,
+    doi:10.1111/j.1442-9993.2001.01070.pp.x). `marks`: how many marks each class has.
+    """
+    far = [part.pairs.sum() - part.sums.sum(axis=(1, 2)) for part in (first, second, between)]
+    total = (far[0] + far[1] + far[2]) / sum(marks)
+    within = far[0] / marks[0] + far[1] / marks[1]
+    return _ratio(total - within, total)
+
+
+def auc_of_histograms(low: NDArray[np.integer], high: NDArray[np.integer]) -> float:
+    """P(a value of `high` is above one of `low`), ties counting half, from counts in the same ascending bins.
+
+    0.5 where neither tends to be larger; NaN where one is empty. Two values in one bin count as a tie, so it is exact
+    up to the bins' width.
+    """
+    pairs = float(low.sum()) * float(high.sum())
+    if not pairs:
+        return math.nan
+    below = np.cumsum(low) - low
+    return float((high * (below + low / 2)).sum() / pairs)
+
+
+def sign_flip_p_values(by_book: Floats, seed: int = 0) -> Floats:
+    """p values [layers] of "the mean over books is 0", corrected for the number of layers; NaN below two books.
+
+    `by_book`: float64 [books, layers] without NaN. The sign of each book is flipped in every way (2^books for up to
+    12 books, else 20,000 random ones); a layer's p value is the share of patterns whose largest |t| over the layers
+    reaches its own. Exact where the books' effects are symmetric about 0 (Fisher 1935; for the maximum, Westfall and
+    Young 1993): with few books it cannot be small, 2 / 2^5 = 0.0625 for five.
+    """
+    books, layers = by_book.shape
+    if books < 2:
+        return np.full(layers, np.nan)
+    observed = _t(np.ones((1, books)), by_book)[0]
+    if books <= EXACT_FLIPS:
+        signs = np.array(list(itertools.product((1.0, -1.0), repeat=books)))
+    else:
+        flips = np.random.default_rng(seed).choice((1.0, -1.0), size=(RANDOM_FLIPS - 1, books))
+        signs = np.concatenate([np.ones((1, books)), flips])
+    largest = _t(signs, by_book).max(axis=1)
+    return np.array([(largest >= own - 1e-12 * own).mean() for own in observed])
+
+
+def skewness(by_book: Floats) -> Floats:
+    """Adjusted skewness G1 [layers] of the books' effects [books, layers]; NaN below three books or without spread.
+
+    Joanes and Gill (1998, doi:10.1111/1467-9884.00122). Intervals from a dozen books are too short where it is large.
+    """
+    books = len(by_book)
+    if books < 3:
+        return np.full(by_book.shape[1], np.nan)
+    centred = by_book - by_book.mean(axis=0)
+    second, third = (centred**2).mean(axis=0), (centred**3).mean(axis=0)
+    adjusted = third * math.sqrt(books * (books - 1)) / (books - 2)
+    return np.divide(
+        adjusted, second**1.5, out=np.full(len(second), np.nan), where=second > 1e-24 * np.abs(by_book).max()
+    )
+
+
+def _touching(values: Floats | NDArray[np.int64]) -> Floats:
+    """Sums over the pairs with a mark in each passage: [P, layers] from [layers, P, P]."""
+    diagonal = np.diagonal(values, axis1=1, axis2=2)
+    touching = values.sum(axis=2) + values.sum(axis=1) - diagonal
+    return np.asarray(touching.T, dtype=np.float64)
+
+
+def _jackknifed_rows(between: PairSums) -> Floats:
+    """Means without each row's and then each column's passage, where rows and columns are different passages."""
+    pairs, sums = between.pairs.sum(), between.sums.sum(axis=(1, 2))
+    rows = _ratio(sums - between.sums.sum(axis=2).T, (pairs - between.pairs.sum(axis=1))[:, None])
+    columns = _ratio(sums - between.sums.sum(axis=1).T, (pairs - between.pairs.sum(axis=0))[:, None])
+    return np.concatenate([rows, columns])
+
+
+def _t(signs: Floats, by_book: Floats) -> Floats:
+    """|t| of the books' mean under each pattern of signs: [patterns, layers]; infinite without spread."""
+    books = len(by_book)
+    mean = signs @ by_book / books
+    squares = (by_book**2).mean(axis=0)
+    variance = np.maximum(squares - mean**2, 0)
+    spread = variance > 1e-12 * squares
+    t: Floats = np.where(np.abs(mean) > 0, np.inf, 0.0)
+    np.divide(np.abs(mean) * math.sqrt(books - 1), np.sqrt(variance), out=t, where=spread)
+    return t
+
+
+def _ratio(numerator: Floats, denominator: Floats | NDArray[np.int64] | np.integer) -> Floats:
+    below = np.broadcast_to(np.asarray(denominator, dtype=np.float64), np.shape(numerator))
+    quotient: Floats = np.full(np.shape(numerator), np.nan)
+    np.divide(numerator, below, out=quotient, where=below > 0)
+    return quotient

@@ -1,0 +1,189 @@
+"""Contrasts of classes: against loops over pairs, on data with a known difference, and on data with none."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from analysis import contrasts
+from analysis.bootstrap import half_widths_over_books
+from analysis.contrasts import PairSums
+from analysis.summaries import counts_by_group, sums_by_group
+
+
+def pair_sums(measure: np.ndarray, a: np.ndarray, b: np.ndarray, passages: int, *, within: bool) -> PairSums:
+    """Sums by passage of `measure` [layers, marks a, marks b]; `a`, `b`: the marks' passages."""
+    i, j = np.triu_indices(len(a), 1) if within else (x.ravel() for x in np.indices((len(a), len(b))))
+    shape = (passages, passages)
+    sums = np.stack([sums_by_group(layer[i, j], a[i], b[j], shape) for layer in measure])
+    return PairSums(counts_by_group(a[i], b[j], shape), sums)
+
+
+def book(generator, *, passages=16, marks=16, layers=4, difference=0.0, separation=0.0, lag=0.0):
+    """One made-up book: a pair's measure is a level, an effect of either mark, and noise.
+
+    The marks' effects are drawn anew for each passage and follow each other with autocorrelation `lag` within it.
+    Returns the sums within the first class, within the second and between.
+    """
+
+    def effects() -> np.ndarray:
+        values = generator.normal(size=(passages, marks, layers))
+        for k in range(1, marks):
+            values[:, k] = lag * values[:, k - 1] + np.sqrt(1 - lag**2) * values[:, k]
+        return values.reshape(-1, layers).T
+
+    a, b = effects(), effects()
+    of = np.repeat(np.arange(passages), marks)
+
+    def measure(x: np.ndarray, y: np.ndarray, level: float) -> np.ndarray:
+        noise = generator.normal(scale=0.3, size=(layers, x.shape[1], y.shape[1]))
+        return level + x[:, :, None] + y[:, None, :] + noise
+
+    return (
+        pair_sums(measure(a, a, separation), of, of, passages, within=True),
+        pair_sums(measure(b, b, separation + difference), of, of, passages, within=True),
+        pair_sums(measure(a, b, difference / 2), of, of, passages, within=False),
+    )
+
+
+@pytest.fixture
+def generator():
+    return np.random.default_rng(7)
+
+
+def test_estimates_and_leaving_out_a_passage_are_those_of_loops(generator):
+    passages, layers = 5, 3
+    a, b = np.sort(generator.integers(0, passages, 23)), np.sort(generator.integers(0, passages, 19))
+    values = [generator.normal(size=(layers, len(x), len(y))) for x, y in ((a, a), (b, b), (a, b))]
+    first, second = (pair_sums(v, x, x, passages, within=True) for v, x in zip(values, (a, b), strict=False))
+    between = pair_sums(values[2], a, b, passages, within=False)
+
+    def mean(left: int | None, which: int) -> np.ndarray:
+        x, y = ((a, a), (b, b), (a, b))[which]
+        pairs = [
+            values[which][:, i, j]
+            for i in range(len(x))
+            for j in range(i + 1 if which < 2 else 0, len(y))
+            if left not in (x[i], y[j])
+        ]
+        return np.mean(pairs, axis=0)
+
+    for which, sums in enumerate((first, second, between)):
+        np.testing.assert_allclose(sums.mean(), mean(None, which))
+        np.testing.assert_allclose(sums.means_without(), [mean(p, which) for p in range(passages)])
+    whole = contrasts.contrast(first, second, between)
+    np.testing.assert_allclose(whole.difference, mean(None, 1) - mean(None, 0))
+    np.testing.assert_allclose(whole.separation, (mean(None, 0) + mean(None, 1)) / 2 - mean(None, 2))
+    pseudo = contrasts.pseudo_values(first, second, between)
+    np.testing.assert_allclose(pseudo.first[2], passages * mean(None, 0) - (passages - 1) * mean(2, 0))
+
+
+def test_a_placebo_is_the_contrast_of_the_marks_of_two_groups_of_passages(generator):
+    of = np.repeat(np.arange(6), 4)
+    values = generator.normal(size=(2, 24, 24))
+    values = values + values.transpose(0, 2, 1)
+    one, other = contrasts.halves(6, seed=3)
+    assert sorted([*one.tolist(), *other.tolist()]) == list(range(6))
+    whole, pseudo = contrasts.placebo(pair_sums(values, of, of, 6, within=True), one, other)
+    in_one, in_other = (np.flatnonzero(np.isin(of, half)) for half in (one, other))
+    for group, found in ((in_one, whole.first), (in_other, whole.second)):
+        i, j = np.triu_indices(len(group), 1)
+        np.testing.assert_allclose(found, values[:, group[i], group[j]].mean(axis=1))
+    np.testing.assert_allclose(whole.between, values[:, in_one[:, None], in_other].mean(axis=(1, 2)))
+    left = in_one[of[in_one] != one[0]]
+    without = values[:, left[:, None], in_other].mean(axis=(1, 2))
+    np.testing.assert_allclose(pseudo.between[0], 6 * whole.between - 5 * without)
+
+
+def flagged(estimate: np.ndarray, deviations: np.ndarray) -> bool:
+    """Whether any layer's simultaneous interval leaves out 0."""
+    return bool((np.abs(estimate) > half_widths_over_books(deviations, together=True)).any())
+
+
+@pytest.mark.parametrize("lag", [0.0, 0.5])
+def test_one_book_raises_few_false_alarms_and_nor_does_its_placebo(lag):
+    """In 200 made-up books without a difference, 5 % nominal; binomially, 14 of 200 is 7 %."""
+    generator = np.random.default_rng(int(lag * 10))
+    alarms = {"difference": 0, "separation": 0, "placebo": 0, "random halves": 0}
+    for study in range(200):
+        first, second, between = book(generator, lag=lag)
+        whole = contrasts.contrast(first, second, between)
+        pseudo = contrasts.pseudo_values(first, second, between)
+        alarms["difference"] += flagged(whole.difference, contrasts.deviations([pseudo.difference]))
+        alarms["separation"] += flagged(whole.separation, contrasts.deviations([pseudo.separation]))
+        for name, seed in (("placebo", None), ("random halves", study)):
+            fake, its = contrasts.placebo(first, *contrasts.halves(16, seed))
+            alarms[name] += flagged(fake.difference, contrasts.deviations([its.difference]))
+    assert all(count <= 20 for count in alarms.values()), alarms
+    assert alarms["separation"] + alarms["difference"] > 0, "an interval that never errs is too wide to say anything"
+
+
+def test_a_true_difference_and_a_true_separation_are_found():
+    generator = np.random.default_rng(1)
+    found = {"difference": 0, "separation": 0}
+    for _ in range(20):
+        first, second, between = book(generator, difference=1.2, separation=0.4, lag=0.5)
+        whole = contrasts.contrast(first, second, between)
+        pseudo = contrasts.pseudo_values(first, second, between)
+        found["difference"] += flagged(whole.difference, contrasts.deviations([pseudo.difference]))
+        found["separation"] += flagged(whole.separation, contrasts.deviations([pseudo.separation]))
+    assert found["separation"] == 20
+    assert found["difference"] >= 18
+
+
+def test_books_held_fixed_have_the_error_of_the_mean_of_their_estimates(generator):
+    by_book = [generator.normal(size=(n, 3)) * s for n, s in ((8, 1.0), (12, 2.0), (20, 0.5))]
+    stacked = contrasts.deviations(by_book)
+    expected = np.sqrt(sum(values.var(axis=0, ddof=1) / len(values) for values in by_book)) / 3
+    error = np.sqrt((stacked**2).sum(axis=0) / (len(stacked) * (len(stacked) - 1)))
+    np.testing.assert_allclose(error, expected)
+    np.testing.assert_allclose(stacked.sum(axis=0), 0, atol=1e-9)
+
+
+def test_explained_share_is_permanovas():
+    """R^2 from sums of squares of points, where the squared distance is Euclidean."""
+    generator = np.random.default_rng(4)
+    points = generator.normal(size=(30, 8))
+    points[12:] += 0.7
+    points /= np.linalg.norm(points, axis=1, keepdims=True)
+    likeness = (points @ points.T)[None]
+    a, b = np.arange(12), np.arange(12, 30)
+    of = np.zeros(30, dtype=int)
+    parts = (
+        pair_sums(likeness[:, a][:, :, a], of[a], of[a], 1, within=True),
+        pair_sums(likeness[:, b][:, :, b], of[b], of[b], 1, within=True),
+        pair_sums(likeness[:, a][:, :, b], of[a], of[b], 1, within=False),
+    )
+    total = ((points - points.mean(axis=0)) ** 2).sum()
+    within = sum(((points[g] - points[g].mean(axis=0)) ** 2).sum() for g in (a, b))
+    np.testing.assert_allclose(contrasts.explained_share(*parts, (12, 18)), [1 - within / total])
+
+
+def test_auc_of_a_known_shift_and_of_none():
+    """Two normal distributions 2 standard deviations apart: Phi(sqrt 2) = 0.9214."""
+    generator = np.random.default_rng(0)
+    edges = np.linspace(-6, 8, 400)
+    low, high = (np.histogram(generator.normal(m, 1, 400_000), edges)[0] for m in (0, 2))
+    assert contrasts.auc_of_histograms(low, high) == pytest.approx(0.9214, abs=2e-3)
+    assert contrasts.auc_of_histograms(low, low) == pytest.approx(0.5)
+    assert np.isnan(contrasts.auc_of_histograms(low * 0, high))
+
+
+def test_sign_flips_are_exact_for_few_books_and_hold_their_level():
+    same = np.ones((5, 2)) + np.random.default_rng(0).normal(scale=1e-3, size=(5, 2))
+    np.testing.assert_allclose(contrasts.sign_flip_p_values(same), 2 / 2**5)
+    generator = np.random.default_rng(2)
+    rejected = sum((contrasts.sign_flip_p_values(generator.normal(size=(8, 5))) <= 0.05).any() for _ in range(300))
+    assert 3 <= rejected <= 26, "5 % of 300 is 15"
+    assert np.isnan(contrasts.sign_flip_p_values(np.ones((1, 3)))).all()
+    many = generator.normal(loc=1.0, size=(30, 2))
+    assert (contrasts.sign_flip_p_values(many) < 0.01).all()
+
+
+def test_skewness_is_scipys():
+    from scipy.stats import skew
+
+    values = np.random.default_rng(0).exponential(size=(9, 4))
+    np.testing.assert_allclose(contrasts.skewness(values), skew(values, axis=0, bias=False))
+    assert np.isnan(contrasts.skewness(values[:2])).all()
+    assert np.isnan(contrasts.skewness(np.ones((5, 1)))).all()
