@@ -92,7 +92,7 @@ def _add_settings(parser: argparse.ArgumentParser, title: str, settings: Iterabl
         if setting.type is bool:
             options["action"] = argparse.BooleanOptionalAction
         elif setting.type is tuple:
-            options |= {"action": "append", "metavar": setting.metavar}
+            options |= {"action": "append", "nargs": "+", "metavar": tuple((setting.metavar or "").split())}
         else:
             options |= {"type": _parser_of(setting), "choices": setting.choices or None}
             options["metavar"] = None if setting.choices else setting.metavar or setting.type.__name__.upper()
@@ -116,9 +116,7 @@ def _help(setting: Setting) -> str:
     default = setting.default
     if default is None or isinstance(default, bool):
         return text
-    shown = " ".join(default) if isinstance(default, tuple) else default
-    repeated = "; name every mark, each with the option" if isinstance(default, tuple) else ""
-    return f"{text}{repeated} (default: {shown})"
+    return text if isinstance(default, tuple) else f"{text} (default: {default})"
 
 
 def _resolved(arguments: argparse.Namespace) -> tuple[StudyConfig, RunConfig]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from jobs.classes import BASELINE, TokenClass, parse_classes, plain_classes
 from jobs.errors import UsageError
 from jobs.settings import as_json, read_all, setting, settings_of
 
@@ -33,37 +34,108 @@ class StudyConfig:
     )
     batch_size: int | None = setting(
         None,
-        "windows per forward pass, or `auto`: what fits a GPU, 64 without one; settled when the store is created, "
-        "since it can move the last bit",
+        "passages or windows per forward pass, or `auto`: what fits a GPU, without one 4 passages or 64 windows; "
+        "settled "
+        "when the store is created, since it can move the last bit",
         metavar="N|auto",
         smallest=1,
     )
     text: str = setting("clean", "clean: without header, licence and credits; raw: as it comes", ("clean", "raw"))
     skip_tokens: int = setting(0, "tokens at the start of each text in which no mark is taken")
-    internal: tuple[str, ...] = setting((",",), "marks that go on", metavar="MARK")
-    terminal: tuple[str, ...] = setting((".",), "marks that end", metavar="MARK")
+    classes: tuple[TokenClass, ...] = setting(
+        (TokenClass("internal", (",",)), TokenClass("terminal", (".",))),
+        "a class of tokens: its name and its tokens, or re:PATTERN; once for each class, and these take the place of "
+        "internal `,` and terminal `.`",
+        metavar="NAME TOKEN",
+        reader=parse_classes,
+        plain=plain_classes,
+        written="--class",
+    )
+    baseline: int | None = setting(
+        64,
+        "random tokens of the same passages that belong to no class, as a class of their own, or `none`",
+        metavar="N|none",
+        smallest=2,
+        largest=65_535,
+    )
     per_class: int | None = setting(
         250, "marks of each class taken from a book, or `all`", metavar="N|all", smallest=2, largest=65_535
     )
-    sample: str = setting("first", "which marks, where there are more", ("first", "random", "spread"))
-    seed: int = setting(0, "seed of --sample random")
-    selection: str = setting(
-        "notebook",
-        "notebook: every mark but decimal points; strict: also without abbreviations, initials, ellipses and "
-        "thousands separators",
-        ("notebook", "strict"),
+    context: str = setting(
+        "passage",
+        "what the model reads; passage: stretches of the text, run whole, for all marks in them; window: the "
+        "notebook's "
+        "way, for each mark the tokens just before it",
+        ("passage", "window"),
     )
-    before: int = setting(20, "tokens of context before a mark")
-    after: int = setting(10, "tokens after a mark: kept as text, never seen by the model")
+    passage_tokens: int = setting(
+        512, "length of a passage; shortened to the model's context when the store is created", smallest=1
+    )
+    warmup_tokens: int = setting(128, "tokens at the start of a passage in which no mark is taken")
+    bos: str = setting(
+        "auto",
+        "a beginning-of-text token before each passage or window; auto: what the model's own tokenizer does",
+        ("auto", "yes", "no"),
+    )
+    sample: str = setting(
+        "spread",
+        "where in the text, where it has more marks than are asked for; spread: evenly over all of it",
+        ("spread", "first", "random"),
+    )
+    seed: int = setting(0, "seed of --sample random and of the baseline")
+    selection: str = setting(
+        "strict",
+        "strict: no decimal points, abbreviations, initials, ellipses and thousands separators; notebook: no decimal "
+        "points",
+        ("strict", "notebook"),
+    )
+    before: int = setting(20, "tokens before a mark: kept as text, and the context of a window")
+    after: int = setting(10, "tokens after a mark: kept as text, never seen by the model at the mark")
     bins: int = setting(15, "equal-width bins of each axis of the joint histogram", smallest=2, largest=64)
     outlier_z: float = setting(
         5.0, "a dimension is left out of a pair where abs(z) exceeds this in either vector", above=0
+    )
+    measures: str = setting(
+        "standard",
+        "measures of a pair; notebook: mi, cov and corr; standard: also the Gaussian copula's and the centred "
+        "ones; all: "
+        "also mi of centred vectors",
+        ("standard", "all", "notebook"),
+    )
+    within: str = setting("rows", "pairs within a class: a row each, or summaries alone", ("rows", "summaries"))
+    between: str = setting(
+        "rows", "pairs between classes: a row each, summaries alone, or not computed", ("rows", "summaries", "none")
     )
     keep_hidden_states: bool = setting(False, "store the hidden states too, for other bins or thresholds later")
 
     def __post_init__(self) -> None:
         read_all(self)
-        _check_marks(self)
+        if self.warmup_tokens >= self.passage_tokens:
+            raise UsageError(
+                f"warmup_tokens is {self.warmup_tokens} and passage_tokens {self.passage_tokens}: no room for a "
+                "mark is "
+                "left; choose a shorter warm-up"
+            )
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The classes of marks in the study's order; the baseline, where there is one, is the last."""
+        return (*(token_class.name for token_class in self.classes), *((BASELINE,) if self.baseline else ()))
+
+    @property
+    def stores_within(self) -> bool:
+        """Whether pairs within a class have a row each."""
+        return self.within == "rows"
+
+    @property
+    def stores_between(self) -> bool:
+        """Whether pairs between classes have a row each."""
+        return self.between == "rows"
+
+    @property
+    def computes_between(self) -> bool:
+        """Whether pairs between classes are computed."""
+        return self.between != "none"
 
     def to_dict(self) -> dict[str, Any]:
         """The resolved configuration as plain JSON values, as `study.json` records it."""
@@ -117,7 +189,19 @@ class RunConfig:
         return as_json(self)
 
 
-PRESETS: dict[str, dict[str, Any]] = {"notebook": {"text": "raw", "skip_tokens": 400}}
+PRESETS: dict[str, dict[str, Any]] = {
+    "notebook": {
+        "text": "raw",
+        "skip_tokens": 400,
+        "baseline": None,
+        "context": "window",
+        "bos": "no",
+        "sample": "first",
+        "selection": "notebook",
+        "measures": "notebook",
+        "between": "none",
+    }
+}
 """Settings that differ from the defaults so that a run reproduces the teaching notebook's numbers."""
 
 
@@ -176,13 +260,3 @@ def _read_tables(values: dict[str, Any]) -> dict[str, Any]:
                 raise UsageError(f"{name} is set twice, at the top level and{where}; keep one")
             read[name] = declared[name].read(value)
     return read
-
-
-def _check_marks(config: StudyConfig) -> None:
-    for name in ("internal", "terminal"):
-        marks = getattr(config, name)
-        if not marks or any(not mark or mark != mark.strip() for mark in marks):
-            raise UsageError(f"{name} is {list(marks)}; give one or more marks without white space")
-    both = sorted(set(config.internal) & set(config.terminal))
-    if both:
-        raise UsageError(f"{both[0]!r} is named as internal and as terminal; a mark belongs to one class")

@@ -14,7 +14,6 @@ from pathlib import Path
 
 from rich.console import Console
 
-from jobs.account.console import say, show
 from jobs.account.display import listener_for, summary_table
 from jobs.account.record import Recorder
 from jobs.account.run_store import Results
@@ -25,7 +24,7 @@ from jobs.corpus.opening import is_local
 from jobs.corpus.references import BookRef, NamedBook, Source
 from jobs.corpus.sources import expand_sources
 from jobs.errors import UsageError
-from jobs.model.batch_size import settle_batch_size
+from jobs.model.batch_size import settle_batch_size, settle_passages
 from jobs.model.models import ModelIdentity, RecordedModel, identify_model, is_model
 from jobs.serial import run_serially
 from jobs.stages.finish import record_books
@@ -59,8 +58,7 @@ def execute(books: Sequence[str], config: StudyConfig, run: RunConfig, store: st
     stages = stages or Stages()
     existing = study_of(store)
     identity = _identify(existing, config)
-    _check_context(identity, config)
-    config = settle_batch_size(config, identity, run, existing)
+    config = settle_batch_size(settle_passages(config, identity), identity, run, existing)
     study = Study(config.to_dict(), identity.to_dict())
     location, model = object_store(store).location, RecordedModel.of(identity)
     context = RunContext(location, config, run, study.fingerprint, new_run_id(), model)
@@ -89,7 +87,7 @@ def carry_out(
         except KeyboardInterrupt:
             recorder.close()
             recorder.write(job.tally, "stopped")
-            say(console, f"stopped; what is committed is safe. To go on: {_command_line()}")
+            print(f"stopped; what is committed is safe. To go on: {_command_line()}", file=sys.stderr)
             return INTERRUPTED
         except BaseException:
             recorder.write(job.tally, "failed")
@@ -212,21 +210,21 @@ class _Job:
         if useless and not self._results.is_open:
             raise UsageError(_none_usable(tally))
         if plan.shards:
-            show(console, summary_table(tally))
+            console.print(summary_table(tally))
         else:
             before = tally.books_done_before
             done = "1 book is" if before == 1 else f"{before:,} books are"
-            say(console, f"nothing to do: {done} in the store")
+            console.print(f"nothing to do: {done} in the store", highlight=False)
         # Those that can be done something about come first.
         listed = sorted(tally.not_used.items(), key=lambda item: (item[0] not in undone, item[0]))
         for book, (status, reason) in listed[:LISTED]:
-            say(console, f"{status}: {book}: {reason}")
+            console.print(f"{status}: {book}: {reason}", highlight=False, markup=False, soft_wrap=True)
         if len(listed) > LISTED:
             query = "SELECT book, status, reason FROM books WHERE status <> 'used'"
-            say(console, f'and {len(listed) - LISTED:,} more: interpunct sql --store ... "{query}"')
+            console.print(f'and {len(listed) - LISTED:,} more: interpunct sql --store ... "{query}"', soft_wrap=True)
         if undone:
             left = "1 book is" if len(undone) == 1 else f"{len(undone):,} books are"
-            say(console, f"{left} left undone. To try again: {_command_line()}")
+            console.print(f"{left} left undone. To try again: {_command_line()}", soft_wrap=True, highlight=False)
         return 1 if tally.failures else 0
 
 
@@ -287,14 +285,6 @@ def _identify(existing: Study | None, config: StudyConfig) -> ModelIdentity:
         if is_model(recorded, config.revision):
             return recorded
     return identify_model(config.model, config.revision)
-
-
-def _check_context(identity: ModelIdentity, config: StudyConfig) -> None:
-    if identity.context is not None and config.before + 1 > identity.context:
-        raise UsageError(
-            f"before is {config.before}, and {identity.name!r} reads at most {identity.context} tokens at once; "
-            f"choose --before {identity.context - 1} or less"
-        )
 
 
 def _are_few(sources: Sequence[Source | BookRef]) -> bool:

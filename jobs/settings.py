@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import types
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -23,7 +24,10 @@ _SETTINGS: dict[type, dict[str, Setting]] = {}
 
 @dataclass(frozen=True)
 class Setting:
-    """One setting: `type` is bool, int, float, str or tuple (of str); `optional` says that None is a value too."""
+    """One setting: `type` is bool, int, float, str or tuple; `optional` says that None is a value too.
+
+    A tuple is one of texts, unless a `reader` makes its items from what is given; `plain` is then its JSON form.
+    """
 
     name: str
     type: type
@@ -35,11 +39,14 @@ class Setting:
     smallest: float | None = None
     largest: float | None = None
     above: float | None = None
+    reader: Callable[[Any], Any] | None = None
+    plain: Callable[[Any], Any] | None = None
+    written: str | None = None
 
     @property
     def option(self) -> str:
         """The option of the command line."""
-        return f"--{self.name.replace('_', '-')}"
+        return self.written or f"--{self.name.replace('_', '-')}"
 
     @property
     def word_for_none(self) -> str | None:
@@ -55,9 +62,17 @@ class Setting:
         """
         if self.optional and (value is None or (self.word_for_none is not None and value == self.word_for_none)):
             return None
+        if self.reader is not None:
+            return self.reader(value)
         read = self._of_type(value)
         self._check(read)
         return read
+
+    def as_json(self, value: Any) -> Any:
+        """A value of the setting as a plain JSON value."""
+        if self.plain is not None:
+            return self.plain(value)
+        return list(value) if isinstance(value, tuple) else value
 
     def _of_type(self, value: Any) -> Any:
         if self.type is tuple:
@@ -97,10 +112,17 @@ def setting(
     smallest: float | None = None,
     largest: float | None = None,
     above: float | None = None,
+    reader: Callable[[Any], Any] | None = None,
+    plain: Callable[[Any], Any] | None = None,
+    written: str | None = None,
 ) -> Any:
-    """Declare a field of a settings class; a whole number is at least 0 unless `smallest` says otherwise."""
+    """Declare a field of a settings class; a whole number is at least 0 unless `smallest` says otherwise.
+
+    `reader` and `plain`: see `Setting`. `written`: the option of the command line, where it is not the field's name.
+    """
     bounds = {"smallest": smallest, "largest": largest, "above": above}
-    return field(default=default, metadata={"help": help, "choices": choices, "metavar": metavar, **bounds})
+    forms = {"reader": reader, "plain": plain, "written": written}
+    return field(default=default, metadata={"help": help, "choices": choices, "metavar": metavar, **bounds, **forms})
 
 
 def settings_of(config: type) -> dict[str, Setting]:
@@ -119,8 +141,7 @@ def read_all(config: Any) -> None:
 
 def as_json(config: Any) -> dict[str, Any]:
     """The settings as plain JSON values."""
-    values = {name: getattr(config, name) for name in settings_of(type(config))}
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+    return {name: declared.as_json(getattr(config, name)) for name, declared in settings_of(type(config)).items()}
 
 
 def _declared(name: str, hint: Any, default: Any, metadata: Any) -> Setting:

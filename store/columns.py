@@ -10,13 +10,15 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Raised when a table's columns change in a way that older files do not satisfy."""
 
 _STRING = pa.string()
 _KEY = pa.dictionary(pa.int32(), pa.string())
 _DOUBLES = pa.list_(pa.float64())
 _COUNTS = pa.list_(pa.int64())
+_BY_CLASS = pa.map_(_STRING, pa.int64())
+_FLOAT_BY_CLASS = pa.map_(_STRING, pa.float32())
 
 
 @dataclass(frozen=True)
@@ -59,18 +61,19 @@ class Table:
 
 
 _LAYER = Column("layer", pa.int16(), "Hidden layer; 0 is the embeddings, the last one comes after the final norm")
-_CLASS = Column("class", _STRING, "Class of the marks: internal (goes on) or terminal (ends)")
+_CLASS = Column("class", _STRING, "Class of the marks, as the study names it")
+_OTHER = Column("other", _STRING, "Class of the second mark; it comes after `class` in the study's order")
 _BOOK = Column("book", _KEY, "Readable key of the book, unique in the store, for example pg219")
+_CLASS_KEY = Column("class", _KEY, _CLASS.description)
+_OTHER_KEY = Column("other", _KEY, "Class of the second mark of a pair; `class` itself for pairs within it")
 
-PAIRS = Table(
-    "pairs",
-    "Mutual information and covariance of every pair of marks of one class within a book, in every layer",
-    (
-        _LAYER,
-        _CLASS,
-        _BOOK,
-        Column("i", pa.uint16(), "Ordinal of the first mark within book and class; i < j"),
-        Column("j", pa.uint16(), "Ordinal of the second mark within book and class"),
+MEASURES = ("mi", "cov", "corr", "mi_copula", "corr_centred", "mi_copula_centred", "mi_centred")
+"""The measures of a pair, in the order of the columns; a study chooses with `measures` which it has."""
+
+
+def _measure_columns() -> tuple[Column, ...]:
+    """The measures of a pair and what belongs to them; those that a study leaves out are null."""
+    return (
         Column(
             "n",
             pa.uint16(),
@@ -83,25 +86,93 @@ PAIRS = Table(
         Column("corr", pa.float32(), "Pearson correlation over the dimensions left; NaN where a vector is constant"),
         Column("hx", pa.float32(), "Entropy of the first mark's marginal histogram", "bits", repeats=True),
         Column("hy", pa.float32(), "Entropy of the second mark's marginal histogram", "bits", repeats=True),
+        Column(
+            "mi_copula",
+            pa.float32(),
+            "Mutual information of the Gaussian copula over all dimensions, bias-corrected; it sees monotone "
+            "dependence "
+            "only, and does not depend on bins or outliers",
+            "bits",
+            nullable=True,
+        ),
+        Column(
+            "corr_centred",
+            pa.float32(),
+            "corr of the centred vectors: less their class's mean over the other half of the book's passages",
+            nullable=True,
+        ),
+        Column("mi_copula_centred", pa.float32(), "mi_copula of the centred vectors", "bits", nullable=True),
+        Column("mi_centred", pa.float32(), "mi of the centred vectors; with --measures all", "bits", nullable=True),
+    )
+
+
+PAIRS = Table(
+    "pairs",
+    "Mutual information, covariance and correlation of every pair of marks of one class within a book, in every layer",
+    (
+        _LAYER,
+        _CLASS,
+        _BOOK,
+        Column("i", pa.uint16(), "Ordinal of the first mark within book and class; i < j"),
+        Column("j", pa.uint16(), "Ordinal of the second mark within book and class"),
+        *_measure_columns(),
     ),
     partitioned_by=("layer", "class"),
     sorted_by=("book", "i", "j"),
 )
 
-TOKENS = Table(
-    "tokens",
-    "The marks whose hidden states were taken, with their words in context",
+CROSS_PAIRS = Table(
+    "cross_pairs",
+    "The same of every pair of marks of two classes within a book, in every layer",
+    (
+        _LAYER,
+        _CLASS,
+        _OTHER,
+        _BOOK,
+        Column("i", pa.uint16(), "Ordinal of the first mark within book and `class`"),
+        Column("j", pa.uint16(), "Ordinal of the second mark within book and `other`"),
+        *_measure_columns(),
+    ),
+    partitioned_by=("layer", "class", "other"),
+    sorted_by=("book", "i", "j"),
+)
+
+MARKS = Table(
+    "marks",
+    "The marks whose hidden states were taken, with their words in context and what the text says about them",
     (
         _BOOK,
-        Column("class", _KEY, _CLASS.description),
+        _CLASS_KEY,
         Column("i", pa.uint16(), "Ordinal of the mark within book and class, in the order of the text"),
+        Column("mark", _KEY, "Mark type: the token decoded alone, without white space around it"),
         Column("position", pa.int64(), "Index of the mark among the tokens of the whole text", "tokens"),
+        Column("passage", pa.int32(), "Ordinal of the mark's passage within the book"),
         Column("token_id", pa.int32(), "The tokenizer's number of the mark"),
         Column("token", _KEY, "The mark decoded alone"),
-        Column("before", _STRING, "The window's text before the mark"),
-        Column("after", _STRING, "The window's text after the mark; the model does not see it"),
+        Column("before", _STRING, "Text just before the mark"),
+        Column("after", _STRING, "Text just after the mark; the model has not seen it at the mark"),
+        Column("place", pa.float32(), "Where in the book: position over the number of tokens, 0 to 1"),
+        Column("sentence_tokens", pa.int32(), "Tokens of the sentence up to and including the mark", "tokens"),
+        Column("previous_word", _KEY, "The word before the mark, lower case; empty where there is none near"),
+        Column("next_word", _KEY, "The word after the mark, lower case; empty where there is none near"),
+        Column("in_quotation", pa.bool_(), "A quotation that was opened in the same paragraph is still open"),
+        Column("line_end", pa.bool_(), "Nothing but closing marks and white space follows on the line"),
+        Column("abbreviation", pa.bool_(), "A full stop that belongs to the word before it"),
+        Column("first_in_context", pa.bool_(), "No earlier token of the class is in what the model reads before it"),
     ),
     sorted_by=("book", "class", "i"),
+)
+
+PASSAGES = Table(
+    "passages",
+    "The passages that hold the marks: the unit of sampling, of the forward pass and of resampling",
+    (
+        _BOOK,
+        Column("passage", pa.int32(), "Ordinal of the passage within the book"),
+        Column("start", pa.int64(), "Index of its first token among the tokens of the whole text", "tokens"),
+        Column("tokens", pa.int32(), "Its tokens, without a beginning-of-text token", "tokens"),
+    ),
+    sorted_by=("book", "passage"),
 )
 
 BOOKS = Table(
@@ -118,16 +189,13 @@ BOOKS = Table(
         Column("characters_raw", pa.int64(), "Characters before cleaning", "characters"),
         Column("tokens", pa.int64(), "Tokens of the whole text", "tokens"),
         Column("unique_tokens", pa.int64(), "Distinct tokens of the text", "tokens"),
-        Column("internal_found", pa.int64(), "Internal marks found by the selection rule", "marks"),
-        Column("terminal_found", pa.int64(), "Terminal marks found by the selection rule", "marks"),
-        Column("internal_eligible", pa.int64(), "Internal marks with a full window and no reason against", "marks"),
-        Column("terminal_eligible", pa.int64(), "Terminal marks with a full window and no reason against", "marks"),
-        Column("internal_used", pa.int64(), "Internal marks whose hidden states were taken", "marks"),
-        Column("terminal_used", pa.int64(), "Terminal marks whose hidden states were taken", "marks"),
+        Column("found", _BY_CLASS, "Tokens of each class in the text, for example {'internal': 5120}", "marks"),
+        Column("eligible", _BY_CLASS, "Of these, the ones without a reason against them", "marks"),
+        Column("used", _BY_CLASS, "Of these, the marks whose hidden states were taken", "marks"),
         Column(
             "left_out",
-            pa.map_(_STRING, pa.int64()),
-            "Marks left out, counted by reason, for example {'terminal: decimal point': 12}",
+            _BY_CLASS,
+            "Marks left out, counted by class and reason, for example {'terminal: decimal point': 12}",
             "marks",
         ),
         Column("status", _STRING, "used, rejected (its content), duplicate, failed (its source) or quarantined"),
@@ -136,12 +204,31 @@ BOOKS = Table(
     sorted_by=("book", "source"),
 )
 
+MARK_LAYERS = Table(
+    "mark_layers",
+    "Each mark in each layer: the length of its state, its outlier dimensions, and how alike it is to each class",
+    (
+        _LAYER,
+        _BOOK,
+        _CLASS_KEY,
+        Column("i", pa.uint16(), "Ordinal of the mark within book and class"),
+        Column("norm", pa.float32(), "Euclidean length of the hidden state", "activation"),
+        Column("outliers", pa.list_(pa.int32()), "Dimensions that this mark leaves out of its pairs, ascending"),
+        Column("mi", pa.float32(), "Mean mi of its pairs within its class; NaN where it has none", "bits"),
+        Column("corr", pa.float32(), "Mean corr of its pairs within its class; NaN where it has none"),
+        Column("mi_to", _FLOAT_BY_CLASS, "Mean mi of its pairs with each other class", "bits"),
+        Column("corr_to", _FLOAT_BY_CLASS, "Mean corr of its pairs with each other class"),
+    ),
+    partitioned_by=("layer",),
+    sorted_by=("book", "class", "i"),
+)
+
 ACTIVATIONS = Table(
     "activations",
     "Mean hidden state of each layer, class and book, and how often each dimension was an outlier",
     (
         _LAYER,
-        Column("class", _KEY, _CLASS.description),
+        _CLASS_KEY,
         _BOOK,
         Column("marks", pa.int64(), "Marks the mean is taken over", "marks"),
         Column("mean", _DOUBLES, "Mean activation per dimension; a list of D", "activation"),
@@ -152,27 +239,43 @@ ACTIVATIONS = Table(
 
 SUMMARIES = Table(
     "summaries",
-    "Mergeable summary of the pairs of each layer, class and book, so that a report need not read them all",
+    "Mergeable summary of each measure of the pairs, by layer, two classes and book: a report need not read the pairs",
     (
         _LAYER,
-        Column("class", _KEY, _CLASS.description),
+        _CLASS_KEY,
+        _OTHER_KEY,
         _BOOK,
-        Column("pairs", pa.int64(), "Pairs summarised", "pairs"),
-        Column("mi_mean", pa.float64(), "Mean of mi", "bits"),
-        Column("mi_m2", pa.float64(), "Sum of squared deviations of mi from its mean", "bits squared"),
-        Column("mi_min", pa.float64(), "Smallest mi", "bits"),
-        Column("mi_max", pa.float64(), "Largest mi", "bits"),
-        Column("cov_mean", pa.float64(), "Mean of cov", "activation squared"),
-        Column("cov_m2", pa.float64(), "Sum of squared deviations of cov from its mean", "activation^4"),
-        Column("cov_min", pa.float64(), "Smallest cov", "activation squared"),
-        Column("cov_max", pa.float64(), "Largest cov", "activation squared"),
-        Column("mi_cov_comoment", pa.float64(), "Sum of products of the deviations of mi and cov"),
-        Column("mi_histogram", _COUNTS, "Pairs per fixed bin of mi; the edges are those of analysis.moments", "pairs"),
-        Column(
-            "cov_histogram", _COUNTS, "Pairs per fixed bin of cov; the edges are those of analysis.moments", "pairs"
+        Column("measure", _KEY, "The measure summarised: a column of `pairs`"),
+        Column("pairs", pa.int64(), "Pairs for which it and mi are numbers", "pairs"),
+        Column("mean", pa.float64(), "Mean of the measure"),
+        Column("m2", pa.float64(), "Sum of squared deviations from the mean"),
+        Column("minimum", pa.float64(), "Smallest value"),
+        Column("maximum", pa.float64(), "Largest value"),
+        Column("mi_mean", pa.float64(), "Mean of mi over the same pairs", "bits"),
+        Column("mi_comoment", pa.float64(), "Sum of products of the deviations of the measure and of mi"),
+        Column("histogram", _COUNTS, "Pairs per fixed bin; the edges are those of analysis.summaries", "pairs"),
+    ),
+    sorted_by=("layer", "class", "other", "book", "measure"),
+)
+
+PASSAGE_SUMS = Table(
+    "passage_sums",
+    "Sums of each measure over the pairs of each two passages of a book: what resampling passages needs, exactly",
+    (
+        _LAYER,
+        _CLASS_KEY,
+        _OTHER_KEY,
+        _BOOK,
+        Column("passage", pa.int32(), "Passage of the first mark"),
+        Column("other_passage", pa.int32(), "Passage of the second mark; within a class it is not the earlier one"),
+        Column("pairs", pa.int64(), "Pairs of marks of these passages", "pairs"),
+        *(
+            Column(name, pa.float64(), f"Sum of {name} over these pairs; NaN where one is", nullable=True)
+            for name in MEASURES
         ),
     ),
-    sorted_by=("layer", "class", "book"),
+    partitioned_by=("layer",),
+    sorted_by=("book", "class", "other", "passage", "other_passage"),
 )
 
 HIDDEN_STATES = Table(
@@ -190,6 +293,18 @@ HIDDEN_STATES = Table(
 )
 
 TABLES: dict[str, Table] = {
-    table.name: table for table in (PAIRS, TOKENS, BOOKS, ACTIVATIONS, SUMMARIES, HIDDEN_STATES)
+    table.name: table
+    for table in (
+        PAIRS,
+        CROSS_PAIRS,
+        MARKS,
+        PASSAGES,
+        BOOKS,
+        MARK_LAYERS,
+        ACTIVATIONS,
+        SUMMARIES,
+        PASSAGE_SUMS,
+        HIDDEN_STATES,
+    )
 }
 """Every table that has files, by name. The view `study` is made from study.json."""

@@ -2,7 +2,7 @@
 
 A **shard** is a fixed group of books. Its name is a hash of what it holds and of the study it belongs to, so
 that relaunching the same command finds the same shards. A **chunk** is one file of one shard: a table and, for
-the tables that are partitioned, a layer, a class of marks and a part.
+the tables that are partitioned, a layer, one class of marks or two, and a part.
 """
 
 from __future__ import annotations
@@ -10,9 +10,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
-
-MARK_CLASSES = ("internal", "terminal")
-"""The classes of marks: punctuation that goes on, and punctuation that ends."""
 
 
 @dataclass(frozen=True, order=True)
@@ -39,41 +36,42 @@ class ShardKey:
 
 @dataclass(frozen=True, order=True)
 class BlockKey:
-    """One unit of pair work: the states of one class of marks, in one layer, of one shard."""
+    """One unit of pair work: the states of all classes, in one layer, of one shard."""
 
     shard: ShardKey
     layer: int
-    mark_class: str
 
     def __post_init__(self) -> None:
         if self.layer < 0:
             raise ValueError(f"layer {self.layer} of shard {self.shard} is negative; layer 0 is the embeddings")
-        if self.mark_class not in MARK_CLASSES:
-            raise ValueError(f"class {self.mark_class!r} is not one of {', '.join(MARK_CLASSES)}")
 
     def __str__(self) -> str:
-        return f"shard {self.shard} layer {self.layer} class {self.mark_class}"
+        return f"shard {self.shard} layer {self.layer}"
 
 
 @dataclass(frozen=True, order=True)
 class ChunkKey:
     """One file of one shard.
 
-    `layer` and `mark_class` are set for partitioned tables and None for the others. `part` numbers the pieces
-    of a block whose rows do not fit in one file; it is a function of the row counts, never of the attempt.
+    `layer`, `mark_class` and `other` are set for tables that are partitioned by them and None for the others. `part`
+    numbers the pieces of a block whose rows do not fit in one file; it is a function of the row counts, never of the
+    attempt.
     """
 
     table: str
     shard: ShardKey
     layer: int | None = None
     mark_class: str | None = None
+    other: str | None = None
     part: int = 0
 
-    @classmethod
-    def of_block(cls, table: str, block: BlockKey, part: int = 0) -> ChunkKey:
-        """The chunk of `table` that holds (a part of) a block."""
-        return cls(table, block.shard, block.layer, block.mark_class, part)
+    @property
+    def partition(self) -> tuple[tuple[str, str], ...]:
+        """The folders of the file below its table: name and value, the layer with two digits."""
+        layer = None if self.layer is None else f"{self.layer:02d}"
+        folders = (("layer", layer), ("class", self.mark_class), ("other", self.other))
+        return tuple((name, value) for name, value in folders if value is not None)
 
     def __str__(self) -> str:
-        where = "" if self.layer is None else f" layer {self.layer} class {self.mark_class}"
+        where = "".join(f" {name} {value}" for name, value in self.partition)
         return f"{self.table} of shard {self.shard}{where}" + (f" part {self.part}" if self.part else "")

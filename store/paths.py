@@ -16,7 +16,7 @@ import re
 import uuid
 
 from store.columns import TABLES
-from store.keys import MARK_CLASSES, ChunkKey, ShardKey
+from store.keys import ChunkKey, ShardKey
 
 STUDY = "study.json"
 LOCKS = "_lock/"
@@ -27,10 +27,11 @@ TEMPORARY_SUFFIX = ".tmp"
 
 _CHUNK = re.compile(
     r"(?P<table>[a-z_]+)/"
-    r"(?:layer=(?P<layer>\d{2,5})/class=(?P<mark_class>[a-z]+)/)?"
+    r"(?:layer=(?P<layer>\d{2,5})/)?(?:class=(?P<mark_class>[A-Za-z0-9][A-Za-z0-9_-]{0,31})/)?"
+    r"(?:other=(?P<other>[A-Za-z0-9][A-Za-z0-9_-]{0,31})/)?"
     r"(?P<shard>[0-9a-f]{16})-(?P<attempt>[0-9a-f]{12})(?:-p(?P<part>\d{4,9}))?\.parquet"
 )
-_PARTITION = re.compile(r"[a-z_]+/layer=\d+(?:/class=[a-z]+)?")
+_PARTITION = re.compile(r"[a-z_]+/layer=\d+(?:/class=[A-Za-z0-9_-]+(?:/other=[A-Za-z0-9_-]+)?)?")
 _ENTRY = re.compile(r"_commits/(?P<number>\d{8,12})\.json")
 _CHECKPOINT = re.compile(r"_commits/checkpoint-(?P<number>\d{8,12})\.json")
 _RUN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -55,9 +56,7 @@ def chunk_path(key: ChunkKey, run: str) -> str:
 
 
 def _chunk_path(key: ChunkKey, attempt: str) -> str:
-    partitions = ""
-    if TABLES[key.table].partitioned_by:
-        partitions = f"layer={key.layer:02d}/class={key.mark_class}/"
+    partitions = "".join(f"{name}={value}/" for name, value in key.partition)
     part = f"-p{key.part:04d}" if key.part else ""
     return f"{key.table}/{partitions}{key.shard}-{attempt}{part}.parquet"
 
@@ -68,10 +67,9 @@ def parse_chunk_path(path: str) -> ChunkKey | None:
     if match is None or match["table"] not in TABLES:
         return None
     layer = None if match["layer"] is None else int(match["layer"])
-    key = ChunkKey(match["table"], ShardKey(match["shard"]), layer, match["mark_class"], int(match["part"] or 0))
-    if bool(TABLES[key.table].partitioned_by) != (layer is not None):
-        return None
-    if layer is not None and key.mark_class not in MARK_CLASSES:
+    part = int(match["part"] or 0)
+    key = ChunkKey(match["table"], ShardKey(match["shard"]), layer, match["mark_class"], match["other"], part)
+    if tuple(name for name, _ in key.partition) != TABLES[key.table].partitioned_by:
         return None
     return key if _chunk_path(key, match["attempt"]) == path else None
 

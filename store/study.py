@@ -55,6 +55,12 @@ class Study:
         object.__setattr__(self, "model", json.loads(json.dumps(self.model)))
 
     @property
+    def class_names(self) -> tuple[str, ...]:
+        """The classes of marks in the study's order; the baseline, where there is one, is the last."""
+        named = [name for name, _ in self.config.get("classes", ())]
+        return (*named, "baseline") if self.config.get("baseline") else tuple(named)
+
+    @property
     def fingerprint(self) -> str:
         """The sha256 of everything that binds, 64 hexadecimal digits."""
         return hashlib.sha256(json.dumps(self._binding(), sort_keys=True).encode()).hexdigest()

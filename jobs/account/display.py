@@ -11,7 +11,6 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from jobs.account.console import key_values, log, say
 from jobs.account.tally import Tally
 
 SECONDS_BETWEEN_LINES = 15.0
@@ -48,7 +47,12 @@ class Lines:
         self._shown = _rates(Tally())
 
     def line(self, event: str, **keys: object) -> None:
-        log(self._stream, f"{time.strftime('%Y-%m-%dT%H:%M:%S')} {event} {key_values(keys)}".rstrip())
+        told = " ".join(f"{name}={_quoted(value)}" for name, value in keys.items())
+        print(
+            f"{time.strftime('%Y-%m-%dT%H:%M:%S')} {event}" + (f" {told}" if told else ""),
+            file=self._stream,
+            flush=True,
+        )
 
     def update(self, tally: Tally) -> None:
         now = time.monotonic()
@@ -61,7 +65,7 @@ class Lines:
         self.line(
             "progress",
             shards=f"{tally.shards_committed}/{tally.shards}",
-            windows=f"{tally.windows}/{tally.windows_expected}",
+            sequences=f"{tally.sequences}/{tally.sequences_expected}",
             pairs=f"{tally.pairs}/{tally.pairs_expected}",
             done=done,
             **rates,
@@ -91,19 +95,20 @@ class Bars:
             refresh_per_second=4,
         )
         self._tasks: dict[str, TaskID] = {
-            name: self._progress.add_task(name, total=None, rate="") for name in ("shards", "windows", "pairs")
+            name: self._progress.add_task(name, total=None, rate="") for name in ("shards", "sequences", "pairs")
         }
         self._progress.start()
 
     def line(self, event: str, **keys: object) -> None:
         if event in self._SHOWN_BY_BARS:
             return
-        say(self._progress.console, f"{event} {key_values(keys)}".rstrip())
+        told = " ".join(f"{name}={_quoted(value)}" for name, value in keys.items())
+        self._progress.console.print(f"{event} {told}".rstrip(), markup=False, highlight=False)
 
     def update(self, tally: Tally) -> None:
         values = {
             "shards": (tally.shards_committed, tally.shards),
-            "windows": (tally.windows, tally.windows_expected),
+            "sequences": (tally.sequences, tally.sequences_expected),
             "pairs": (tally.pairs, tally.pairs_expected),
         }
         for name, (done, total) in values.items():
@@ -148,7 +153,12 @@ def summary_table(tally: Tally) -> Table:
 
 
 def _rates(tally: Tally) -> dict[str, int]:
-    return {"windows": tally.windows, "pairs": tally.pairs}
+    return {"sequences": tally.sequences, "pairs": tally.pairs}
+
+
+def _quoted(value: object) -> str:
+    text = str(value)
+    return f'"{text}"' if " " in text else text
 
 
 def _duration(seconds: float | None) -> str:

@@ -19,7 +19,7 @@ class _ShardUnderWay:
     """A shard that is prepared and neither committed nor given up: its outline, and what is done of it."""
 
     outline: PreparedOutline
-    windows: int = 0
+    sequences: int = 0
     pairs: int = 0
     blocks: int = 0
 
@@ -41,8 +41,8 @@ class Tally:
     shards_committed: int = 0
     books_used: int = 0
     marks: int = 0
-    windows_expected: int = 0
-    windows: int = 0
+    sequences_expected: int = 0
+    sequences: int = 0
     pairs_expected: int = 0
     pairs: int = 0
     pairs_reused: int = 0
@@ -51,7 +51,7 @@ class Tally:
     bytes: int = 0
     retries: int = 0
     smallest_batch: int | None = None
-    """The fewest windows that a model had to run at once, of a full batch: less than the study's batch size where a
+    """The fewest sequences that a model had to run at once, of a full batch: less than the study's batch size where a
     device's memory did not hold one."""
     seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
     not_used: dict[str, tuple[BookStatus, str]] = field(default_factory=dict)
@@ -79,9 +79,9 @@ class Tally:
         """A shard is prepared."""
         self.seconds["prepare"] += outline.seconds
         self.shards_prepared += 1
-        self.windows_expected += sum(outline.marks.values())
+        self.sequences_expected += outline.sequences
         self.pairs_expected += outline.pairs * self.hidden_layers
-        self.blocks_expected += len(outline.classes) * self.hidden_layers
+        self.blocks_expected += bool(outline.used) * self.hidden_layers
         self.not_used |= {book: (BookStatus.REJECTED, reason) for book, reason in outline.rejected.items()}
         self._under_way[outline.shard] = _ShardUnderWay(outline)
 
@@ -89,8 +89,8 @@ class Tally:
         """A model has done some work. What it still does for a shard that was given up does not count."""
         if shard not in self._under_way:
             return
-        self._under_way[shard].windows += work.windows
-        self.windows += work.windows
+        self._under_way[shard].sequences += work.sequences
+        self.sequences += work.sequences
         self.seconds["forward"] += work.seconds
         if work.smallest_batch is not None:
             self.smallest_batch = min(self.smallest_batch or work.smallest_batch, work.smallest_batch)
@@ -122,9 +122,9 @@ class Tally:
             return
         outline = left.outline
         self.shards_prepared -= 1
-        self.windows_expected -= max(0, sum(outline.marks.values()) - left.windows)
+        self.sequences_expected -= max(0, outline.sequences - left.sequences)
         self.pairs_expected -= max(0, outline.pairs * self.hidden_layers - left.pairs)
-        self.blocks_expected -= max(0, len(outline.classes) * self.hidden_layers - left.blocks)
+        self.blocks_expected -= max(0, bool(outline.used) * self.hidden_layers - left.blocks)
         self.not_used = {book: why for book, why in self.not_used.items() if book not in outline.rejected}
 
     def to_dict(self) -> dict[str, Any]:

@@ -333,7 +333,7 @@ class _Loop:
 
     def _note_prepared(self, unit: Unit, outline: PreparedOutline) -> None:
         self._outage.succeeded(unit.stage)
-        if self._schedule.prepared(unit.shard, outline.classes):
+        if self._schedule.prepared(unit.shard, outline.used > 0):
             self._tally.prepared(outline)
             for book, reason in outline.rejected.items():
                 self._listener.line("rejected", book=book, reason=reason)

@@ -8,7 +8,7 @@ from jobs.account.tally import Tally
 
 COUNTERS = {
     "interpunct_pairs_total": ("pairs", "Pairs computed and published"),
-    "interpunct_windows_total": ("windows", "Windows taken by the models"),
+    "interpunct_sequences_total": ("sequences", "Passages or windows read by the models"),
     "interpunct_written_bytes_total": ("bytes", "Bytes of pair files published"),
     "interpunct_retries_total": ("retries", "Units of work tried again"),
     "interpunct_shards_committed_total": ("shards_committed", "Shards committed"),

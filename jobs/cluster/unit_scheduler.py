@@ -148,8 +148,8 @@ class Schedule:
             self._active[work.key] = _Progress(work)
             yield Launch(Unit(Stage.PREPARE, work.key), books=work.books)
 
-    def prepared(self, shard: ShardKey, classes: Iterable[str]) -> bool:
-        """A shard is prepared; `classes` are those with marks to extract, none where no book is usable.
+    def prepared(self, shard: ShardKey, usable: bool) -> bool:
+        """A shard is prepared; whether any of its books is `usable`, so that there are marks to extract.
 
         False where it had been prepared before, and the first result was lost with a machine.
         """
@@ -158,9 +158,9 @@ class Schedule:
         if progress.prepared:
             return False
         progress.prepared = True
-        progress.blocks = block_keys(shard, tuple(classes), self._hidden_layers)
+        progress.blocks = block_keys(shard, self._hidden_layers) if usable else ()
         progress.missing = set(progress.blocks)
-        progress.usable = bool(progress.blocks)
+        progress.usable = usable
         return True
 
     def extracted(self, block: BlockKey) -> Launch | None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,6 +50,10 @@ class MarkFeatures:
     in_quotation: NDArray[np.bool_]
     line_end: NDArray[np.bool_]
     abbreviation: NDArray[np.bool_]
+
+    def columns(self) -> dict[str, list[Any]]:
+        """Each feature as plain values, one a mark."""
+        return {field.name: np.asarray(getattr(self, field.name)).tolist() for field in fields(self)}
 
 
 def features_of(tokenization: Tokenization, positions: NDArray[np.int64]) -> MarkFeatures:

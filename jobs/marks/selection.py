@@ -1,26 +1,28 @@
-"""Which tokens of a text are marks, which of them can be used, and which are taken.
+"""Which tokens of a text are marks, which of them can be used, which are taken, and what the model reads for them.
 
-The rule is the teaching notebook's. A token is a mark where its own text, stripped of white space, equals one of
-the class's marks; a full stop is left out as a decimal point where the previous token ends or the next one starts
-with a digit; and the whole window around a mark must lie within the text. `--selection strict` leaves out more.
-Every mark that is found is either eligible or counted in `left_out` under exactly one reason.
+A token belongs to a class as `jobs.marks.classes` says. A full stop is left out as a decimal point where the previous
+token ends or the next one starts with a digit: that is the teaching notebook's rule. `--selection strict` leaves out
+more. Every mark that is found is either eligible or counted in `left_out` under exactly one reason.
+
+With `--context passage` the model reads whole passages and marks are taken from their bodies; with `--context window`,
+the notebook's way, it reads for each mark the tokens just before it, and no mark without a full window is eligible.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from jobs.classes import BASELINE
 from jobs.config import StudyConfig
 from jobs.marks.abbreviations import is_abbreviation
+from jobs.marks.class_table import class_table
+from jobs.marks.passages import PassageGrid, Positions, choose_passages, hashes, thin
 from jobs.marks.tokens import Tokenization
-from store.keys import MARK_CLASSES
 
-Positions = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 Rule = Callable[[Tokenization, Positions, StudyConfig], Mask]
 
@@ -30,6 +32,7 @@ ABBREVIATION = "abbreviation or initial"
 THOUSANDS = "thousands separator"
 SKIPPED = "in the skipped start"
 NO_WINDOW = "no full window"
+WARM_UP = "in the first warm-up"
 
 MOST_PER_CLASS = 65_535
 """Ordinals of marks are stored in 16 bits."""
@@ -41,74 +44,220 @@ _LONGEST_WORD_TOKENS = 8
 class ClassSelection:
     """One class of marks in one text. Positions are indices into the text's tokens, ascending (int64 [n]).
 
-    `found` counts the tokens that look like a mark, `eligible` those without a reason against them: found equals
-    eligible plus the sum of `left_out`. `taken` are the positions that the sample keeps.
+    `found` counts the tokens of the class, `eligible` those without a reason against them: found equals eligible plus
+    the sum of `left_out`. `taken` are the positions that the sample keeps.
     """
 
     found: int
     eligible: int
     taken: Positions
-    left_out: dict[str, int]
+    left_out: Mapping[str, int]
+
+
+@dataclass(frozen=True, eq=False)
+class Sequences:
+    """What the model reads of a text: stretches of its tokens, all `length` long, and where the marks lie in them.
+
+    `starts`: int64 [count], ascending where they are passages. `rows`, `columns`: for each class int64 [marks]: the
+    sequence that holds a mark, and the mark's place in it.
+    """
+
+    starts: Positions
+    length: int
+    rows: Mapping[str, Positions]
+    columns: Mapping[str, Positions]
+
+    def tokens(self, ids: NDArray[np.int32]) -> NDArray[np.int32]:
+        """The sequences' token ids: int32 [count, length]."""
+        return ids[self.starts[:, None] + np.arange(self.length)]
 
 
 @dataclass(frozen=True, eq=False)
 class Selection:
-    """The marks of both classes, by the name of the class."""
+    """The marks of a text by class, in the study's order, and what is read for them.
 
-    classes: dict[str, ClassSelection]
+    `passage_starts`: int64 [passages], where each passage that holds a mark begins, `passage_length` tokens long (the
+    last may be shorter); `passage_of`: for each class int64 [marks], the passage of a mark. With windows, which are too
+    short to be a unit of sampling, passages are stretches of the text that hold marks. `first_in_context`: for each
+    class, whether no earlier token of it lies in what the model reads before the mark.
+    """
+
+    classes: Mapping[str, ClassSelection]
+    sequences: Sequences
+    passage_starts: Positions
+    passage_length: int
+    passage_of: Mapping[str, Positions]
+    first_in_context: Mapping[str, Mask]
 
     @property
     def left_out(self) -> dict[str, int]:
-        """Marks left out of both classes, for example {'terminal: decimal point': 12}."""
+        """Marks left out of the classes, for example {'terminal: decimal point': 12}."""
         return {
-            f"{mark_class}: {reason}": count
-            for mark_class, selected in self.classes.items()
+            f"{name}: {reason}": count
+            for name, selected in self.classes.items()
             for reason, count in selected.left_out.items()
         }
 
-    def problem(self, config: StudyConfig) -> str | None:
-        """Why the text is of no use, or None: comparing the classes takes at least one pair of marks in each."""
-        short = [mark_class for mark_class in MARK_CLASSES if self.classes[mark_class].taken.size < 2]
-        if not short:
+    @property
+    def problem(self) -> str | None:
+        """Why the text is of no use, or None: it takes at least one pair of marks of one class."""
+        named = {name: selected for name, selected in self.classes.items() if name != BASELINE}
+        if any(selected.taken.size >= 2 for selected in named.values()):
             return None
-        counts = "; ".join(_account(name, self.classes[name], config) for name in short)
-        return f"too few marks: {counts}. A pair needs 2 usable marks of each class"
+        counts = "; ".join(_account(name, selected) for name, selected in named.items())
+        return f"too few marks: {counts}. A pair needs 2 usable marks of a class"
+
+    @property
+    def warnings(self) -> list[str]:
+        """Classes that have no pair of marks here, each in a sentence."""
+        return [
+            f"no pairs of class {name}: {_account(name, selected)}"
+            for name, selected in self.classes.items()
+            if selected.taken.size < 2
+        ]
 
 
 def select(tokenization: Tokenization, config: StudyConfig) -> Selection:
-    """The marks of a text under the study's rule. Depends on the text, the tokenizer and the study alone."""
-    return Selection({name: _select_class(tokenization, config, name) for name in MARK_CLASSES})
+    """The marks of a text under the study's rule. Depends on the text, the tokenizer and the study alone.
+
+    Raises UsageError where two classes claim one token.
+    """
+    class_of = _class_of_tokens(tokenization, config)
+    names = [token_class.name for token_class in config.classes]
+    found = {name: np.flatnonzero(class_of == place) for place, name in enumerate(names)}
+    eligible: dict[str, Positions] = {}
+    left_out: dict[str, dict[str, int]] = {}
+    for name, positions in found.items():
+        eligible[name], left_out[name] = _without(tokenization, positions, config)
+    if config.context == "passage":
+        taken = _from_passages(tokenization.ids, eligible, class_of, config)
+    else:
+        taken = _from_windows(tokenization.ids, eligible, class_of, config)
+    if BASELINE in taken:
+        found[BASELINE] = eligible[BASELINE] = taken[BASELINE]
+        left_out[BASELINE] = {}
+    classes = {
+        name: ClassSelection(found[name].size, eligible[name].size, taken[name], left_out[name]) for name in taken
+    }
+    return _selection(classes, class_of, config)
 
 
-def windows(ids: NDArray[np.int32], positions: Positions, before: int) -> NDArray[np.int32]:
-    """The tokens up to and including each mark: int32 [n, before + 1], the mark last."""
-    return ids[positions[:, None] + np.arange(-before, 1)]
+def _class_of_tokens(tokenization: Tokenization, config: StudyConfig) -> NDArray[np.int8]:
+    """The place of each token's class in the study, -1 for none: int8 [T]."""
+    distinct = np.unique(tokenization.ids).astype(np.int64)
+    return class_table(tokenization.vocabulary, distinct, config.classes)[tokenization.ids]
 
 
-def _select_class(tokenization: Tokenization, config: StudyConfig, name: str) -> ClassSelection:
-    found = _positions_of(tokenization, getattr(config, name))
-    remaining, left_out = found, {}
-    for reason, rule in _rules(config, name):
-        against = rule(tokenization, remaining, config)
+def _without(tokenization: Tokenization, positions: Positions, config: StudyConfig) -> tuple[Positions, dict[str, int]]:
+    """The positions that no rule is against, and how many each rule left out."""
+    left_out: dict[str, int] = {}
+    for reason, rule in _rules(config):
+        against = rule(tokenization, positions, config)
         if against.any():
             left_out[reason] = int(against.sum())
-            remaining = remaining[~against]
-    return ClassSelection(found.size, remaining.size, _sample(remaining, tokenization.ids, config, name), left_out)
+            positions = positions[~against]
+    return positions, left_out
 
 
-def _positions_of(tokenization: Tokenization, marks: tuple[str, ...]) -> Positions:
-    vocabulary = tokenization.vocabulary
-    is_mark = np.zeros(vocabulary.starts_with_digit.size, dtype=bool)
-    is_mark[[token_id for mark in marks for token_id in vocabulary.ids_of(mark)]] = True
-    return np.flatnonzero(is_mark[tokenization.ids])
+def _from_passages(
+    ids: NDArray[np.int32], eligible: Mapping[str, Positions], class_of: NDArray[np.int8], config: StudyConfig
+) -> dict[str, Positions]:
+    """The positions taken of each class, and of the baseline, from as many passages as the classes need."""
+    grid = _grid(ids.size, config)
+    wanted = min(MOST_PER_CLASS, config.per_class or MOST_PER_CLASS)
+    salt = f"{config.seed} passages ".encode() + ids.tobytes()
+    limit = None if config.per_class is None else wanted
+    chosen = choose_passages(grid, list(eligible.values()), limit, config.sample, salt)
+    inside = np.zeros(grid.count + 1, dtype=bool)  # the last entry stands for the first warm-up, whose ordinal is -1
+    inside[chosen] = True
+    taken = {
+        name: thin(positions[inside[grid.ordinal(positions)]], wanted, config.sample, _salt(config, name, ids))
+        for name, positions in eligible.items()
+    }
+    if config.baseline:
+        others = np.flatnonzero((class_of < 0) & inside[grid.ordinal(np.arange(ids.size))])
+        taken[BASELINE] = _random(others, config, ids)
+    return taken
 
 
-def _rules(config: StudyConfig, name: str) -> list[tuple[str, Rule]]:
+def _from_windows(
+    ids: NDArray[np.int32], eligible: Mapping[str, Positions], class_of: NDArray[np.int8], config: StudyConfig
+) -> dict[str, Positions]:
+    """The positions taken of each class; the baseline's lie between the first and the last of them."""
+    wanted = min(MOST_PER_CLASS, config.per_class or MOST_PER_CLASS)
+    taken = {
+        name: thin(positions, wanted, config.sample, _salt(config, name, ids)) for name, positions in eligible.items()
+    }
+    if config.baseline:
+        marks = np.concatenate([*taken.values(), np.zeros(0, dtype=np.int64)])
+        first, last = (int(marks.min()), int(marks.max())) if marks.size else (0, 0)
+        taken[BASELINE] = _random(first + np.flatnonzero(class_of[first:last] < 0), config, ids)
+    return taken
+
+
+def _random(candidates: Positions, config: StudyConfig, ids: NDArray[np.int32]) -> Positions:
+    """`config.baseline` of the candidates, by a hash of text, seed and position."""
+    order = np.argsort(hashes(candidates, _salt(config, BASELINE, ids)), kind="stable")
+    return candidates[np.sort(order[: config.baseline])]
+
+
+def _salt(config: StudyConfig, name: str, ids: NDArray[np.int32]) -> bytes:
+    return f"{config.seed} {name} ".encode() + ids.tobytes()
+
+
+def _grid(tokens: int, config: StudyConfig) -> PassageGrid:
+    return PassageGrid.of(tokens, config.passage_tokens, config.warmup_tokens)
+
+
+def _selection(classes: Mapping[str, ClassSelection], class_of: NDArray[np.int8], config: StudyConfig) -> Selection:
+    """The sequences and passages of the marks that were taken."""
+    taken = {name: selected.taken for name, selected in classes.items()}
+    tokens = class_of.size
+    if config.context == "passage":
+        grid = _grid(tokens, config)
+        used, passage_of = _ordinals({name: grid.ordinal(positions) for name, positions in taken.items()})
+        starts, length = grid.starts[used], grid.length
+        rows = passage_of
+        sequence_starts = starts
+    else:
+        stretch = config.passage_tokens
+        used, passage_of = _ordinals({name: positions // stretch for name, positions in taken.items()})
+        starts, length = used * stretch, config.before + 1
+        counts = np.cumsum([0, *(positions.size for positions in taken.values())])
+        rows = {name: np.arange(first, first + taken[name].size) for name, first in zip(taken, counts, strict=False)}
+        sequence_starts = np.concatenate([*taken.values(), np.zeros(0, dtype=np.int64)]) - config.before
+    columns = {name: positions - sequence_starts[rows[name]] for name, positions in taken.items()}
+    sequences = Sequences(sequence_starts, length, rows, columns)
+    first = {
+        name: _first_in_context(positions, sequence_starts[rows[name]], class_of, config, name)
+        for name, positions in taken.items()
+    }
+    passage_length = length if config.context == "passage" else config.passage_tokens
+    return Selection(classes, sequences, starts, passage_length, passage_of, first)
+
+
+def _ordinals(by_class: Mapping[str, Positions]) -> tuple[Positions, dict[str, Positions]]:
+    """The numbers that occur, ascending, and each class's numbers as places among them."""
+    used = np.unique(np.concatenate([*by_class.values(), np.zeros(0, dtype=np.int64)]))
+    return used, {name: np.searchsorted(used, numbers) for name, numbers in by_class.items()}
+
+
+def _first_in_context(
+    positions: Positions, starts: Positions, class_of: NDArray[np.int8], config: StudyConfig, name: str
+) -> Mask:
+    places = [token_class.name for token_class in config.classes]
+    of_class = class_of == (places.index(name) if name in places else -1)
+    before = np.concatenate([[0], np.cumsum(of_class)])
+    return before[positions] == before[starts]
+
+
+def _rules(config: StudyConfig) -> list[tuple[str, Rule]]:
     """The reasons against a mark, in the order in which they are asked."""
-    rules: list[tuple[str, Rule]] = [(DECIMAL_POINT, _decimal_point)] if name == "terminal" else []
+    rules: list[tuple[str, Rule]] = [(DECIMAL_POINT, _decimal_point)]
     if config.selection == "strict":
         rules += [(ELLIPSIS, _ellipsis), (ABBREVIATION, _abbreviation), (THOUSANDS, _thousands_separator)]
-    return [*rules, (SKIPPED, _skipped), (NO_WINDOW, _no_window)]
+    last = (WARM_UP, _in_warm_up) if config.context == "passage" else (NO_WINDOW, _no_window)
+    return [*rules, (SKIPPED, _skipped), last]
 
 
 def _decimal_point(tokenization: Tokenization, positions: Positions, config: StudyConfig) -> Mask:
@@ -165,6 +314,10 @@ def _no_window(tokenization: Tokenization, positions: Positions, config: StudyCo
     return (positions < config.before) | (positions + config.after >= tokenization.ids.size)
 
 
+def _in_warm_up(tokenization: Tokenization, positions: Positions, config: StudyConfig) -> Mask:
+    return _grid(tokenization.ids.size, config).ordinal(positions) < 0
+
+
 def _digits_around(tokenization: Tokenization, positions: Positions) -> tuple[Mask, Mask]:
     vocabulary, ids = tokenization.vocabulary, tokenization.ids
     return _at(vocabulary.ends_with_digit, ids, positions - 1), _at(vocabulary.starts_with_digit, ids, positions + 1)
@@ -182,35 +335,6 @@ def _is(tokenization: Tokenization, positions: Positions, mark: str) -> Mask:
     return np.isin(tokenization.ids[positions], tokenization.vocabulary.ids_of(mark))
 
 
-def _sample(eligible: Positions, ids: NDArray[np.int32], config: StudyConfig, name: str) -> Positions:
-    """Which of the eligible marks are taken, in the order of the text.
-
-    `random` ranks every position by a hash and takes the lowest ranks: a sample without replacement that depends
-    on the text's tokens, the seed and the class, never on the machine, and that grows by adding to itself.
-    `spread` takes the middles of equal stretches of the list of marks.
-    """
-    wanted = config.per_class
-    if wanted is None or eligible.size <= wanted:
-        return eligible[:MOST_PER_CLASS]
-    if config.sample == "first":
-        return eligible[:wanted]
-    if config.sample == "spread":
-        return eligible[((2 * np.arange(wanted) + 1) * eligible.size) // (2 * wanted)]
-    ranks = _hashes(eligible, f"{config.seed} {name} ".encode() + ids.tobytes())
-    return eligible[np.sort(np.argsort(ranks, kind="stable")[:wanted])]
-
-
-def _hashes(positions: Positions, salt: bytes) -> NDArray[np.uint64]:
-    """The splitmix64 hash of each position, started from the salt's checksum (Steele, Lea and Flood 2014,
-    doi:10.1145/2660193.2660195): fixed for ever, unlike the streams of a library's random generator."""
-    start = np.frombuffer(hashlib.sha256(salt).digest()[:8], dtype="<u8")
-    state = positions.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + start
-    state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return state ^ (state >> np.uint64(31))
-
-
-def _account(name: str, selected: ClassSelection, config: StudyConfig) -> str:
-    marks = " ".join(getattr(config, name))
+def _account(name: str, selected: ClassSelection) -> str:
     reasons = ", ".join(f"{count} {reason}" for reason, count in selected.left_out.items())
-    return f"{selected.taken.size} {name} ({marks}) of {selected.found} found" + (f" ({reasons})" if reasons else "")
+    return f"{selected.taken.size} {name} of {selected.found} found" + (f" ({reasons})" if reasons else "")

@@ -1,4 +1,4 @@
-"""How many windows go through the model at once, where the user leaves that open.
+"""How much goes through the model at once: the length of a passage, and how many passages or windows make a batch.
 
 The batch size belongs to the study, since another one may move the last bit of a state. It is therefore settled once,
 when the study's store is created, and recorded there with all other settings; whoever adds to the store takes what is
@@ -12,25 +12,48 @@ import subprocess
 from dataclasses import replace
 
 from jobs.config import RunConfig, StudyConfig
+from jobs.errors import UsageError
 from jobs.model.models import ModelIdentity
 from store.study import Study
 
-WITHOUT_GPU = 64
+WITHOUT_GPU = {"passage": 4, "window": 64}
 """On a CPU, and on a cluster whose machines are not known yet; larger batches gain nothing on a CPU.
 
 It is the smallest on a GPU too: the study outlives what else may fill a GPU today, and a batch that does not fit runs
 in parts.
 """
 
-LARGEST = 256
-"""On a GPU: about 5,000 positions at once, which fill it; a book has 250 marks of a class unless more are asked for."""
+LARGEST = {"passage": 32, "window": 256}
+"""On a GPU: some 5,000 to 16,000 positions at once, which fill it."""
 
 MODEL_WIDTHS = 24
 """A layer's intermediate values of one position, in multiples of the model's width: residual stream, queries, keys and
 values, four to eight widths inside the feed-forward part, and what the kernels need besides."""
 
+MARKS_APART = 8
+"""Tokens of a passage for each mark whose states are kept, at the least: a comma or full stop comes every 9 or so."""
+
 MEMORY_SHARE = 0.5
 """Of the memory that the weights leave; the rest is for the allocator's waste and the batch being copied out."""
+
+
+def settle_passages(config: StudyConfig, identity: ModelIdentity) -> StudyConfig:
+    """The configuration with passages that the model can read at once, and a warm-up shortened in proportion.
+
+    Raises UsageError where a window is longer than the model's context.
+    """
+    context = identity.context
+    if context is None:
+        return config
+    opening = 0 if config.bos == "no" else 1
+    if config.context == "window" and config.before + 1 + opening > context:
+        raise UsageError(
+            f"before is {config.before}, and {identity.name!r} reads at most {context} tokens at once; "
+            f"choose --before {context - 1 - opening} or less"
+        )
+    length = min(config.passage_tokens, context - opening)
+    warmup = config.warmup_tokens * length // config.passage_tokens
+    return replace(config, passage_tokens=length, warmup_tokens=warmup)
 
 
 def settle_batch_size(
@@ -42,21 +65,24 @@ def settle_batch_size(
     if existing is not None:
         return replace(config, batch_size=existing.config["batch_size"])
     free = None if run.device == "cpu" or run.address is not None else free_gpu_bytes()
-    return replace(config, batch_size=WITHOUT_GPU if free is None else fitting_batch(identity, config, free))
+    size = WITHOUT_GPU[config.context] if free is None else fitting_batch(identity, config, free)
+    return replace(config, batch_size=size)
 
 
 def fitting_batch(identity: ModelIdentity, config: StudyConfig, free_bytes: int) -> int:
-    """The largest power of two whose windows fit a device with so much free memory, from WITHOUT_GPU to LARGEST.
+    """The largest power of two whose sequences fit a device with so much free memory, from WITHOUT_GPU to LARGEST.
 
     An estimate from the model's shape: 12 * width^2 weights a decoder block, which is usual, and the embedding.
     """
     item = 2 if config.dtype in ("bfloat16", "float16") else 4
     weights = item * (12 * identity.decoder_blocks * identity.width**2 + identity.vocabulary * identity.width)
-    intermediate = item * MODEL_WIDTHS * (config.before + 1) * identity.width
-    gathered = 4 * identity.hidden_layers * identity.width
+    tokens = config.passage_tokens if config.context == "passage" else config.before + 1
+    intermediate = item * MODEL_WIDTHS * (tokens + 1) * identity.width
+    marks = tokens // MARKS_APART if config.context == "passage" else 1
+    gathered = 4 * identity.hidden_layers * identity.width * marks
     room = MEMORY_SHARE * (free_bytes - weights)
-    size = LARGEST
-    while size > WITHOUT_GPU and size * (intermediate + gathered) > room:
+    size = LARGEST[config.context]
+    while size > WITHOUT_GPU[config.context] and size * (intermediate + gathered) > room:
         size //= 2
     return size
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from tokenizers import Tokenizer
 
+from jobs.errors import UsageError
 from jobs.marks.tokens import backend_of
 from jobs.model.files import fingerprint_of
 from jobs.model.loading import load_tokenizer
@@ -41,6 +42,36 @@ def load_encoder(name: str, revision: str | None = None) -> Tokenizer | PreTrain
         with contextlib.suppress(Exception):  # the library has no error of its own; the files are still there
             return Tokenizer.from_str(state)
     return load_tokenizer(name, revision)
+
+
+@lru_cache(maxsize=8)
+def beginning_of_text(name: str, revision: str | None, bos: str) -> tuple[int, ...]:
+    """The tokens that stand before a text: none for `bos` "no", the beginning-of-text token for "yes".
+
+    For "auto" what the model's own tokenizer puts before a text, if anything. Raises UsageError for "yes" where the
+    tokenizer has no such token.
+    """
+    if bos == "no":
+        return ()
+    if bos == "auto":
+        encoder = load_encoder(name, revision)
+        return _opening(encoder)
+    token = load_tokenizer(name, revision).bos_token_id
+    if token is None:
+        raise UsageError(f"bos is 'yes', and the tokenizer of {name!r} has no beginning-of-text token; use --bos auto")
+    return (int(token),)
+
+
+def _opening(encoder: Tokenizer | PreTrainedTokenizerBase) -> tuple[int, ...]:
+    """What the tokenizer adds before a text when it adds its special tokens."""
+    if isinstance(encoder, Tokenizer):
+        bare, whole = (encoder.encode("a", add_special_tokens=special).ids for special in (False, True))
+    else:
+        bare, whole = (encoder.encode("a", add_special_tokens=special) for special in (False, True))
+    if not bare:
+        return ()
+    first = next((at for at in range(len(whole)) if list(whole[at : at + len(bare)]) == list(bare)), 0)
+    return tuple(int(token) for token in whole[:first])
 
 
 def _state(tokenizer: PreTrainedTokenizerBase) -> str:

@@ -1,1 +1,1 @@
-"""What a worker does: texts to windows, windows to blocks, blocks to files."""
+"""What a worker does: texts to passages, passages to blocks, blocks to files."""

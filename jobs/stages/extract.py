@@ -1,4 +1,4 @@
-"""Loads the model on a worker and turns a prepared shard's windows into blocks of hidden states."""
+"""Loads the model on a worker and turns what it reads of a shard into blocks of hidden states."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 import os
 import tempfile
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -15,47 +15,41 @@ from numpy.typing import NDArray
 
 from jobs.model.batch_size import WITHOUT_GPU
 from jobs.model.models import check_model
+from jobs.stages.layout import Layout
 from jobs.stages.partition import block_keys
-from jobs.stages.prepare import ClassWindows, PreparedShard, RunContext
+from jobs.stages.prepare import PreparedShard, Reading, RunContext
 from store.keys import BlockKey
 
 IN_MEMORY_BYTES = 2 << 30
-"""States of one class of one shard beyond this are kept in a temporary file while the model works on them."""
+"""States of one shard beyond this are kept in a temporary file while the model works on them."""
 
-WINDOWS_AT_ONCE = 1024
-"""About as many windows are handed to the model at once; a multiple of the batch size, so that batches are the same."""
+TOKENS_AT_ONCE = 1 << 15
+"""About as many tokens are handed to the model at once: a whole number of batches, so that batches are the same."""
 
 
 @dataclass(frozen=True)
 class ModelWork:
-    """What a model did: windows run, seconds waited for it, and the fewest windows that it had to run at once.
+    """What a model did: sequences run, seconds waited for it, and the fewest sequences that it had to run at once.
 
     The last is the study's batch size unless the device's memory did not hold such a batch; None for no work.
     """
 
-    windows: int = 0
+    sequences: int = 0
     seconds: float = 0.0
     smallest_batch: int | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Block:
-    """Hidden states of one class of marks in one layer: `states` float32 [marks, D], book after book.
+    """Hidden states of all marks of a shard in one layer: `states` float32 [marks, D], laid out as `layout` says.
 
-    Book number k has the rows `offsets[k]` to `offsets[k + 1]`. `work`: what the model did since the last block; it
-    does a class of marks at once, so all but the first block of a class come for nothing.
+    `work`: what the model did since the last block. It makes all layers at once, so the first block carries all.
     """
 
     key: BlockKey
-    books: tuple[str, ...]
-    offsets: tuple[int, ...]
+    layout: Layout
     states: NDArray[np.float32]
     work: ModelWork = ModelWork()
-
-    @property
-    def marks(self) -> tuple[int, ...]:
-        """Marks of each book."""
-        return tuple(np.diff(self.offsets).tolist())
 
 
 class StatesModel(Protocol):
@@ -72,7 +66,9 @@ class StatesModel(Protocol):
     @property
     def smallest_batch(self) -> int: ...
 
-    def start(self, windows: NDArray[np.integer]) -> Callable[[], NDArray[np.float32]]: ...
+    def start(
+        self, windows: NDArray[np.integer], places: NDArray[np.integer] | None = None
+    ) -> Callable[[], NDArray[np.float32]]: ...
 
 
 def load_model(context: RunContext, device: str) -> StatesModel:
@@ -81,51 +77,40 @@ def load_model(context: RunContext, device: str) -> StatesModel:
 
     config, model = context.config, context.model
     check_model(model)
-    size = config.batch_size or WITHOUT_GPU
+    size = config.batch_size or WITHOUT_GPU[config.context]
     return HiddenStates(model.name, revision=model.revision, dtype=config.dtype, device=device, batch_size=size)
 
 
 def extract_blocks(
     model: StatesModel, prepared: PreparedShard, wanted: Collection[BlockKey] | None = None
 ) -> Iterator[Block]:
-    """Run the model over a shard's windows and yield its blocks, class by class and layer by layer.
+    """Run the model over what it reads of a shard and yield the shard's blocks, layer by layer.
 
     `wanted` leaves out blocks that are done already; None yields all.
     """
-    classes = wanted_by_class(model.hidden_layers, prepared, wanted)
-    books_in_turn = (book for mark_class in classes for book in prepared.windows[mark_class])
-    passes = _one_ahead(model, (windows for book in books_in_turn for windows in _bounded(model, book)))
-    for mark_class, keys in classes.items():
-        books = prepared.windows[mark_class]
-        offsets = tuple(np.cumsum([0, *(len(book.windows) for book in books)]).tolist())
-        started = time.perf_counter()
-        states = _states_buffer((model.hidden_layers, offsets[-1], model.width))
-        filled = 0
-        while filled < offsets[-1]:
-            found = next(passes)
-            states[:, filled : filled + found.shape[1]] = found
-            filled += found.shape[1]
-        work = ModelWork(filled, time.perf_counter() - started, model.smallest_batch)
-        names = tuple(book.book for book in books)
-        for key in keys:
-            yield Block(key, names, offsets, states[key.layer], work)
-            work = ModelWork()
-
-
-def wanted_by_class(
-    hidden_layers: int, prepared: PreparedShard, wanted: Collection[BlockKey] | None
-) -> dict[str, list[BlockKey]]:
-    """The blocks to yield of each class that has any, in order."""
-    keys = block_keys(prepared.outline.shard, prepared.outline.classes, hidden_layers)
-    by_class: dict[str, list[BlockKey]] = {}
+    keys = wanted_keys(model.hidden_layers, prepared, wanted)
+    if not keys:
+        return
+    started = time.perf_counter()
+    states = _states_buffer((model.hidden_layers, prepared.layout.total, model.width))
+    for rows, found in _passes(model, prepared):
+        states[:, rows] = found
+    work = ModelWork(prepared.outline.sequences, time.perf_counter() - started, model.smallest_batch)
     for key in keys:
-        if wanted is None or key in wanted:
-            by_class.setdefault(key.mark_class, []).append(key)
-    return by_class
+        yield Block(key, prepared.layout, states[key.layer], work)
+        work = ModelWork()
+
+
+def wanted_keys(
+    hidden_layers: int, prepared: PreparedShard, wanted: Collection[BlockKey] | None
+) -> tuple[BlockKey, ...]:
+    """The blocks to yield, in order; those of `wanted`, or all."""
+    keys = block_keys(prepared.outline.shard, hidden_layers)
+    return tuple(key for key in keys if wanted is None or key in wanted)
 
 
 def _states_buffer(shape: tuple[int, int, int]) -> NDArray[np.float32]:
-    """Room for the states of one class: in memory, or in a temporary file that vanishes with the process.
+    """Room for the states of a shard: in memory, or in a temporary file that vanishes with the process.
 
     The file's blocks are taken at once: a disk that fills up later would kill the process where it writes to the map.
     """
@@ -143,20 +128,43 @@ def _states_buffer(shape: tuple[int, int, int]) -> NDArray[np.float32]:
         return np.memmap(file, dtype=np.float32, mode="w+", shape=shape)
 
 
-def _bounded(model: StatesModel, book: ClassWindows) -> Iterator[NDArray[np.int32]]:
-    """Yield a book's windows, int32 [n, before + 1], a bounded number n at a time."""
-    step = model.batch_size * max(1, WINDOWS_AT_ONCE // model.batch_size)
-    for start in range(0, len(book.windows), step):
-        yield book.windows[start : start + step]
+@dataclass(frozen=True, eq=False)
+class _Piece:
+    """Some of a book's sequences, the places of marks in them, and these marks' rows in the shard's states."""
+
+    sequences: NDArray[np.int32]
+    places: NDArray[np.int64]
+    rows: NDArray[np.int64]
 
 
-def _one_ahead(model: StatesModel, windows: Iterable[NDArray[np.int32]]) -> Iterator[NDArray[np.float32]]:
-    """Yield the states of each array of windows, started one ahead: a GPU has work while the caller takes states."""
-    pending: Callable[[], NDArray[np.float32]] | None = None
-    for next_windows in windows:
-        following = model.start(next_windows)
-        if pending is not None:
-            yield pending()
-        pending = following
+def _passes(model: StatesModel, prepared: PreparedShard) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+    """Yield rows of the shard's states and these states, each piece started one ahead: a GPU has work meanwhile."""
+    pending: tuple[_Piece, Callable[[], NDArray[np.float32]]] | None = None
+    for book, reading in enumerate(prepared.readings):
+        for piece in _pieces(model, reading, prepared.layout.book_rows(book).start):
+            following = piece, _started(model, piece)
+            if pending is not None:
+                yield pending[0].rows, pending[1]()
+            pending = following
     if pending is not None:
-        yield pending()
+        yield pending[0].rows, pending[1]()
+
+
+def _pieces(model: StatesModel, reading: Reading, first_row: int) -> Iterator[_Piece]:
+    """Cut what is read of a book into pieces of a bounded number of tokens. A function of book and study alone."""
+    count, length = reading.sequences.shape
+    step = model.batch_size * max(1, TOKENS_AT_ONCE // (model.batch_size * length))
+    order = np.argsort(reading.places, kind="stable")
+    places = reading.places[order]
+    for start in range(0, count, step):
+        first, last = np.searchsorted(places, [start * length, (start + step) * length])
+        sequences = reading.sequences[start : start + step]
+        yield _Piece(sequences, places[first:last] - start * length, first_row + order[first:last])
+
+
+def _started(model: StatesModel, piece: _Piece) -> Callable[[], NDArray[np.float32]]:
+    """Start the pass; of windows, each with its mark last, in the way that keeps the last position alone."""
+    count, length = piece.sequences.shape
+    if len(piece.places) == count and (piece.places == np.arange(1, count + 1) * length - 1).all():
+        return model.start(piece.sequences)
+    return model.start(piece.sequences, piece.places)

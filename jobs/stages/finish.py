@@ -17,13 +17,14 @@ from store.writer import publish_chunk
 
 
 def finish_shard(context: RunContext, prepared: PreparedShard, receipts: Sequence[BlockReceipt]) -> CommitRecord:
-    """Publish the shard's tokens, books, activations and summaries; the record that commits all of its files."""
-    summaries = {(r.key, book): summary for r in receipts for book, summary in r.summaries.items()}
-    activations = {(r.key, book): activation for r in receipts for book, activation in r.activations.items()}
+    """Publish the shard's tables that are not by layer; the record that commits all of its files."""
+    summaries = {(r.key.layer, *key): summary for r in receipts for key, summary in r.summaries.items()}
+    activations = {(r.key.layer, *key): activation for r in receipts for key, activation in r.activations.items()}
     tables = {"books": prepared.books}
     if receipts:
         tables |= {
-            "tokens": prepared.tokens,
+            "marks": prepared.marks,
+            "passages": prepared.passages,
             "activations": activations_table(activations),
             "summaries": summaries_table(summaries),
         }

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from analysis.pairwise import row_ranges
 from jobs.corpus.references import NamedBook
@@ -30,6 +35,48 @@ class ShardWork:
     def split(self, fingerprint: str) -> tuple[ShardWork, ...]:
         """The same books, each in a shard of its own."""
         return tuple(shard_of(fingerprint, (book,)) for book in self.books)
+
+
+class PairShape(NamedTuple):
+    """The pairs of one book and two classes in a layer: `rows` marks with `columns` others, or, None, with each other.
+
+    >>> PairShape(5).pairs(0, 5), PairShape(5).pairs(1, 2), PairShape(5, 3).pairs(1, 3)
+    (10, 3, 6)
+    """
+
+    rows: int
+    columns: int | None = None
+
+    def pairs(self, start: int, stop: int) -> int:
+        """How many pairs have their first mark among the rows from `start` to `stop`."""
+        if stop <= start:
+            return 0
+        if self.columns is not None:
+            return (stop - start) * self.columns
+        return sum(self.rows - 1 - i for i in (start, stop - 1)) * (stop - start) // 2
+
+    @property
+    def total(self) -> int:
+        """All pairs."""
+        return self.pairs(0, self.rows)
+
+    def ranges(self, limit: int) -> list[tuple[int, int]]:
+        """Rows in ranges of at most `limit` pairs, or one row; a function of the shape alone."""
+        if self.columns is None:
+            return row_ranges(self.rows, limit)
+        step = max(1, limit // self.columns) if self.columns else max(1, self.rows)
+        return [(start, min(start + step, self.rows)) for start in range(0, self.rows, step)]
+
+    def ordinals(self, start: int, stop: int) -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:
+        """The ordinals i and j of the pairs of some rows, row by row."""
+        rows = np.arange(start, stop)
+        if self.columns is not None:
+            first, second = np.repeat(rows, self.columns), np.tile(np.arange(self.columns), len(rows))
+        else:
+            lengths = self.rows - 1 - rows
+            first = np.repeat(rows, lengths)
+            second = first + 1 + np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+        return first.astype(np.uint16), second.astype(np.uint16)
 
 
 @dataclass(frozen=True)
@@ -92,43 +139,37 @@ def is_committed(book: NamedBook, committed: Committed) -> bool:
     return known is not None and known.sha256 == book.ref.sha256 and known.status.analysed
 
 
-def plan_parts(marks_per_book: Sequence[int], limit: int = ROWS_PER_PART) -> list[tuple[PartSlice, ...]]:
-    """Cut a block into parts of about `limit` pairs: a function of the counts of marks alone, never of the machine.
+def plan_parts(shapes: Sequence[PairShape], limit: int = ROWS_PER_PART) -> list[tuple[PartSlice, ...]]:
+    """Cut the pairs of two classes into parts of about `limit`: a function of the books' shapes alone.
 
     Parts hold whole books where they fit. A book with more pairs than that is cut by rows; a part exceeds the
-    limit only where a single row does.
+    limit only where a single row does. Books without pairs are in none.
     """
     parts: list[tuple[PartSlice, ...]] = []
     current: list[PartSlice] = []
     room = limit
-    for book, marks in enumerate(marks_per_book):
-        for start, stop in row_ranges(marks, limit):
-            rows = pairs_in_rows(marks, start, stop)
-            if current and rows > room:
+    for book, shape in enumerate(shapes):
+        for start, stop in shape.ranges(limit) if shape.total else ():
+            pairs = shape.pairs(start, stop)
+            if current and pairs > room:
                 parts.append(tuple(current))
                 current, room = [], limit
             current.append(PartSlice(book, start, stop))
-            room -= rows
+            room -= pairs
     return [*parts, tuple(current)] if current else parts
 
 
-def pairs_of(marks: int) -> int:
-    """How many pairs a class of this many marks has in one layer."""
-    return marks * (marks - 1) // 2
+def pairs_of_classes(marks: Sequence[int], *, between: bool) -> int:
+    """How many pairs a book with so many marks of each class has in one layer: within, and if asked between them."""
+    within = sum(PairShape(count).total for count in marks)
+    if not between:
+        return within
+    return within + sum(a * b for a, b in itertools.combinations(marks, 2))
 
 
-def pairs_in_rows(marks: int, start: int, stop: int) -> int:
-    """How many pairs (i, j) have start <= i < stop and i < j < marks.
-
-    >>> pairs_in_rows(5, 0, 5), pairs_in_rows(5, 1, 2)
-    (10, 3)
-    """
-    return sum(marks - 1 - i for i in (start, stop - 1)) * (stop - start) // 2 if stop > start else 0
-
-
-def block_keys(shard: ShardKey, classes: Sequence[str], hidden_layers: int) -> tuple[BlockKey, ...]:
+def block_keys(shard: ShardKey, hidden_layers: int) -> tuple[BlockKey, ...]:
     """The blocks of a shard in the order in which the model yields them."""
-    return tuple(BlockKey(shard, layer, mark_class) for mark_class in classes for layer in range(hidden_layers))
+    return tuple(BlockKey(shard, layer) for layer in range(hidden_layers))
 
 
 def plan_limits(extractors: int, cpus: int, object_store_bytes: int, fraction: float) -> Limits:
@@ -147,12 +188,13 @@ def plan_limits(extractors: int, cpus: int, object_store_bytes: int, fraction: f
 def compute_memory(marks: int, width: int, bins: int) -> int:
     """Bytes that one pair task may need, for its resource request.
 
-    The states, their bit rows (one bit a bin and dimension, a handful of edge variants) and one part's columns.
+    The states with their centred forms and normal scores, their bit rows (one bit a bin and dimension, a handful of
+    binnings) and one part's columns.
     """
     states = marks * width * 4
     bit_rows = 4 * marks * bins * width // 8
-    rows = min(pairs_of(marks), 2 * ROWS_PER_PART)
-    return _GIB // 4 + 3 * states + bit_rows + rows * 100
+    rows = min(marks * (marks - 1) // 2, 2 * ROWS_PER_PART)
+    return _GIB // 4 + 12 * states + 2 * bit_rows + rows * 150
 
 
 def _checksum(book: NamedBook) -> str:

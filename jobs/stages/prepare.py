@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,14 +17,16 @@ from jobs.corpus.decoding import Decoded, decode
 from jobs.corpus.references import NamedBook
 from jobs.corpus.survey import read_books
 from jobs.errors import BookError, SourceError
-from jobs.marks.selection import select, windows
+from jobs.marks.features import features_of
+from jobs.marks.selection import Selection, select
 from jobs.marks.tokens import Tokenization, tokenize
-from jobs.model.encoder import load_encoder
+from jobs.model.encoder import beginning_of_text, load_encoder
 from jobs.model.models import RecordedModel, check_model
-from jobs.stages.partition import ShardWork, pairs_of
-from jobs.stages.tables import book_row, books_table, tokens_table
+from jobs.stages.layout import Layout, layout_of
+from jobs.stages.partition import ShardWork, pairs_of_classes
+from jobs.stages.tables import book_row, books_table, marks_table, passages_table
 from store.books import BookStatus
-from store.keys import MARK_CLASSES, ShardKey
+from store.keys import ShardKey
 
 
 @dataclass(frozen=True)
@@ -39,38 +41,44 @@ class RunContext:
     model: RecordedModel
 
 
-@dataclass(frozen=True)
-class ClassWindows:
-    """The windows of one class of marks in one book: int32 [n, before + 1]."""
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """What the model reads of one book, and where the book's marks lie in it.
+
+    `sequences`: token ids, int32 [count, length], a beginning-of-text token included where the study has one. `places`:
+    int64 [marks], row * length + column of each mark, class after class in the study's order.
+    """
 
     book: str
-    windows: NDArray[np.int32]
+    sequences: NDArray[np.int32]
+    places: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class PreparedOutline:
-    """What the driver keeps of a prepared shard: marks by class over its usable books, pairs in a layer, and counts."""
+    """What the driver keeps of a prepared shard: marks by class over its usable books, pairs in a layer, and counts.
+
+    `sequences`: passages or windows that the model reads.
+    """
 
     shard: ShardKey
     marks: Mapping[str, int]
+    sequences: int
     pairs: int
     used: int
     rejected: Mapping[str, str]
     seconds: float
 
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """Classes that have marks; none where no book of the shard is usable."""
-        return tuple(name for name in MARK_CLASSES if self.marks.get(name))
 
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PreparedShard:
-    """A shard ready for the model: windows by class (books sorted by key), and the rows of two tables."""
+    """A shard ready for the model: what it reads of each usable book, how marks lie, and the rows of three tables."""
 
     outline: PreparedOutline
-    windows: Mapping[str, tuple[ClassWindows, ...]]
-    tokens: pa.Table
+    readings: tuple[Reading, ...]
+    layout: Layout
+    marks: pa.Table
+    passages: pa.Table
     books: pa.Table
 
 
@@ -83,30 +91,50 @@ def prepare_shard(context: RunContext, work: ShardWork) -> PreparedShard:
     started = time.perf_counter()
     check_model(context.model)
     prepared = sorted(_prepare_books(context, work), key=lambda book: book.key)
-    by_class = {
-        name: tuple(ClassWindows(book.key, book.windows[name]) for book in prepared if name in book.windows)
-        for name in MARK_CLASSES
-    }
-    outline = PreparedOutline(
-        work.key,
-        marks={name: sum(len(book.windows) for book in books) for name, books in by_class.items()},
-        pairs=sum(pairs_of(len(book.windows)) for books in by_class.values() for book in books),
-        used=sum(book.row["status"] is BookStatus.USED for book in prepared),
-        rejected={book.key: book.row["reason"] for book in prepared if book.row["status"] is BookStatus.REJECTED},
-        seconds=time.perf_counter() - started,
+    usable = [book for book in prepared if book.reading is not None]
+    config = context.config
+    layout = layout_of(config.class_names, [book.key for book in usable], [book.passages for book in usable])
+    outline = outline_of(work.key, layout, config, [book.row for book in prepared], time.perf_counter() - started)
+    readings = tuple(book.reading for book in usable if book.reading is not None)
+    return PreparedShard(
+        replace(outline, sequences=sum(len(reading.sequences) for reading in readings)),
+        readings,
+        layout,
+        marks_table([row for book in usable for row in book.mark_rows]),
+        passages_table([row for book in usable for row in book.passage_rows]),
+        books_table(book.row for book in prepared),
     )
-    marks = tokens_table([mark for book in prepared for mark in book.marks])
-    return PreparedShard(outline, by_class, marks, books_table(book.row for book in prepared))
 
 
-@dataclass(frozen=True)
+def outline_of(
+    shard: ShardKey, layout: Layout, config: StudyConfig, books: Sequence[Mapping[str, Any]], seconds: float
+) -> PreparedOutline:
+    """What the driver keeps of a shard with this layout and these rows of `books`."""
+    counts = np.array(layout.marks, dtype=np.int64).reshape(-1, len(layout.classes)).sum(axis=0).tolist()
+    return PreparedOutline(
+        shard,
+        marks=dict(zip(layout.classes, counts, strict=True)),
+        sequences=0,
+        pairs=sum(pairs_of_classes(marks, between=config.computes_between) for marks in layout.marks),
+        used=sum(row["status"] == BookStatus.USED for row in books),
+        rejected={row["book"]: row["reason"] for row in books if row["status"] == BookStatus.REJECTED},
+        seconds=seconds,
+    )
+
+
+@dataclass(frozen=True, eq=False)
 class _PreparedBook:
-    """A book's row of `books`, and where it is usable its windows by class and its rows of `tokens`."""
+    """A book's row of `books`, and where it is usable what the model reads of it and its rows of two tables.
+
+    `passages`: int32 [marks] of each class, in the study's order.
+    """
 
     key: str
     row: dict[str, Any]
-    windows: Mapping[str, NDArray[np.int32]] = field(default_factory=dict)
-    marks: Sequence[dict[str, Any]] = ()
+    reading: Reading | None = None
+    passages: Sequence[NDArray[np.int32]] = ()
+    mark_rows: Sequence[dict[str, Any]] = ()
+    passage_rows: Sequence[dict[str, Any]] = ()
 
 
 def _prepare_books(context: RunContext, work: ShardWork) -> Iterator[_PreparedBook]:
@@ -128,9 +156,10 @@ def _prepare_book(context: RunContext, book: NamedBook, decoded: Decoded) -> _Pr
     text = decoded.text if cleaned is None else cleaned.text
     tokenization = tokenize(load_encoder(model.name, model.revision), text)
     selection = select(tokenization, config)
-    problem = selection.problem(config)
-    warnings = (*decoded.warnings, *(cleaned.warnings if cleaned else ()))
+    problem = selection.problem
+    warnings = (*decoded.warnings, *(cleaned.warnings if cleaned else ()), *selection.warnings)
     row = book_row(book, BookStatus.REJECTED if problem else BookStatus.USED, problem or "; ".join(warnings) or None)
+    classes = selection.classes.items()
     row |= {
         "title": book.ref.title or (cleaned and cleaned.title),
         "author": book.ref.author or (cleaned and cleaned.author),
@@ -139,34 +168,60 @@ def _prepare_book(context: RunContext, book: NamedBook, decoded: Decoded) -> _Pr
         "characters_raw": len(decoded.text),
         "tokens": len(tokenization.ids),
         "unique_tokens": tokenization.unique,
+        "found": [(name, found.found) for name, found in classes],
+        "eligible": [(name, found.eligible) for name, found in classes],
+        "used": [(name, 0 if problem else len(found.taken)) for name, found in classes],
         "left_out": list(selection.left_out.items()),
     }
-    for name, found in selection.classes.items():
-        used = 0 if problem else len(found.taken)
-        row |= {f"{name}_found": found.found, f"{name}_eligible": found.eligible, f"{name}_used": used}
     if problem:
         return _PreparedBook(book.key, row)
-    taken = {name: found.taken for name, found in selection.classes.items()}
-    marks = [mark for name in taken for mark in _token_rows(book.key, name, tokenization, taken[name], config)]
-    token_windows = {name: windows(tokenization.ids, taken[name], config.before) for name in taken}
-    return _PreparedBook(book.key, row, token_windows, marks)
+    return _PreparedBook(
+        book.key,
+        row,
+        _reading(book.key, tokenization, selection, context),
+        [passages.astype(np.int32) for passages in selection.passage_of.values()],
+        list(mark_rows(book.key, tokenization, selection, config)),
+        list(_passage_rows(book.key, len(tokenization.ids), selection)),
+    )
 
 
-def _token_rows(
-    book: str, mark_class: str, tokenization: Tokenization, positions: NDArray[np.int64], config: StudyConfig
+def _reading(book: str, tokenization: Tokenization, selection: Selection, context: RunContext) -> Reading:
+    """The book's sequences, each behind the beginning-of-text tokens that the study asks for."""
+    sequences = selection.sequences
+    tokens = sequences.tokens(tokenization.ids)
+    model = context.model
+    opening = np.array(beginning_of_text(model.name, model.revision, context.config.bos), dtype=np.int32)
+    tokens = np.concatenate([np.tile(opening, (len(tokens), 1)), tokens], axis=1)
+    places = [
+        sequences.rows[name] * tokens.shape[1] + sequences.columns[name] + opening.size for name in sequences.rows
+    ]
+    return Reading(book, tokens, np.concatenate([*places, np.zeros(0, np.int64)]))
+
+
+def _passage_rows(book: str, tokens: int, selection: Selection) -> Iterator[dict[str, Any]]:
+    for ordinal, start in enumerate(selection.passage_starts.tolist()):
+        length = min(selection.passage_length, tokens - start)
+        yield {"book": book, "passage": ordinal, "start": start, "tokens": length}
+
+
+def mark_rows(
+    book: str, tokenization: Tokenization, selection: Selection, config: StudyConfig
 ) -> Iterator[dict[str, Any]]:
-    ids, vocabulary = tokenization.ids, tokenization.vocabulary
-    before = vocabulary.decode(ids[p - config.before : p] for p in positions)
-    after = vocabulary.decode(ids[p + 1 : p + 1 + config.after] for p in positions)
-    for i, position in enumerate(positions.tolist()):
-        token_id = int(ids[position])
-        yield {
-            "book": book,
-            "class": mark_class,
-            "i": i,
-            "position": position,
-            "token_id": token_id,
-            "token": vocabulary.text(token_id),
-            "before": before[i],
-            "after": after[i],
+    """Rows of `marks` of a book, by class in alphabetical order, in the order of the text within each."""
+    for name in sorted(selection.classes):
+        positions = selection.classes[name].taken
+        ids, vocabulary = tokenization.ids, tokenization.vocabulary
+        features = features_of(tokenization, positions)
+        columns = {
+            "position": positions.tolist(),
+            "passage": selection.passage_of[name].tolist(),
+            "token_id": ids[positions].tolist(),
+            "before": vocabulary.decode(ids[max(0, p - config.before) : p] for p in positions.tolist()),
+            "after": vocabulary.decode(ids[p + 1 : p + 1 + config.after] for p in positions.tolist()),
+            "first_in_context": selection.first_in_context[name].tolist(),
+            **{feature: list(values) for feature, values in features.columns().items()},
         }
+        for i, values in enumerate(zip(*columns.values(), strict=True)):
+            row = dict(zip(columns, values, strict=True))
+            token = vocabulary.text(row["token_id"])
+            yield {"book": book, "class": name, "i": i, "token": token, "mark": token.strip(), **row}

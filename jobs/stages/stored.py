@@ -7,21 +7,22 @@ from __future__ import annotations
 
 import functools
 import time
-from collections import Counter
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from jobs.stages.extract import Block, ModelWork, wanted_by_class
-from jobs.stages.partition import ShardWork, pairs_of
-from jobs.stages.prepare import PreparedOutline, PreparedShard, RunContext
+from jobs.stages.extract import Block, ModelWork, wanted_keys
+from jobs.stages.layout import Layout, layout_of
+from jobs.stages.partition import ShardWork
+from jobs.stages.prepare import PreparedShard, RunContext, outline_of
 from jobs.stages.stages import Stages
-from jobs.stages.tables import books_table, tokens_table
-from store.books import BookStatus
+from jobs.stages.tables import books_table, marks_table, passages_table
 from store.errors import StoreError
-from store.keys import MARK_CLASSES, BlockKey
+from store.keys import BlockKey
 from store.objects.locations import object_store
 from store.query.reader import Store, open_store
 from store.query.sandbox import quoted
@@ -52,7 +53,7 @@ def load_stored(location: str, hidden_layers: int, context: RunContext, device: 
 
 
 def prepare_stored(location: str, context: RunContext, work: ShardWork) -> PreparedShard:
-    """Read what preparing the shard gave when its states were made, without the windows, which only a model needs.
+    """Read what preparing the shard gave when its states were made, without what only a model reads.
 
     Books that were rejected then keep their rows; they are no failures of this run. Raises StoreError where the store
     cannot be read.
@@ -62,37 +63,38 @@ def prepare_stored(location: str, context: RunContext, work: ShardWork) -> Prepa
     chosen = f"WHERE book IN ({', '.join(map(quoted, keys))})"
     with _open(location, context.run_id, keys) as stored:
         books = stored.sql(f"SELECT * FROM books {chosen}").to_arrow_table().to_pylist()
-        marks = stored.sql(f"SELECT * FROM tokens {chosen} ORDER BY book, class, i").to_arrow_table().to_pylist()
-    counts = Counter((row["book"], row["class"]) for row in marks)
-    outline = PreparedOutline(
-        shard=work.key,
-        marks={name: sum(n for (_, c), n in counts.items() if c == name) for name in MARK_CLASSES},
-        pairs=sum(map(pairs_of, counts.values())),
-        used=sum(row["status"] == BookStatus.USED for row in books),
-        rejected={},
-        seconds=time.perf_counter() - started,
-    )
-    return PreparedShard(outline, {}, tokens_table(marks), books_table(books))
+        marks = stored.sql(f"SELECT * FROM marks {chosen} ORDER BY book, class, i").to_arrow_table().to_pylist()
+        passages = stored.sql(f"SELECT * FROM passages {chosen} ORDER BY book, passage").to_arrow_table().to_pylist()
+    layout = _layout(marks, context.config.class_names)
+    outline = outline_of(work.key, layout, context.config, books, time.perf_counter() - started)
+    outline = replace(outline, sequences=layout.total, rejected={})
+    return PreparedShard(outline, (), layout, marks_table(marks), passages_table(passages), books_table(books))
+
+
+def _layout(marks: Sequence[Mapping[str, Any]], classes: Sequence[str]) -> Layout:
+    """How the marks of these rows, by book and class, lie in a block."""
+    passages: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for row in marks:
+        passages[row["book"], row["class"]].append(row["passage"])
+    books = sorted({book for book, _ in passages})
+    by_book = [[np.array(passages.get((book, name), ()), dtype=np.int32) for name in classes] for book in books]
+    return layout_of(classes, books, by_book)
 
 
 def extract_stored(
     states: StoredStates, prepared: PreparedShard, wanted: Collection[BlockKey] | None = None
 ) -> Iterator[Block]:
-    """Yield a shard's blocks as a model would have given them, class by class and layer by layer.
+    """Yield a shard's blocks as a model would have given them, layer by layer.
 
     Raises StoreError where a block has not as many hidden states as marks.
     """
-    rows = prepared.tokens.select(["book", "class"]).to_pylist()
-    with _open(states.location, states.run_id, {row["book"] for row in rows}) as stored:
-        for mark_class, keys in wanted_by_class(states.hidden_layers, prepared, wanted).items():
-            counts = Counter(row["book"] for row in rows if row["class"] == mark_class)
-            books = tuple(sorted(counts))
-            offsets = tuple(np.cumsum([0, *(counts[book] for book in books)]).tolist())
-            for number, key in enumerate(keys):
-                started = time.perf_counter()
-                found = _states(stored, key, books, offsets[-1])
-                work = ModelWork(0 if number else offsets[-1], time.perf_counter() - started)
-                yield Block(key, books, offsets, found, work)
+    layout = prepared.layout
+    with _open(states.location, states.run_id, layout.books) as stored:
+        for number, key in enumerate(wanted_keys(states.hidden_layers, prepared, wanted)):
+            started = time.perf_counter()
+            found = _states(stored, key, layout)
+            work = ModelWork(0 if number else layout.total, time.perf_counter() - started)
+            yield Block(key, layout, found, work)
 
 
 def _open(location: str, run_id: str, books: Collection[str]) -> Store:
@@ -108,16 +110,33 @@ def _whole(location: str, run_id: str) -> Store:
     return open_store(location)
 
 
-def _states(stored: Store, key: BlockKey, books: tuple[str, ...], marks: int) -> NDArray[np.float32]:
-    """float32 [marks, D], book after book and mark after mark."""
+def _states(stored: Store, key: BlockKey, layout: Layout) -> NDArray[np.float32]:
+    """float32 [marks, D], laid out as a model's states would be."""
+    by_class = [_of_class(stored, key, layout, number) for number in range(len(layout.classes))]
+    width = max(states.shape[1] for states in by_class)
+    result = np.empty((layout.total, width), dtype=np.float32)
+    for number, states in enumerate(by_class):
+        start = 0
+        for book in range(len(layout.books)):
+            rows = layout.rows(book, number)
+            result[rows] = states[start : start + rows.stop - rows.start]
+            start += rows.stop - rows.start
+    return result
+
+
+def _of_class(stored: Store, key: BlockKey, layout: Layout, number: int) -> NDArray[np.float32]:
+    """float32 [marks of one class, D], book after book."""
+    marks = sum(counts[number] for counts in layout.marks)
+    if not marks:
+        return np.empty((0, 0), dtype=np.float32)
     rows = stored.sql(
-        f"SELECT state FROM hidden_states WHERE layer = {key.layer} AND class = {quoted(key.mark_class)} "
-        f"AND book IN ({', '.join(map(quoted, books))}) ORDER BY book, i"
+        f"SELECT state FROM hidden_states WHERE layer = {key.layer} AND class = {quoted(layout.classes[number])} "
+        f"AND book IN ({', '.join(map(quoted, layout.books))}) ORDER BY book, i"
     ).to_arrow_table()
     if rows.num_rows != marks:
         raise StoreError(
-            f"{stored.location}: {key} has {rows.num_rows} hidden states for {marks} marks; "
-            "`interpunct verify` names what is damaged"
+            f"{stored.location}: {key} class {layout.classes[number]} has {rows.num_rows} hidden states for {marks} "
+            "marks; `interpunct verify` names what is damaged"
         )
     states = rows.column("state").combine_chunks().flatten().to_numpy(zero_copy_only=False)
     return np.ascontiguousarray(states, dtype=np.float32).reshape(marks, -1)

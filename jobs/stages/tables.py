@@ -4,18 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from analysis.moments import PairSummary
 from analysis.pairwise import PairStatistics
+from analysis.summaries import MeasureSummary
 from jobs.corpus.references import NamedBook
 from store.books import BookStatus
-from store.columns import ACTIVATIONS, BOOKS, HIDDEN_STATES, PAIRS, SUMMARIES, TOKENS, Table
-from store.keys import BlockKey
+from store.columns import (
+    ACTIVATIONS,
+    BOOKS,
+    HIDDEN_STATES,
+    MARK_LAYERS,
+    MARKS,
+    MEASURES,
+    PASSAGE_SUMS,
+    PASSAGES,
+    SUMMARIES,
+    Table,
+)
 
 
 @dataclass(frozen=True)
@@ -27,20 +37,32 @@ class BookActivation:
     outliers: NDArray[np.int64]
 
 
-def pairs_table(
-    book: Sequence[str], rows: Sequence[tuple[int, NDArray[np.uint16], NDArray[np.uint16], PairStatistics]]
-) -> pa.Table:
-    """Rows of `pairs`: for each piece the index of its book in `book`, the ordinals i and j, and the statistics."""
+class PairRows(NamedTuple):
+    """Some pairs of one book: the book's place in a list, the ordinals of their marks, and their measures."""
+
+    book: int
+    i: NDArray[np.uint16]
+    j: NDArray[np.uint16]
+    statistics: PairStatistics
+    others: Mapping[str, NDArray[np.floating]]
+
+
+def pairs_table(spec: Table, books: Sequence[str], rows: Sequence[PairRows]) -> pa.Table:
+    """Rows of `pairs` or `cross_pairs`; measures that the rows do not have are null."""
     columns: dict[str, Any] = {
-        "book": _repeated(book, [(index, len(i)) for index, i, _, _ in rows]),
-        "i": np.concatenate([i for _, i, _, _ in rows]),
-        "j": np.concatenate([j for _, _, j, _ in rows]),
-        "n": np.concatenate([statistics.n for _, _, _, statistics in rows], dtype=np.uint16, casting="unsafe"),
+        "book": _repeated(books, [(part.book, len(part.i)) for part in rows]),
+        "i": np.concatenate([part.i for part in rows]),
+        "j": np.concatenate([part.j for part in rows]),
+        "n": np.concatenate([part.statistics.n for part in rows], dtype=np.uint16, casting="unsafe"),
     }
     for name in ("mi", "cov", "corr", "hx", "hy"):
-        values = [getattr(statistics, name) for _, _, _, statistics in rows]
-        columns[name] = np.concatenate(values, dtype=np.float32, casting="same_kind")
-    return _table(PAIRS, columns)
+        columns[name] = _floats([getattr(part.statistics, name) for part in rows])
+    for name in MEASURES:
+        if name in columns:
+            continue
+        present = name in rows[0].others
+        columns[name] = _floats([part.others[name] for part in rows]) if present else _nulls(len(columns["i"]))
+    return _table(spec, columns)
 
 
 def hidden_states_table(books: Sequence[str], marks: Sequence[int], states: NDArray[np.float32]) -> pa.Table:
@@ -51,16 +73,87 @@ def hidden_states_table(books: Sequence[str], marks: Sequence[int], states: NDAr
     return _table(HIDDEN_STATES, {"book": _repeated(books, enumerate(marks)), "i": ordinals, "state": lists})
 
 
-def tokens_table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
-    """Rows of `tokens`, one mapping a mark."""
-    return pa.Table.from_pylist([dict(row) for row in rows], schema=TOKENS.schema)
+def marks_table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
+    """Rows of `marks`, one mapping a mark."""
+    return pa.Table.from_pylist([dict(row) for row in rows], schema=MARKS.schema)
+
+
+def passages_table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
+    """Rows of `passages`, one mapping a passage."""
+    return pa.Table.from_pylist([dict(row) for row in rows], schema=PASSAGES.schema)
+
+
+@dataclass(frozen=True)
+class MarkRows:
+    """The marks of one class and book in one layer; arrays [marks], `outliers` the dimensions that each leaves out.
+
+    `mi`, `corr`: mean of its pairs within the class; `mi_to`, `corr_to`: with each other class.
+    """
+
+    book: str
+    mark_class: str
+    norm: NDArray[np.floating]
+    outliers: Sequence[NDArray[np.integer]]
+    mi: NDArray[np.floating]
+    corr: NDArray[np.floating]
+    mi_to: Mapping[str, NDArray[np.floating]]
+    corr_to: Mapping[str, NDArray[np.floating]]
+
+
+def mark_layers_table(rows: Iterable[MarkRows]) -> pa.Table:
+    """Rows of `mark_layers` of one layer, by book and class."""
+    parts = sorted((part for part in rows if len(part.norm)), key=lambda part: (part.book, part.mark_class))
+    counts = [len(part.norm) for part in parts]
+    outliers = [dims for part in parts for dims in part.outliers]
+    columns = {
+        "book": _repeated([part.book for part in parts], enumerate(counts)),
+        "class": _repeated([part.mark_class for part in parts], enumerate(counts)),
+        "i": np.concatenate([np.arange(count, dtype=np.uint16) for count in counts]),
+        "norm": _floats([part.norm for part in parts]),
+        "outliers": _lists(outliers),
+        "mi": _floats([part.mi for part in parts]),
+        "corr": _floats([part.corr for part in parts]),
+        "mi_to": _maps([part.mi_to for part in parts], counts),
+        "corr_to": _maps([part.corr_to for part in parts], counts),
+    }
+    return _table(MARK_LAYERS, columns)
+
+
+@dataclass(frozen=True)
+class PassageRows:
+    """Pairs between the passages of two classes of one book in one layer: counts [P, P], sums by measure [P, P]."""
+
+    book: str
+    mark_class: str
+    other: str
+    pairs: NDArray[np.int64]
+    sums: Mapping[str, NDArray[np.float64]]
+
+
+def passage_sums_table(rows: Iterable[PassageRows]) -> pa.Table:
+    """Rows of `passage_sums` of one layer: passages that share no pair are left out."""
+    parts = sorted(rows, key=lambda part: (part.book, part.mark_class, part.other))
+    held = [np.nonzero(part.pairs) for part in parts]
+    counts = [len(first) for first, _ in held]
+    columns: dict[str, Any] = {
+        name: _repeated([getattr(part, attribute) for part in parts], enumerate(counts))
+        for name, attribute in (("book", "book"), ("class", "mark_class"), ("other", "other"))
+    }
+    columns["passage"] = np.concatenate([first for first, _ in held]).astype(np.int32)
+    columns["other_passage"] = np.concatenate([second for _, second in held]).astype(np.int32)
+    columns["pairs"] = np.concatenate([part.pairs[cells] for part, cells in zip(parts, held, strict=True)])
+    for name in MEASURES:
+        if name in parts[0].sums:
+            columns[name] = np.concatenate([part.sums[name][cells] for part, cells in zip(parts, held, strict=True)])
+        else:
+            columns[name] = _nulls(sum(counts), pa.float64())
+    return _table(PASSAGE_SUMS, columns)
 
 
 def books_table(rows: Iterable[Mapping[str, Any]]) -> pa.Table:
     """Rows of `books`, sorted by key; counts that a row leaves out are 0, other columns null."""
-    empty: dict[str, Any] = {column.name: 0 for column in BOOKS.columns if pa.types.is_integer(column.type)} | {
-        "left_out": []
-    }
+    empty: dict[str, Any] = {column.name: 0 for column in BOOKS.columns if pa.types.is_integer(column.type)}
+    empty |= {column.name: [] for column in BOOKS.columns if pa.types.is_map(column.type)}
     complete = [empty | dict(row) for row in rows]
     return pa.Table.from_pylist(sorted(complete, key=lambda row: row["book"]), schema=BOOKS.schema)
 
@@ -72,35 +165,66 @@ def book_row(book: NamedBook, status: BookStatus, reason: str | None = None) -> 
     return {"book": book.key, "status": status, "reason": reason, **known}
 
 
-def activations_table(values: Mapping[tuple[BlockKey, str], BookActivation]) -> pa.Table:
-    """Rows of `activations`, by block and book."""
+def activations_table(values: Mapping[tuple[int, str, str], BookActivation]) -> pa.Table:
+    """Rows of `activations`, by layer, class and book."""
     rows = [
-        {**_block_columns(block, book), "marks": v.marks, "mean": v.mean, "outliers": v.outliers}
-        for (block, book), v in _ordered(values)
+        {"layer": layer, "class": name, "book": book, "marks": v.marks, "mean": v.mean, "outliers": v.outliers}
+        for (layer, name, book), v in sorted(values.items(), key=lambda item: item[0])
     ]
     return pa.Table.from_pylist(rows, schema=ACTIVATIONS.schema)
 
 
-def summaries_table(values: Mapping[tuple[BlockKey, str], PairSummary]) -> pa.Table:
-    """Rows of `summaries`, by block and book. Extremes and means of no pairs are NaN."""
-    rows = [{**_block_columns(block, book), **asdict(summary)} for (block, book), summary in _ordered(values)]
+def summaries_table(values: Mapping[tuple[int, str, str, str], Mapping[str, MeasureSummary]]) -> pa.Table:
+    """Rows of `summaries`, by layer, class, other and book, one a measure. Values of no pairs are NaN."""
+    rows = [
+        {"layer": layer, "class": name, "other": other, "book": book, "measure": measure, **asdict(summary)}
+        for (layer, name, other, book), measures in sorted(values.items(), key=lambda item: item[0])
+        for measure, summary in sorted(measures.items())
+    ]
     return pa.Table.from_pylist(rows, schema=SUMMARIES.schema)
 
 
-def _ordered(values: Mapping[tuple[BlockKey, str], Any]) -> list[tuple[tuple[BlockKey, str], Any]]:
-    return sorted(values.items(), key=lambda item: (item[0][0].layer, item[0][0].mark_class, item[0][1]))
+def _floats(values: Sequence[NDArray[np.floating]]) -> NDArray[np.float32]:
+    return np.concatenate(values, dtype=np.float32, casting="same_kind")
 
 
-def _block_columns(block: BlockKey, book: str) -> dict[str, Any]:
-    return {"layer": block.layer, "class": block.mark_class, "book": book}
+def _nulls(count: int, kind: pa.DataType | None = None) -> pa.Array:
+    return pa.nulls(count, kind or pa.float32())
 
 
-def _repeated(books: Sequence[str], counts: Iterable[tuple[int, int]]) -> pa.DictionaryArray:
-    indices = np.concatenate([np.full(count, index, dtype=np.int32) for index, count in counts])
-    return pa.DictionaryArray.from_arrays(pa.array(indices), pa.array(list(books), type=pa.string()))
+def _lists(values: Sequence[NDArray[np.integer]]) -> pa.ListArray:
+    offsets = np.cumsum([0, *map(len, values)]).astype(np.int32)
+    items = np.concatenate([*values, np.zeros(0, np.int32)]).astype(np.int32)
+    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(items))
+
+
+def _maps(values: Sequence[Mapping[str, NDArray[np.floating]]], counts: Sequence[int]) -> pa.MapArray:
+    """One map a row, from a mapping of columns for each run of rows."""
+    keys, items, sizes = [], [], []
+    for columns, count in zip(values, counts, strict=True):
+        names = sorted(columns)
+        keys += names * count
+        sizes += [len(names)] * count
+        if names:
+            items.append(np.stack([columns[name] for name in names], axis=1).ravel())
+    offsets = np.cumsum([0, *sizes]).astype(np.int32)
+    flat = np.concatenate([*items, np.zeros(0, np.float32)]).astype(np.float32)
+    return pa.MapArray.from_arrays(pa.array(offsets), pa.array(keys, pa.string()), pa.array(flat))
+
+
+def _repeated(names: Sequence[str], counts: Iterable[tuple[int, int]]) -> pa.DictionaryArray:
+    """Each name as often as it counts. A name that stands twice in the list is one entry of the dictionary."""
+    distinct = list(dict.fromkeys(names))
+    place = {name: index for index, name in enumerate(distinct)}
+    indices = [np.full(count, place[names[index]], dtype=np.int32) for index, count in counts]
+    return pa.DictionaryArray.from_arrays(
+        pa.array(np.concatenate([*indices, np.zeros(0, np.int32)])), pa.array(distinct, type=pa.string())
+    )
 
 
 def _table(spec: Table, columns: Mapping[str, Any]) -> pa.Table:
-    arrays = [pa.array(columns[c.name]) if isinstance(columns[c.name], np.ndarray) else columns[c.name]
-              for c in spec.file_columns]  # fmt: skip
+    arrays = [
+        pa.array(columns[c.name]) if isinstance(columns[c.name], np.ndarray) else columns[c.name]
+        for c in spec.file_columns
+    ]
     return pa.table(arrays, schema=spec.schema)

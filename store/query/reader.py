@@ -19,7 +19,6 @@ import pyarrow as pa
 from store.columns import TABLES
 from store.commits import CommitRecord, FileReceipt, live_records, load_records, superseded_books
 from store.errors import NoStore, QueryError, StoreError
-from store.keys import MARK_CLASSES
 from store.objects.base import ObjectStore
 from store.objects.locations import object_store
 from store.query import sandbox
@@ -50,13 +49,13 @@ def open_store(
         classes=None if classes is None else frozenset(classes),
         books=None if books is None else frozenset(books),
     )
-    unknown = sorted((wanted.classes or frozenset()) - set(MARK_CLASSES))
-    if unknown:
-        raise StoreError(f"class {unknown[0]!r} is not one of {', '.join(MARK_CLASSES)}")
     objects = object_store(location)
     study = read_study(objects)
     if study is None:
         raise NoStore(f"{objects.location} holds no store; `interpunct run BOOK --store {location}` makes one")
+    unknown = sorted((wanted.classes or frozenset()) - set(study.class_names))
+    if unknown:
+        raise StoreError(f"class {unknown[0]!r} is not one of {', '.join(study.class_names)}")
     return Store(objects, study, live_records(load_records(objects)), wanted, limits)
 
 

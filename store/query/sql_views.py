@@ -1,7 +1,7 @@
 """The SQL views of a store, made over explicit lists of files and never over a pattern.
 
 On a local folder DuckDB reads the Parquet files itself, through `engine_files`, by their paths in the store: so layer
-and class come from the path below the store alone, whatever the folders above it are called. On S3 that would take
+and classes come from the path below the store alone, whatever the folders above it are called. On S3 that would take
 the httpfs extension, which is downloaded; there, a `pyarrow.dataset` over the same list stands in, into which DuckDB
 pushes filters and projections down.
 """
@@ -36,6 +36,7 @@ _SQL_TYPES = {
     pa.float32(): "FLOAT",
     pa.float64(): "DOUBLE",
     pa.string(): "VARCHAR",
+    pa.bool_(): "BOOLEAN",
 }
 
 
@@ -54,9 +55,8 @@ class Partitions:
         key = paths.parse_chunk_path(path)
         if key is None or key.layer is None:
             return True
-        return (self.layers is None or key.layer in self.layers) and (
-            self.classes is None or key.mark_class in self.classes
-        )
+        classes = {name for name in (key.mark_class, key.other) if name is not None}
+        return (self.layers is None or key.layer in self.layers) and (self.classes is None or classes <= self.classes)
 
     def conditions(self, table: Table) -> list[str]:
         """The same as SQL conditions on a table's columns."""
@@ -66,8 +66,9 @@ class Partitions:
             conditions.append(_in("book", [quoted(name) for name in sorted(self.books)]))
         if self.layers is not None and "layer" in names:
             conditions.append(_in("layer", [str(layer) for layer in sorted(self.layers)]))
-        if self.classes is not None and "class" in names:
-            conditions.append(_in('"class"', [quoted(name) for name in sorted(self.classes)]))
+        if self.classes is not None:
+            wanted = [quoted(name) for name in sorted(self.classes)]
+            conditions += [_in(f'"{name}"', wanted) for name in ("class", "other") if name in names]
         return conditions
 
 
@@ -156,7 +157,10 @@ def _partition(path: str) -> ds.Expression:
     key = paths.parse_chunk_path(path)
     if key is None or key.layer is None:
         return ds.scalar(True)
-    return (ds.field("layer") == pa.scalar(key.layer, pa.int16())) & (ds.field("class") == key.mark_class)
+    expression = ds.field("layer") == pa.scalar(key.layer, pa.int16())
+    for name, value in key.partition[1:]:
+        expression &= ds.field(name) == value
+    return expression
 
 
 def _s3_file_system() -> pafs.S3FileSystem:
@@ -196,5 +200,6 @@ def _in(column: str, values: list[str]) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """A setting as one SQL value: lists stay lists, anything nested or empty becomes JSON."""
-    return json.dumps(value) if isinstance(value, dict) or value == [] else value
+    """A setting as one SQL value: lists of plain values stay lists, anything nested or empty becomes JSON."""
+    nested = isinstance(value, list) and (not value or any(isinstance(item, list | dict) for item in value))
+    return json.dumps(value) if nested or isinstance(value, dict) else value

@@ -37,7 +37,7 @@ TARGET_BYTES = 128 << 20
 
 GRACE_S = 3600.0
 
-_Partition = tuple[str, int | None, str | None]
+_Partition = tuple[str, int | None, str | None, str | None]
 
 
 @dataclass(frozen=True)
@@ -153,7 +153,7 @@ def _rewrite(
     replaced = tuple(record.number for record in group)
     name = ShardKey(hashlib.sha256("\n".join([run, *map(str, replaced)]).encode()).hexdigest()[:16])
     files: list[FileReceipt] = []
-    for (table, layer, mark_class), sources in sorted(_by_partition(group).items(), key=str):
+    for (table, layer, mark_class, other), sources in sorted(_by_partition(group).items(), key=str):
         tables = [_read(objects, file) for _, file in sources]
         if table == "books":
             of_records = [superseded.get(record.path, set()) for record, _ in sources]
@@ -161,7 +161,9 @@ def _rewrite(
         merged = merge(TABLES[table], tables)
         size = sum(file.bytes for _, file in sources)
         for part, rows in enumerate(_pieces(merged, size, 2 * target_bytes)):
-            files.append(publish_chunk(objects.location, ChunkKey(table, name, layer, mark_class, part), rows, run))
+            files.append(
+                publish_chunk(objects.location, ChunkKey(table, name, layer, mark_class, other, part), rows, run)
+            )
     books = tuple(_books_kept(group, superseded))
     shards = tuple(sorted(shard for record in group for shard in record.holds))
     return CommitRecord(name, tuple(files), books, run, shards=shards, replaces=replaced)
@@ -192,14 +194,14 @@ def _read(objects: ObjectStore, file: FileReceipt) -> pa.Table:
 
 
 def _by_partition(records: Iterable[CommitRecord]) -> dict[_Partition, list[tuple[CommitRecord, FileReceipt]]]:
-    """The files of each table, layer and class, in the order of the records and, within one, of its parts."""
+    """The files of each table, layer and classes, in the order of the records and, within one, of its parts."""
     partitions: dict[_Partition, list[tuple[CommitRecord, FileReceipt]]] = {}
     for record in records:
         for file in sorted(record.files, key=lambda file: file.path):
             key = paths.parse_chunk_path(file.path)
             if key is None:
                 raise ChunkDamaged(f"{record.path} lists {file.path}, which is no path of a store; verify it first")
-            partitions.setdefault((key.table, key.layer, key.mark_class), []).append((record, file))
+            partitions.setdefault((key.table, key.layer, key.mark_class, key.other), []).append((record, file))
     return partitions
 
 

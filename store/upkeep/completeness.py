@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -11,96 +11,141 @@ import numpy as np
 import pyarrow as pa
 
 from store.books import BookStatus
+from store.columns import MEASURES
 from store.commits import CommitRecord
-from store.keys import MARK_CLASSES, ChunkKey
+from store.keys import ChunkKey
+from store.study import Study
 
 _RELATIVE_TOLERANCE = 1e-9
 """Summation in another order moves the last digits of a mean of 64-bit floats, and not more."""
 
 
+@dataclass(frozen=True)
+class Expected:
+    """What a study's settings promise: its hidden layers, its classes in order, and which pairs have a row."""
+
+    layers: frozenset[int]
+    classes: tuple[str, ...]
+    within: bool = True
+    between: bool = True
+    summarised_between: bool = True
+
+    @classmethod
+    def of(cls, study: Study, layers: Iterable[int]) -> Expected:
+        """The promise of a study."""
+        between = study.config.get("between", "rows")
+        return cls(
+            frozenset(layers),
+            study.class_names,
+            study.config.get("within", "rows") == "rows",
+            between == "rows",
+            between != "none",
+        )
+
+    def combinations(self) -> Iterator[tuple[str, str]]:
+        """Classes with summaries: each with itself, and with those that come after it."""
+        for place, name in enumerate(self.classes):
+            yield name, name
+            if self.summarised_between:
+                yield from ((name, other) for other in self.classes[place + 1 :])
+
+
 class BookBlock(NamedTuple):
-    """One book's marks of one class in one layer."""
+    """The pairs of one book's marks of two classes, or within one, in one layer."""
 
     layer: int
     mark_class: str
+    other: str
     book: str
 
 
 @dataclass
 class PairTotals:
-    """Of one block: the rows, the largest ordinal, and the sums and extremes of what the summaries repeat."""
+    """Of one block: the rows, the largest ordinals, and the sums and extremes of what the summaries repeat."""
 
     rows: int = 0
-    last: int = -1
-    counted: int = 0
-    sums: dict[str, float] = field(default_factory=lambda: {"mi": 0.0, "cov": 0.0})
-    lows: dict[str, float] = field(default_factory=lambda: {"mi": math.inf, "cov": math.inf})
-    highs: dict[str, float] = field(default_factory=lambda: {"mi": -math.inf, "cov": -math.inf})
+    last: tuple[int, int] = (-1, -1)
+    counted: dict[str, int] = field(default_factory=dict)
+    sums: dict[str, float] = field(default_factory=dict)
+    lows: dict[str, float] = field(default_factory=dict)
+    highs: dict[str, float] = field(default_factory=dict)
 
     def add(self, rows: pa.Table) -> None:
         """Count in the rows of one block (or a part of it)."""
-        values = {name: rows.column(name).to_numpy().astype(np.float64) for name in ("mi", "cov")}
-        numbers = np.isfinite(values["mi"]) & np.isfinite(values["cov"])
         self.rows += rows.num_rows
-        self.last = max(self.last, int(rows.column("j").to_numpy().max()))
-        self.counted += int(numbers.sum())
-        if not numbers.any():
-            return
-        for name, column in values.items():
-            finite = column[numbers]
-            self.sums[name] += float(finite.sum())
-            self.lows[name] = min(self.lows[name], float(finite.min()))
-            self.highs[name] = max(self.highs[name], float(finite.max()))
+        i, j = (int(rows.column(name).to_numpy().max()) for name in ("i", "j"))
+        self.last = (max(self.last[0], i), max(self.last[1], j))
+        mi = rows.column("mi").to_numpy()
+        for name in MEASURES:
+            column = rows.column(name)
+            if column.null_count == len(column):
+                continue
+            values = column.to_numpy().astype(np.float64)
+            finite = values[np.isfinite(values) & np.isfinite(mi)]
+            self.counted[name] = self.counted.get(name, 0) + finite.size
+            if finite.size:
+                self.sums[name] = self.sums.get(name, 0.0) + float(finite.sum())
+                self.lows[name] = min(self.lows.get(name, math.inf), float(finite.min()))
+                self.highs[name] = max(self.highs.get(name, -math.inf), float(finite.max()))
 
 
 class Contents:
     """What the files of one record hold, gathered file by file so that no two need be in memory at once."""
 
-    def __init__(self, record: CommitRecord, layers: set[int]) -> None:
+    def __init__(self, record: CommitRecord, expected: Expected) -> None:
         self.record = record
-        self.layers = layers
+        self.expected = expected
         self.paths: dict[str, str] = {}
-        self.used: dict[tuple[str, str], int] = {}
+        self.used: dict[str, dict[str, int]] = {}
         self.pairs: dict[BookBlock, PairTotals] = {}
-        self.pair_paths: dict[tuple[int, str], str] = {}
+        self.pair_paths: dict[tuple[int, str, str], str] = {}
         self.mark_rows: dict[tuple[str, str], int] = {}
-        self.activations: dict[BookBlock, int] = {}
-        self.summaries: dict[BookBlock, dict[str, Any]] = {}
-        self.states: dict[BookBlock, int] = {}
-        self.state_path = ""
+        self.counted: dict[str, dict[tuple[int, str, str], int]] = {"activations": {}, "mark_layers": {}}
+        self.summaries: dict[BookBlock, dict[str, dict[str, Any]]] = {}
+        self.passage_pairs: dict[BookBlock, int] = {}
+        self.states: dict[tuple[int, str, str], int] = {}
 
     def add(self, key: ChunkKey, path: str, table: pa.Table) -> None:
         """Take in one sound file."""
         self.paths.setdefault(key.table, path)
         if key.table == "books":
-            self._add_books(table)
-        elif key.table == "tokens":
+            self.used |= {
+                row["book"]: dict(row["used"]) for row in table.to_pylist() if row["status"] == BookStatus.USED
+            }
+        elif key.table == "marks":
             for row in _counted(table, ["class", "book"]):
                 self.mark_rows[row["class"], row["book"]] = row["rows"]
         elif key.table == "activations":
             for row in table.select(["layer", "class", "book", "marks"]).to_pylist():
-                self.activations[BookBlock(row["layer"], row["class"], row["book"])] = row["marks"]
+                self.counted["activations"][row["layer"], row["class"], row["book"]] = row["marks"]
         elif key.table == "summaries":
-            for row in table.drop_columns(["mi_histogram", "cov_histogram"]).to_pylist():
-                self.summaries[BookBlock(row["layer"], row["class"], row["book"])] = row
-        elif key.layer is not None and key.mark_class is not None:
-            self._add_partition(key.table, key.layer, key.mark_class, path, table)
+            for row in table.drop_columns(["histogram"]).to_pylist():
+                block = BookBlock(row["layer"], row["class"], row["other"], row["book"])
+                self.summaries.setdefault(block, {})[row["measure"]] = row
+        elif key.layer is not None:
+            self._add_layer(key, key.layer, path, table)
 
-    def _add_books(self, table: pa.Table) -> None:
-        for row in table.to_pylist():
-            if row["status"] == BookStatus.USED:
-                for mark_class in MARK_CLASSES:
-                    self.used[mark_class, row["book"]] = row[f"{mark_class}_used"]
+    def _add_layer(self, key: ChunkKey, layer: int, path: str, table: pa.Table) -> None:
+        if key.table == "mark_layers":
+            for row in _counted(table, ["class", "book"]):
+                self.counted["mark_layers"][layer, row["class"], row["book"]] = row["rows"]
+        elif key.table == "passage_sums":
+            for row in _summed(table, ["class", "other", "book"], "pairs"):
+                self.passage_pairs[BookBlock(layer, row["class"], row["other"], row["book"])] = row["pairs"]
+        elif key.mark_class is not None:
+            other = key.other or key.mark_class
+            for book, rows in by_book(table):
+                if key.table == "hidden_states":
+                    place = (layer, key.mark_class, book)
+                    self.states[place] = self.states.get(place, 0) + rows.num_rows
+                else:
+                    block = BookBlock(layer, key.mark_class, other, book)
+                    self.pairs.setdefault(block, PairTotals()).add(rows)
+                    self.pair_paths[layer, key.mark_class, other] = path
 
-    def _add_partition(self, name: str, layer: int, mark_class: str, path: str, table: pa.Table) -> None:
-        for book, rows in by_book(table):
-            block = BookBlock(layer, mark_class, book)
-            if name == "pairs":
-                self.pairs.setdefault(block, PairTotals()).add(rows)
-                self.pair_paths[layer, mark_class] = path
-            else:
-                self.states[block] = self.states.get(block, 0) + rows.num_rows
-                self.state_path = path
+    def path_of(self, table: str) -> str:
+        """A file of a table that something is wrong with, or the record where it has none."""
+        return self.paths.get(table, self.record.path)
 
 
 def by_book(table: pa.Table) -> Iterator[tuple[str, pa.Table]]:
@@ -116,60 +161,105 @@ def by_book(table: pa.Table) -> Iterator[tuple[str, pa.Table]]:
 
 def completeness(contents: Contents) -> Iterator[tuple[str, str]]:
     """What is missing or too much: (path, in words what)."""
-    books_path = contents.paths.get("books", contents.record.path)
+    books_path = contents.path_of("books")
     recorded = {book.key for book in contents.record.books if book.status is BookStatus.USED}
-    for book in sorted(recorded ^ {book for _, book in contents.used}):
+    for book in sorted(recorded ^ set(contents.used)):
         yield books_path, f"book {book} is in the commit record or among the books, and not in both"
-    for (mark_class, book), marks in contents.used.items():
-        if contents.mark_rows.get((mark_class, book), 0) != marks:
-            found = contents.mark_rows.get((mark_class, book), 0)
-            path = contents.paths.get("tokens", contents.record.path)
-            yield path, f"book {book} has {found} {mark_class} marks; its books row says {marks}"
-        for layer in sorted(contents.layers):
-            yield from _incomplete_block(contents, BookBlock(layer, mark_class, book), marks)
-    for block in contents.pairs.keys() | contents.summaries.keys() | contents.activations.keys():
-        if (block.mark_class, block.book) not in contents.used:
+    for book, used in contents.used.items():
+        yield from _incomplete_book(contents, book, used)
+    for block in contents.pairs.keys() | contents.summaries.keys() | contents.passage_pairs.keys():
+        if block.book not in contents.used:
             yield books_path, f"book {block.book} has results and no row of its own"
             break
 
 
-def _incomplete_block(contents: Contents, block: BookBlock, marks: int) -> Iterator[tuple[str, str]]:
-    of = f"book {block.book} layer {block.layer} class {block.mark_class}"
-    wanted = marks * (marks - 1) // 2
+def _incomplete_book(contents: Contents, book: str, used: Mapping[str, int]) -> Iterator[tuple[str, str]]:
+    expected = contents.expected
+    for name, marks in used.items():
+        found = contents.mark_rows.get((name, book), 0)
+        if found != marks:
+            yield contents.path_of("marks"), f"book {book} has {found} {name} marks; its books row says {marks}"
+    for layer in sorted(expected.layers):
+        for name, marks in used.items():
+            yield from _incomplete_marks(contents, layer, name, book, marks)
+        for name, other in expected.combinations():
+            yield from _incomplete_pairs(contents, BookBlock(layer, name, other, book), used)
+
+
+def _incomplete_marks(contents: Contents, layer: int, name: str, book: str, marks: int) -> Iterator[tuple[str, str]]:
+    of = f"book {book} layer {layer} class {name}"
+    if contents.states and contents.states.get((layer, name, book), 0) != marks:
+        found = contents.states.get((layer, name, book), 0)
+        yield contents.path_of("hidden_states"), f"{of} has {found} hidden states; it has {marks} marks"
+    for table, counted in contents.counted.items():
+        found = counted.get((layer, name, book), 0)
+        if found != marks:
+            yield contents.path_of(table), f"{of} has {found} marks in {table}; it has {marks}"
+
+
+def _incomplete_pairs(contents: Contents, block: BookBlock, used: Mapping[str, int]) -> Iterator[tuple[str, str]]:
+    one, two = used.get(block.mark_class, 0), used.get(block.other, 0)
+    same = block.mark_class == block.other
+    wanted = one * (one - 1) // 2 if same else one * two
+    of = f"book {block.book} layer {block.layer} class {block.mark_class}" + ("" if same else f" other {block.other}")
+    expected = contents.expected
+    stored = expected.within if same else expected.between
     totals = contents.pairs.get(block, PairTotals())
-    if totals.rows != wanted or totals.last >= marks:
-        path = contents.pair_paths.get((block.layer, block.mark_class), contents.record.path)
-        yield path, f"{of} has {totals.rows} pairs; {marks} marks make {wanted}"
+    limits = (one - 1, one) if same else (one, two)
+    if (
+        stored
+        and (totals.rows != wanted or totals.last[0] >= max(limits[0], 0) or totals.last[1] >= limits[1])
+        and (wanted or totals.rows)
+    ):
+        path = contents.pair_paths.get((block.layer, block.mark_class, block.other), contents.record.path)
+        yield path, f"{of} has {totals.rows} pairs; {one} marks" + ("" if same else f" and {two}") + f" make {wanted}"
         return
-    if contents.states and contents.states.get(block, 0) != marks:
-        yield contents.state_path, f"{of} has {contents.states.get(block, 0)} hidden states; it has {marks} marks"
-    if marks and contents.activations.get(block) != marks:
-        path = contents.paths.get("activations", contents.record.path)
-        yield path, f"{of} averages {contents.activations.get(block)} marks; it has {marks}"
+    if contents.passage_pairs.get(block, 0) != wanted:
+        found = contents.passage_pairs.get(block, 0)
+        yield contents.path_of("passage_sums"), f"{of} has sums of {found} pairs by passages; there are {wanted}"
     if wanted:
-        yield from _wrong_summary(contents, block, totals, of)
+        yield from _wrong_summaries(contents, block, totals if stored else None, wanted, of)
 
 
-def _wrong_summary(contents: Contents, block: BookBlock, totals: PairTotals, of: str) -> Iterator[tuple[str, str]]:
-    path = contents.paths.get("summaries", contents.record.path)
-    summary = contents.summaries.get(block)
-    if summary is None:
+def _wrong_summaries(
+    contents: Contents, block: BookBlock, totals: PairTotals | None, wanted: int, of: str
+) -> Iterator[tuple[str, str]]:
+    path = contents.path_of("summaries")
+    summaries = contents.summaries.get(block)
+    if summaries is None:
         yield path, f"{of} has no summary"
         return
-    expected: dict[str, float] = {"pairs": totals.counted}
-    if totals.counted:
-        for name in ("mi", "cov"):
-            expected[f"{name}_mean"] = totals.sums[name] / totals.counted
-            expected[f"{name}_min"], expected[f"{name}_max"] = totals.lows[name], totals.highs[name]
-    for name, value in expected.items():
-        scale = max(abs(totals.lows["mi"]), abs(totals.highs["mi"]))
-        if name.startswith("cov"):
-            scale = max(abs(totals.lows["cov"]), abs(totals.highs["cov"]))
-        if not abs(summary[name] - value) <= _RELATIVE_TOLERANCE * (scale if totals.counted else 0):
-            yield path, f"{of} has {name} {summary[name]}; its pairs give {value}"
+    if totals is None:
+        if summaries.get("mi", {}).get("pairs", 0) > wanted:
+            yield path, f"{of} summarises {summaries['mi']['pairs']} pairs; there are {wanted}"
+        return
+    for name in sorted(totals.counted.keys() ^ summaries.keys()):
+        yield path, f"{of} has {name} in its pairs or its summaries, and not in both"
+    for name in totals.counted.keys() & summaries.keys():
+        yield from _wrong_summary(path, summaries[name], totals, name, of)
+
+
+def _wrong_summary(
+    path: str, summary: Mapping[str, Any], totals: PairTotals, name: str, of: str
+) -> Iterator[tuple[str, str]]:
+    counted = totals.counted[name]
+    expected: dict[str, float] = {"pairs": counted}
+    scale = 0.0
+    if counted:
+        expected["mean"] = totals.sums[name] / counted
+        expected["minimum"], expected["maximum"] = totals.lows[name], totals.highs[name]
+        scale = max(abs(totals.lows[name]), abs(totals.highs[name]))
+    for field_name, value in expected.items():
+        if not abs(summary[field_name] - value) <= _RELATIVE_TOLERANCE * scale:
+            yield path, f"{of} has {name} {field_name} {summary[field_name]}; its pairs give {value}"
 
 
 def _counted(table: pa.Table, keys: list[str]) -> list[dict[str, Any]]:
     plain = pa.table({key: table.column(key).cast(pa.string()) for key in keys})
     counts = plain.group_by(keys).aggregate([([], "count_all")]).rename_columns([*keys, "rows"])
     return counts.to_pylist()
+
+
+def _summed(table: pa.Table, keys: list[str], column: str) -> list[dict[str, Any]]:
+    plain = pa.table({key: table.column(key).cast(pa.string()) for key in keys} | {column: table.column(column)})
+    return plain.group_by(keys).aggregate([(column, "sum")]).rename_columns([*keys, column]).to_pylist()

@@ -27,7 +27,7 @@ from store.objects.base import ObjectStore
 from store.objects.locations import object_store
 from store.records import Note, Verdict
 from store.study import Study, read_study
-from store.upkeep.completeness import Contents, completeness
+from store.upkeep.completeness import Contents, Expected, completeness
 
 _FILES_AT_ONCE = 4
 
@@ -75,13 +75,12 @@ def verify(location: str | Path, progress: Callable[[int, int], None] | None = N
     live = log.state.live()
     findings = Findings(records=len(live))
     findings.damages += _damaged_entries(log)
-    layers = _layers(study) | {
-        key.layer for record in live for _, key in _keyed(record) if key and key.layer is not None
-    }
+    found = {key.layer for record in live for _, key in _keyed(record) if key and key.layer is not None}
+    expected = Expected.of(study, _layers(study) | found)
     for done, record in enumerate(live):
         if progress is not None:
             progress(done, len(live))
-        findings.damages += _check_record(objects, record, layers, findings)
+        findings.damages += _check_record(objects, record, expected, findings)
     findings.damages += _double_claims(live)
     _look_again(objects, findings)
     # Listed before the log is read anew: what was committed since the first reading is then known, too.
@@ -188,9 +187,9 @@ def _look_again(objects: ObjectStore, findings: Findings) -> None:
         findings.damages = [d for d in findings.damages if d.record is None or d.record in stand]
 
 
-def _check_record(objects: ObjectStore, record: CommitRecord, layers: set[int], findings: Findings) -> list[Damage]:
+def _check_record(objects: ObjectStore, record: CommitRecord, expected: Expected, findings: Findings) -> list[Damage]:
     """The damages of one record; its sound files are counted in the findings."""
-    contents = Contents(record, layers)
+    contents = Contents(record, expected)
     damages = []
     for file, key, outcome in _checked_files(objects, record):
         if isinstance(outcome, Damage):

@@ -11,10 +11,14 @@ import pytest
 from jobs.config import StudyConfig, resolve
 from jobs.corpus.decoding import decode
 from jobs.marks.abbreviations import is_abbreviation
-from jobs.marks.selection import select, windows
+from jobs.marks.passages import hashes
+from jobs.marks.selection import select
 from jobs.marks.tokens import tokenize
 
-NARROW = StudyConfig(before=0, after=0, per_class=None)
+WINDOW = resolve({}, preset="notebook")[0]
+"""The notebook's way: windows, the first marks, its rule."""
+
+NARROW = replace(WINDOW, before=0, after=0, per_class=None, skip_tokens=0)
 STRICT = replace(NARROW, selection="strict")
 TRICKY = "It cost 3.14 pounds, or 1,000 pence. In 1998. 5 men came... Mr. J. Smith, Esq., saw them at 7.25, etc. Yes."
 
@@ -35,20 +39,21 @@ def notebook_rule(tokenizer, text: str, config: StudyConfig) -> dict[str, list[i
         for piece, decoded in zip(pieces, (tokenizer.decode([i]) for i in ids), strict=True)
     ]
     found: dict[str, list[int]] = {"internal": [], "terminal": []}
+    internal, terminal = (token_class.tokens for token_class in config.classes)
     for t, token in enumerate(texts):
         if t < config.skip_tokens or t - config.before < 0 or t + config.after > len(ids) - 1:
             continue
         digit_before = t > 0 and texts[t - 1][-1:].isdigit()
         digit_after = t + 1 < len(ids) and texts[t + 1][:1].isdigit()
-        if token.strip() in config.internal:
+        if token.strip() in internal:
             found["internal"].append(t)
-        elif token.strip() in config.terminal and not (token.strip() == "." and (digit_before or digit_after)):
+        elif token.strip() in terminal and not (token.strip() == "." and (digit_before or digit_after)):
             found["terminal"].append(t)
     return found
 
 
 @pytest.mark.parametrize(
-    "config", [StudyConfig(per_class=None), StudyConfig(per_class=None, skip_tokens=400, before=3)]
+    "config", [replace(WINDOW, per_class=None, skip_tokens=0), replace(WINDOW, per_class=None, before=3)]
 )
 def test_the_rule_holds_token_by_token_in_every_family(tokenizer, sample_text, config):
     text = TRICKY + "\r\n" + sample_text + TRICKY
@@ -61,7 +66,7 @@ def test_the_rule_holds_token_by_token_in_every_family(tokenizer, sample_text, c
 
 def test_real_books_by_the_notebook_rule(gutenberg_books, tokenizers):
     text = next(path for path in gutenberg_books if path.stem == "pg219").read_text(encoding="utf-8-sig")
-    config = StudyConfig(text="raw", skip_tokens=400)
+    config = WINDOW
     for family in (tokenizers[name] for name in ("byte-level", "sentencepiece", "smollm2") if name in tokenizers):
         selection = select(tokenize(family, text), config)
         for name, positions in notebook_rule(family, text, config).items():
@@ -101,9 +106,11 @@ def test_first_and_last_tokens_have_no_neighbour_and_do_not_crash(tokenizer):
 
 
 def test_an_empty_text_has_no_marks(tokenizer):
-    selection = select(tokenize(tokenizer, ""), StudyConfig())
-    assert all(selected.found == 0 and selected.taken.size == 0 for selected in selection.classes.values())
-    assert "too few marks" in (selection.problem(StudyConfig()) or "")
+    for config in (StudyConfig(), WINDOW):
+        selection = select(tokenize(tokenizer, ""), config)
+        assert all(selected.found == 0 and selected.taken.size == 0 for selected in selection.classes.values())
+        assert selection.problem is not None
+        assert "too few marks" in selection.problem
 
 
 def test_white_space_around_a_mark_does_not_hide_it(tokenizers):
@@ -126,7 +133,7 @@ def test_a_mark_merged_with_a_quote_is_another_token(tokenizers):
 
 
 def test_other_marks(tokenizer):
-    config = replace(NARROW, internal=(",", ";", ":"), terminal=(".", "?", "!"))
+    config = replace(NARROW, classes={"internal": [",", ";", ":"], "terminal": [".", "?", "!"]})
     text = "Who, in 1984? Nobody; everybody: it was 7! He paid."
     selection = select(tokenize(tokenizer, text), config)
     assert {name: selected.found for name, selected in selection.classes.items()} == {"internal": 3, "terminal": 3}
@@ -143,14 +150,17 @@ def test_a_mark_needs_its_whole_window(tokenizers):
     inside = [p for p in found.tolist() if p - 20 >= 0 and p + 10 < tokenization.ids.size]
     assert selected.taken.tolist() == inside
     assert selected.left_out == {"no full window": len(found) - len(inside)}
-    cut = windows(tokenization.ids, selected.taken, 20)
+    sequences = select(tokenization, replace(config, classes={"internal": [","]})).sequences
+    cut = sequences.tokens(tokenization.ids)
     assert cut.shape == (len(inside), 21)
-    for row, position in zip(cut, inside, strict=True):
+    assert (sequences.columns["internal"] == 20).all()
+    for row, position in zip(cut[sequences.rows["internal"]], inside, strict=True):
         np.testing.assert_array_equal(row, tokenization.ids[position - 20 : position + 1])
 
 
 def test_every_mark_found_is_eligible_or_counted_under_one_reason(tokenizer, sample_text):
-    for config in (StudyConfig(), StudyConfig(selection="strict", skip_tokens=300), StudyConfig(before=200, after=100)):
+    shorter = StudyConfig(skip_tokens=300, passage_tokens=100, warmup_tokens=20)
+    for config in (StudyConfig(), shorter, WINDOW, replace(WINDOW, before=200, after=100)):
         selection = select(tokenize(tokenizer, TRICKY + sample_text), config)
         for name, selected in selection.classes.items():
             assert selected.found == selected.eligible + sum(selected.left_out.values())
@@ -204,7 +214,7 @@ def long_tokenization(tokenizers, sample_text):
 
 
 def taken(tokenization, **settings) -> np.ndarray:
-    return select(tokenization, StudyConfig(**settings)).classes["internal"].taken
+    return select(tokenization, replace(WINDOW, skip_tokens=0, **settings)).classes["internal"].taken
 
 
 def test_first_takes_the_first(long_tokenization):
@@ -246,15 +256,14 @@ def test_random_favours_no_part_of_the_text(long_tokenization):
 
 def test_random_is_the_same_on_every_machine():
     """Fixed by hand: a change of these numbers would change the meaning of every stored study."""
-    from jobs.marks.selection import _hashes
-
-    hashes = _hashes(np.arange(3), b"0 internal ")
-    assert hashes.tolist() == [1822400510996013824, 4867798966813129350, 5366357862795120658]
+    expected = [1822400510996013824, 4867798966813129350, 5366357862795120658]
+    assert hashes(np.arange(3), b"0 internal ").tolist() == expected
 
 
 def test_too_few_marks_are_accounted_for(tokenizers):
-    config = StudyConfig()
-    problem = select(tokenize(tokenizers["byte-level"], "One, two. " * 3), config).problem(config)
+    family = tokenizers["byte-level"]
+    config = replace(WINDOW, skip_tokens=0)
+    problem = select(tokenize(family, "One, two. " * 3), config).problem
     assert problem is not None
-    assert "too few marks: 0 internal (,) of 3 found (3 no full window); 0 terminal (.) of 3 found" in problem
-    assert select(tokenize(tokenizers["byte-level"], "One, two. " * 60), config).problem(config) is None
+    assert "too few marks: 0 internal of 3 found (3 no full window); 0 terminal of 3 found" in problem
+    assert select(tokenize(family, "One, two. " * 60), config).problem is None

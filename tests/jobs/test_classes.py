@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from jobs.classes import TokenClass, parse_classes
 from jobs.errors import UsageError
-from jobs.marks.classes import TokenClass, class_table, parse_classes
+from jobs.marks.class_table import class_table
 from jobs.marks.tokens import tokenize
 
 

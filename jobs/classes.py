@@ -1,4 +1,4 @@
-"""The classes of tokens that a study asks about: their names, and which entries of a vocabulary belong to each.
+"""The classes of tokens that a study asks about: their names and their tokens.
 
 A class is a name and a list of tokens. A token of a text belongs to a class where its own text, decoded alone and
 stripped of white space, equals one of the class's tokens, or matches one that is written `re:PATTERN` from its first
@@ -10,12 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any
 
 from jobs.errors import UsageError
-from jobs.marks.tokens import Vocabulary
 
 BASELINE = "baseline"
 """The name of the class of random tokens that belong to no other; no class of a study may have it."""
@@ -40,13 +37,7 @@ class TokenClass:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "tokens", tuple(self.tokens))
-        if not _NAME.fullmatch(self.name):
-            raise UsageError(
-                f"class name {self.name!r} is not possible: a name has 1 to 32 letters (a to z, A to Z), digits, "
-                "_ and -, and begins with a letter or digit"
-            )
-        if self.name.lower() == BASELINE:
-            raise UsageError(f"class name {self.name!r} is taken: {BASELINE} are random tokens, see --baseline")
+        check_name(self.name)
         if not self.tokens:
             raise UsageError(f"class {self.name!r} has no tokens; write --class {self.name} TOKEN [TOKEN ...]")
         object.__setattr__(self, "_patterns", tuple(self._compiled()))
@@ -77,11 +68,22 @@ class TokenClass:
                     ) from None
 
 
+def check_name(name: str) -> None:
+    """Raise UsageError for a class's name that cannot be part of a path, or is the baseline's."""
+    if not _NAME.fullmatch(name):
+        raise UsageError(
+            f"class name {name!r} is not possible: a name has 1 to 32 letters (a to z, A to Z), digits, "
+            "_ and -, and begins with a letter or digit"
+        )
+    if name.lower() == BASELINE:
+        raise UsageError(f"class name {name!r} is taken: {BASELINE} are random tokens, see --baseline")
+
+
 def check_classes(classes: Sequence[TokenClass]) -> None:
     """Raise UsageError for no class, more than 16, a name used twice, and a token that two classes name.
 
     Names are compared without case, since some file systems do. A token that a class's pattern and another class both
-    claim is found by `class_table`, which has the vocabulary.
+    claim is found by `jobs.marks.class_table`, which has the vocabulary.
     """
     if not 1 <= len(classes) <= MOST_CLASSES:
         raise UsageError(f"{len(classes)} classes are named; a study has 1 to {MOST_CLASSES}")
@@ -100,36 +102,31 @@ def check_classes(classes: Sequence[TokenClass]) -> None:
             owner[token] = token_class.name
 
 
-def class_table(vocabulary: Vocabulary, distinct_ids: NDArray[np.int64], classes: Sequence[TokenClass]) -> Table:
-    """The class of each vocabulary entry: int8 [size], the class's place in `classes`, -1 for none.
+def parse_classes(value: Any) -> tuple[TokenClass, ...]:
+    """Classes from any form in which they are given. Raises UsageError as above, and for what is no such form.
 
-    Valid for `distinct_ids`, which the vocabulary has learnt. Raises UsageError where two classes claim one token.
+    TOML: a table of names and tokens. `study.json`: a list of [name, [tokens]], which keeps their order. The command
+    line: a list of [name, token, ...].
     """
-    table = np.full(vocabulary.size, -1, dtype=np.int8)
-    claimed: dict[str, int] = {}
-    for token_id in distinct_ids.tolist():
-        mark_type = vocabulary.text(token_id).strip()
-        if mark_type not in claimed:
-            claimed[mark_type] = _claimant(mark_type, classes)
-        table[token_id] = claimed[mark_type]
-    return table
-
-
-Table = NDArray[np.int8]
-
-
-def parse_classes(values: Mapping[str, Iterable[str]]) -> tuple[TokenClass, ...]:
-    """Classes from a table of names and tokens, as TOML and `study.json` hold them. Raises UsageError as above."""
-    classes = tuple(TokenClass(name, tuple(tokens)) for name, tokens in values.items())
+    named = value.items() if isinstance(value, Mapping) else value
+    if not isinstance(named, Iterable) or isinstance(named, str):
+        raise UsageError(f"classes is {value!r}; expected a table of names and their tokens")
+    classes = tuple(_class(entry) for entry in named)
     check_classes(classes)
     return classes
 
 
-def _claimant(mark_type: str, classes: Sequence[TokenClass]) -> int:
-    if not mark_type:
-        return -1
-    claimants = [place for place, token_class in enumerate(classes) if token_class.matches(mark_type)]
-    if len(claimants) > 1:
-        names = " and ".join(repr(classes[place].name) for place in claimants)
-        raise UsageError(f"the token {mark_type!r} belongs to the classes {names}; a token belongs to one class")
-    return claimants[0] if claimants else -1
+def plain_classes(classes: Sequence[TokenClass]) -> list[list[Any]]:
+    """The classes as `study.json` holds them: [name, [tokens]] each."""
+    return [[token_class.name, list(token_class.tokens)] for token_class in classes]
+
+
+def _class(entry: Any) -> TokenClass:
+    if isinstance(entry, TokenClass):
+        return entry
+    if isinstance(entry, list | tuple) and entry and isinstance(entry[0], str):
+        name, *rest = entry
+        tokens = rest[0] if len(rest) == 1 and isinstance(rest[0], list | tuple) else rest
+        if isinstance(tokens, list | tuple) and all(isinstance(token, str) for token in tokens):
+            return TokenClass(name, tuple(tokens))
+    raise UsageError(f"classes has the entry {entry!r}; expected a name and its tokens, all of them texts")

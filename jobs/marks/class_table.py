@@ -1,0 +1,39 @@
+"""Which entries of a tokenizer's vocabulary belong to which class of a study."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jobs.classes import TokenClass
+from jobs.errors import UsageError
+from jobs.marks.tokens import Vocabulary
+
+
+def class_table(
+    vocabulary: Vocabulary, distinct_ids: NDArray[np.int64], classes: Sequence[TokenClass]
+) -> NDArray[np.int8]:
+    """The class of each vocabulary entry: int8 [size], the class's place in `classes`, -1 for none.
+
+    Valid for `distinct_ids`, which the vocabulary has learnt. Raises UsageError where two classes claim one token.
+    """
+    table = np.full(vocabulary.size, -1, dtype=np.int8)
+    claimed: dict[str, int] = {}
+    for token_id in distinct_ids.tolist():
+        mark_type = vocabulary.text(token_id).strip()
+        if mark_type not in claimed:
+            claimed[mark_type] = _claimant(mark_type, classes)
+        table[token_id] = claimed[mark_type]
+    return table
+
+
+def _claimant(mark_type: str, classes: Sequence[TokenClass]) -> int:
+    if not mark_type:
+        return -1
+    claimants = [place for place, token_class in enumerate(classes) if token_class.matches(mark_type)]
+    if len(claimants) > 1:
+        names = " and ".join(repr(classes[place].name) for place in claimants)
+        raise UsageError(f"the token {mark_type!r} belongs to the classes {names}; a token belongs to one class")
+    return claimants[0] if claimants else -1
