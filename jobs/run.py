@@ -14,6 +14,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from jobs.account.console import say, show
 from jobs.account.display import listener_for, summary_table
 from jobs.account.record import Recorder
 from jobs.account.run_store import Results
@@ -87,7 +88,7 @@ def carry_out(
         except KeyboardInterrupt:
             recorder.close()
             recorder.write(job.tally, "stopped")
-            print(f"stopped; what is committed is safe. To go on: {_command_line()}", file=sys.stderr)
+            say(console, f"stopped; what is committed is safe. To go on: {_command_line()}")
             return INTERRUPTED
         except BaseException:
             recorder.write(job.tally, "failed")
@@ -210,21 +211,21 @@ class _Job:
         if useless and not self._results.is_open:
             raise UsageError(_none_usable(tally))
         if plan.shards:
-            console.print(summary_table(tally))
+            show(console, summary_table(tally))
         else:
             before = tally.books_done_before
             done = "1 book is" if before == 1 else f"{before:,} books are"
-            console.print(f"nothing to do: {done} in the store", highlight=False)
+            say(console, f"nothing to do: {done} in the store")
         # Those that can be done something about come first.
         listed = sorted(tally.not_used.items(), key=lambda item: (item[0] not in undone, item[0]))
         for book, (status, reason) in listed[:LISTED]:
-            console.print(f"{status}: {book}: {reason}", highlight=False, markup=False, soft_wrap=True)
+            say(console, f"{status}: {book}: {reason}")
         if len(listed) > LISTED:
             query = "SELECT book, status, reason FROM books WHERE status <> 'used'"
-            console.print(f'and {len(listed) - LISTED:,} more: interpunct sql --store ... "{query}"', soft_wrap=True)
+            say(console, f'and {len(listed) - LISTED:,} more: interpunct sql --store ... "{query}"')
         if undone:
             left = "1 book is" if len(undone) == 1 else f"{len(undone):,} books are"
-            console.print(f"{left} left undone. To try again: {_command_line()}", soft_wrap=True, highlight=False)
+            say(console, f"{left} left undone. To try again: {_command_line()}")
         return 1 if tally.failures else 0
 
 

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from jobs.account.console import key_values, log, say
 from jobs.account.tally import Tally
 
 SECONDS_BETWEEN_LINES = 15.0
@@ -47,12 +48,7 @@ class Lines:
         self._shown = _rates(Tally())
 
     def line(self, event: str, **keys: object) -> None:
-        told = " ".join(f"{name}={_quoted(value)}" for name, value in keys.items())
-        print(
-            f"{time.strftime('%Y-%m-%dT%H:%M:%S')} {event}" + (f" {told}" if told else ""),
-            file=self._stream,
-            flush=True,
-        )
+        log(self._stream, f"{time.strftime('%Y-%m-%dT%H:%M:%S')} {event} {key_values(keys)}".rstrip())
 
     def update(self, tally: Tally) -> None:
         now = time.monotonic()
@@ -102,8 +98,7 @@ class Bars:
     def line(self, event: str, **keys: object) -> None:
         if event in self._SHOWN_BY_BARS:
             return
-        told = " ".join(f"{name}={_quoted(value)}" for name, value in keys.items())
-        self._progress.console.print(f"{event} {told}".rstrip(), markup=False, highlight=False)
+        say(self._progress.console, f"{event} {key_values(keys)}".rstrip())
 
     def update(self, tally: Tally) -> None:
         values = {
@@ -154,11 +149,6 @@ def summary_table(tally: Tally) -> Table:
 
 def _rates(tally: Tally) -> dict[str, int]:
     return {"sequences": tally.sequences, "pairs": tally.pairs}
-
-
-def _quoted(value: object) -> str:
-    text = str(value)
-    return f'"{text}"' if " " in text else text
 
 
 def _duration(seconds: float | None) -> str:

@@ -6,7 +6,7 @@ import os
 import platform
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import tee
 
 import numpy as np
@@ -15,6 +15,8 @@ from rich.console import Console
 from rich.table import Table
 
 from analysis.pairwise import pair_statistics
+from jobs.account.console import cell, say
+from jobs.account.console import show as print_table
 from jobs.config import RunConfig, StudyConfig
 from jobs.corpus.cleaning import CleanText, clean
 from jobs.corpus.decoding import decode
@@ -35,6 +37,7 @@ from store.books import BookStatus
 from store.commits import Committed, committed, live_records, load_records
 from store.keys import MARK_CLASSES
 from store.objects.locations import object_store
+from store.query.reader import open_store
 from store.study import Study, match, study_of
 
 _BATCH_CHARACTERS = 8_000_000
@@ -83,6 +86,8 @@ def execute(arguments: Sequence[str], config: StudyConfig, run: RunConfig, store
     existing = None if store is None else study_of(store)
     config = settle_batch_size(config, identify_model(config.model, config.revision), run, existing)
     report = plan_books(arguments, config, run, done_in(store, config))
+    if store is not None and any(book.status == "done" for book in report.books):
+        report = replace(report, books=with_recorded_counts(report.books, store))
     show(report, Console())
     return 1 if report.refused else 0
 
@@ -118,6 +123,23 @@ def done_in(store: str | None, config: StudyConfig) -> Committed:
     return committed(live_records(load_records(objects)))
 
 
+def with_recorded_counts(books: Sequence[PlannedBook], store: str) -> tuple[PlannedBook, ...]:
+    """The books, those that are done with the counts that their run has recorded: their texts are not read again."""
+    columns = [f"{name}_{count}" for count in ("found", "eligible", "used") for name in MARK_CLASSES]
+    with open_store(store) as opened:
+        rows = opened.sql(f"SELECT book, characters, tokens, {', '.join(columns)} FROM books").fetchall()
+    recorded = {key: [count or 0 for count in counts] for key, *counts in rows}
+
+    def counted(book: PlannedBook) -> PlannedBook:
+        if book.status != "done" or book.key not in recorded:
+            return book
+        characters, tokens, *of_classes = recorded[book.key]
+        found, eligible, used = (tuple(of_classes[start : start + 2]) for start in (0, 2, 4))
+        return replace(book, characters=characters, tokens=tokens, found=found, eligible=eligible, used=used)
+
+    return tuple(map(counted, books))
+
+
 def measure_rates(config: StudyConfig, run: RunConfig) -> Rates:
     """Time the study's own model on a few windows, and the pairs of random vectors of its width, on this machine."""
     model = HiddenStates(
@@ -140,14 +162,13 @@ def measure_rates(config: StudyConfig, run: RunConfig) -> Rates:
 def show(report: PlanReport, console: Console) -> None:
     """Print the plan: a line for each text, the reasons of those that are not new, then what the run costs."""
     shown = report.books[:_SHOWN_ON_A_TERMINAL] if console.is_terminal else report.books
-    console.print(_books_table(shown))
+    print_table(console, _books_table(shown))
     for book in shown:
         if book.reason is not None:
-            text = f"{book.status}: {book.key}: {book.reason}"
-            console.print(text, markup=False, highlight=False, soft_wrap=True)
+            say(console, f"{book.status}: {book.key}: {book.reason}")
     if len(shown) < len(report.books):
-        console.print(f"and {len(report.books) - len(shown)} more; redirect the output to a file to see them all")
-    console.print(_cost_table(report))
+        say(console, f"and {len(report.books) - len(shown)} more; redirect the output to a file to see them all")
+    print_table(console, _cost_table(report))
 
 
 def _references(arguments: Iterable[str], run: RunConfig) -> Iterator[BookRef]:
@@ -267,7 +288,7 @@ def _books_table(books: Sequence[PlannedBook]) -> Table:
     for book in books:
         counts = zip(book.found, book.eligible, book.used, strict=True)
         per_class = (f"{count:,}" for of_class in counts for count in of_class)
-        table.add_row(book.key, f"{book.tokens:,}", *per_class)
+        table.add_row(cell(book.key), f"{book.tokens:,}", *per_class)
     return table
 
 

@@ -6,7 +6,9 @@ characters is asked once per vocabulary entry and answered for the text by index
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import json
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -15,6 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
+LONGEST_PART = 1_000_000
+"""So many characters are encoded at once, where parts give the tokens of the whole."""
+
+_CUT = re.compile(r"[A-Za-z](?=[\r\n])")
+_CUT_BACKWARDS = re.compile(r"[\r\n](?=[A-Za-z])")
 _WORD_START = "\N{LOWER ONE EIGHTH BLOCK}"
 """How sentencepiece writes the space before a word in its vocabulary."""
 
@@ -38,6 +45,7 @@ class Vocabulary:
         self._backend = backend_of(tokenizer)
         self._texts: list[str | None] = []
         self._ids_of: dict[str, list[int]] = {}
+        self._exact: bool | None = None
         self._known = np.zeros(0, dtype=bool)
         self.starts_with_digit = np.zeros(0, dtype=bool)
         self.ends_with_digit = np.zeros(0, dtype=bool)
@@ -57,6 +65,8 @@ class Vocabulary:
             ]
         self._backend.no_truncation()
         self._backend.no_padding()
+        if any(len(text) > LONGEST_PART for text in texts) and self._cuts_are_exact():
+            return [self._encode_parts(text) for text in texts]
         encodings = self._backend.encode_batch_fast(list(texts), add_special_tokens=False)
         return [np.array(encoding.ids, dtype=np.int32) for encoding in encodings]
 
@@ -71,6 +81,23 @@ class Vocabulary:
         self._backend.no_padding()
         offsets = self._backend.encode(text, add_special_tokens=False).offsets
         return np.array(offsets, dtype=np.int64).reshape(-1, 2)
+
+    def _encode_parts(self, text: str) -> NDArray[np.int32]:
+        """Ids of a long text, part by part: the library holds a hundred bytes and more for each character."""
+        parts = (self._backend.encode_batch_fast([part], add_special_tokens=False)[0].ids for part in parts_of(text))
+        return np.concatenate([np.array(ids, dtype=np.int32) for ids in parts] or [np.zeros(0, np.int32)])
+
+    def _cuts_are_exact(self) -> bool:
+        """Whether a text may be cut between a letter and a line break and still give the tokens of the whole.
+
+        It may where the tokenizer splits texts with GPT-2's expression, and merges within the pieces alone: no piece
+        holds a letter and, behind it, white space, and none looks behind its own start. That is a ByteLevel
+        pre-tokenizer, alone or behind one that parts digits, without a normalizer. An added token that holds a line
+        break or takes white space beside it would see across the cut.
+        """
+        if self._exact is None:
+            self._exact = self._backend is not None and _splits_as_gpt2(json.loads(self._backend.to_str()))
+        return self._exact
 
     def learn(self, distinct_ids: NDArray[np.int64]) -> None:
         """Decode those of the given ids that have not been seen yet."""
@@ -129,6 +156,48 @@ class Vocabulary:
         if self._backend is not None:
             return [self._backend.id_to_token(token_id) for token_id in ids]
         return self._tokenizer.convert_ids_to_tokens(ids)
+
+
+def parts_of(text: str) -> Iterator[str]:
+    """A text in parts of at most `LONGEST_PART` characters, each cut between a letter and a line break; longer where
+    there is no such place."""
+    start = 0
+    while len(text) - start > LONGEST_PART:
+        cut = _cut(text, start)
+        if cut is None:
+            break
+        yield text[start:cut]
+        start = cut
+    yield text[start:]
+
+
+def _cut(text: str, start: int) -> int | None:
+    """The last place to cut within the longest part, or the first one behind it."""
+    behind = start + LONGEST_PART
+    last = next(_CUT_BACKWARDS.finditer(text[behind:start:-1]), None)
+    if last is not None:
+        return behind - last.start()
+    following = _CUT.search(text, behind)
+    return None if following is None else following.end()
+
+
+def _splits_as_gpt2(tokenizer: dict[str, Any]) -> bool:
+    splitter = tokenizer.get("pre_tokenizer") or {}
+    steps = splitter.get("pretokenizers", []) if splitter.get("type") == "Sequence" else [splitter]
+    kinds = [step.get("type") for step in steps]
+    by_expression = bool(steps) and steps[-1].get("use_regex") is True and not steps[-1].get("add_prefix_space")
+    return (
+        kinds in (["ByteLevel"], ["Digits", "ByteLevel"])
+        and by_expression
+        and tokenizer.get("normalizer") is None
+        and (tokenizer.get("model") or {}).get("type") == "BPE"
+        and not (tokenizer.get("model") or {}).get("dropout")
+        and not any(_sees_line_breaks(token) for token in tokenizer.get("added_tokens") or ())
+    )
+
+
+def _sees_line_breaks(added: dict[str, Any]) -> bool:
+    return bool(added.get("lstrip") or added.get("rstrip") or set(added.get("content", "")) & {"\r", "\n"})
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,17 @@ from rich.console import Console
 from interpunct import main
 from jobs.config import RunConfig, StudyConfig
 from jobs.errors import UsageError
-from jobs.estimate.estimate import Rates
-from jobs.estimate.report import PlanReport, done_in, measure_rates, plan_books, show
+from jobs.estimate.estimate import Rates, estimate_cost
+from jobs.estimate.report import (
+    PlannedBook,
+    PlanReport,
+    done_in,
+    execute,
+    measure_rates,
+    plan_books,
+    show,
+    with_recorded_counts,
+)
 from jobs.marks.selection import select
 from jobs.marks.tokens import tokenize
 from jobs.model.models import identify_model
@@ -22,6 +32,7 @@ from store.errors import StoreError, StudyMismatch
 from store.objects.locations import object_store
 from store.study import Study, create_or_match
 from tests.jobs.corpus import one_story as story
+from tests.jobs.injection import Calls, run, stages, study, write_books
 
 RATES = Rates(100.0, 1e6, 2, "a machine")
 NOTHING = Committed(frozenset(), {})
@@ -107,6 +118,30 @@ def test_what_is_done_already_is_not_counted_again(shelf, tiny_gpt2):
     again = plan(shelf, tiny_gpt2, done)
     assert [book.status for book in again.books[:2]] == ["done", "new"]
     assert again.cost.books == first.cost.books - 1
+
+
+def test_the_counts_of_a_finished_book_are_those_that_its_run_recorded(tmp_path, sample_text, tiny_gpt2, capsys):
+    store, calls = tmp_path / "store", Calls(tmp_path / "calls")
+    config = study(tiny_gpt2, batch_size=8)
+    books = write_books(tmp_path / "books", sample_text, 1)
+    (new,) = plan_books(books, config, RunConfig(), NOTHING, RATES).books
+    assert run(books, config, store, stages(calls), serial=True) == 0
+    report = plan_books(books, config, RunConfig(), done_in(str(store), config), RATES)
+    assert report.books[0].tokens == 0
+    (done,) = with_recorded_counts(report.books, str(store))
+    assert done == replace(new, status="done", reason="used already")
+    capsys.readouterr()
+    assert execute(books, config, RunConfig(), str(store)) == 0
+    assert f"{new.tokens:,}" in capsys.readouterr().out
+
+
+def test_a_name_is_shown_and_not_obeyed():
+    book = PlannedBook("sub[/b]\x1b[2J\nnew: all is well", "s", status="refused", reason="[red]too\rshort[/red]")
+    shown = printed(PlanReport((book,), estimate_cost([], 4, 64, StudyConfig(), RATES), RATES, 4, 64), width=200)
+    assert shown.count("sub[/b]\\x1b[2J\\nnew: all is well") == 2
+    assert "[red]too\\rshort[/red]" in shown
+    assert "\x1b" not in shown
+    assert "\r" not in shown
 
 
 def test_nothing_to_analyse_is_wrong_use(tmp_path, tiny_gpt2):

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from jobs.marks import tokens
 from jobs.marks.tokens import tokenize, tokenize_all, vocabulary_of
 from tests.jobs.model.tokenizer_families import byte_level
 
@@ -83,3 +87,51 @@ def test_spans_are_decoded_in_one_call(tokenizers):
     tokenization = tokenize(tokenizers["byte-level"], "One, two. Three.")
     ids = tokenization.ids
     assert tokenization.vocabulary.decode([ids, ids[:0]]) == ["One, two. Three.", ""]
+
+
+PIECES = ["word\n", "word\r\n", "\n\n", " \n ", "3\n", ".\n", "don't\n", "\r\n", "end", " ", "\t\n", "é\n"]
+PIECES += ["it's\n'tis", "a\n  b", "漢\n", ",", "\n"]
+
+
+@settings(max_examples=200, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.lists(st.sampled_from(PIECES), max_size=60).map("".join))
+def test_parts_give_the_tokens_of_the_whole(tokenizers, monkeypatch, text):
+    for name in ("byte-level", "smollm2"):
+        if name in tokenizers:
+            whole = tokenize(tokenizers[name], text).ids
+            with monkeypatch.context() as patched:
+                patched.setattr(tokens, "LONGEST_PART", 7)
+                assert "".join(tokens.parts_of(text)) == text
+                np.testing.assert_array_equal(tokenize(tokenizers[name], text).ids, whole)
+
+
+def test_a_real_text_in_parts(tokenizer, sample_text, monkeypatch):
+    whole = tokenize(tokenizer, sample_text).ids
+    monkeypatch.setattr(tokens, "LONGEST_PART", 1_000)
+    assert len(list(tokens.parts_of(sample_text))) > 20
+    np.testing.assert_array_equal(tokenize(tokenizer, sample_text).ids, whole)
+
+
+def test_only_tokenizers_that_split_as_gpt2_does_are_given_parts(tokenizers):
+    exact = {name for name, made in tokenizers.items() if vocabulary_of(made)._cuts_are_exact()}
+    assert exact == {"byte-level", "smollm2"} & set(tokenizers)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"normalizer": {"type": "NFKC"}},
+        {"pre_tokenizer": {"type": "Metaspace"}},
+        {"pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": True, "use_regex": True}},
+        {"pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": False, "use_regex": False}},
+        {"pre_tokenizer": None},
+        {"model": {"type": "Unigram"}},
+        {"added_tokens": [{"content": "a\nb"}]},
+        {"added_tokens": [{"content": "<x>", "lstrip": True}]},
+    ],
+)
+def test_what_may_look_across_a_cut_is_encoded_whole(change):
+    plain = {"pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": False, "use_regex": True},
+             "normalizer": None, "model": {"type": "BPE"}, "added_tokens": [{"content": "<end>"}]}  # fmt: skip
+    assert tokens._splits_as_gpt2(plain)
+    assert not tokens._splits_as_gpt2(plain | change)
