@@ -1,34 +1,55 @@
-"""A small store with real pair statistics of seeded vectors, published the way a run publishes it."""
+"""Small stores with real statistics of seeded vectors, computed and published the way a run does it."""
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import fields
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
-from analysis.moments import summarise
-from analysis.pairwise import PairStatistics, prepare, row_range
-from jobs.config import StudyConfig
+from analysis.pairwise import PairStatistics
+from analysis.summaries import MeasureSummary, summarise
+from jobs.config import RunConfig, StudyConfig
+from jobs.model.models import RecordedModel
+from jobs.stages.compute import BlockReceipt, compute_block
+from jobs.stages.extract import Block
+from jobs.stages.layout import Layout, layout_of
+from jobs.stages.partition import PairShape, block_keys
+from jobs.stages.prepare import RunContext
+from jobs.stages.tables import PairRows, activations_table, pairs_table, summaries_table
+from store import paths
 from store.books import BookStatus
-from store.columns import TABLES
+from store.columns import MEASURES, PAIRS, TABLES
 from store.commits import CommitRecord, CommittedBook, FileReceipt
-from store.keys import MARK_CLASSES, ChunkKey, ShardKey
+from store.keys import ChunkKey, ShardKey
 from store.study import Study
-from store.writer import StudyWriter, publish_chunk
+from store.writer import StudyWriter, publish_chunk, read_chunk
 
 RUN = "made-up-run"
-MARKS = {"internal": ",", "terminal": "."}
+PASSAGES = 4
+WARM_UP = 128
 WORDS = ("the", "river", "was", "still", "and", "nobody", "spoke", "for", "a", "while", "until", "dawn")
+
+Chunks = list[tuple[ChunkKey, pa.Table]]
 
 
 def build_store(
-    location: str | Path, books: int = 3, layers: int = 4, marks: int = 12, width: int = 16, seed: int = 0
+    location: str | Path,
+    books: int = 3,
+    layers: int = 4,
+    marks: int = 12,
+    width: int = 16,
+    seed: int = 0,
+    **settings: Any,
 ) -> Study:
-    """A committed store of `books` shards of one book, each with `marks` marks of each class in `layers` layers."""
-    study = synthetic_study(layers, marks, width, seed)
+    """A committed store of `books` shards of one book each; see `synthetic_study` for what is in it."""
+    study = synthetic_study(layers, marks, width, seed, **settings)
     writer = StudyWriter.open(location, study)
     with writer.lock():
         for number in range(books):
@@ -36,10 +57,22 @@ def build_store(
     return study
 
 
-def synthetic_study(layers: int = 4, marks: int = 12, width: int = 16, seed: int = 0) -> Study:
-    """A study of a model that does not exist, with the shape and seed of its made-up hidden states."""
-    config = StudyConfig(model="synthetic", per_class=marks, seed=seed).to_dict()
+def synthetic_study(layers: int = 4, marks: int = 12, width: int = 16, seed: int = 0, **settings: Any) -> Study:
+    """A study of a model that does not exist, with the shape and seed of its made-up hidden states.
+
+    Every book has `marks` marks of each class, and half as many of the baseline. `settings` are those of StudyConfig
+    that differ from its defaults: `classes=[["and", ["and"]], ["but", ["but"]]]`, `baseline=None`, `between="none"`,
+    `measures="notebook"`, `keep_hidden_states=True`.
+    """
+    made_up = {"model": "synthetic", "per_class": marks, "baseline": max(2, marks // 2), "seed": seed}
+    config = StudyConfig.from_dict(made_up | settings).to_dict()
     return Study(config, {"name": "synthetic", "decoder_blocks": layers - 1, "hidden_layers": layers, "width": width})
+
+
+def marks_of(study: Study) -> dict[str, int]:
+    """How many marks of each class a made-up book has, in the study's order."""
+    named, baseline = study.config["per_class"], study.config["baseline"]
+    return {name: baseline if name == "baseline" else named for name in study.class_names}
 
 
 def shard_of(study: Study, number: int) -> ShardKey:
@@ -51,9 +84,11 @@ def book_checksum(number: int) -> str:
     return hashlib.sha256(f"book {number}".encode()).hexdigest()
 
 
-def publish_book(location: str | Path, study: Study, number: int, run: str = RUN) -> CommitRecord:
+def publish_book(
+    location: str | Path, study: Study, number: int, run: str = RUN, marks: Mapping[str, int] | None = None
+) -> CommitRecord:
     """Publish every chunk of the n-th book and return the record that commits them."""
-    files = [publish_chunk(location, key, table, run) for key, table in book_chunks(study, number)]
+    files = [publish_chunk(location, key, table, run) for key, table in book_chunks(study, number, marks)]
     return record_of(study, number, files, run)
 
 
@@ -62,83 +97,131 @@ def record_of(study: Study, number: int, files: list[FileReceipt], run: str = RU
     return CommitRecord(shard_of(study, number), tuple(files), (book,), run)
 
 
-def book_chunks(study: Study, number: int) -> list[tuple[ChunkKey, pa.Table]]:
-    """The chunks of the n-th book: pairs by layer and class, then one file of each other table."""
-    shard = shard_of(study, number)
-    layers, marks, seed = study.model["hidden_layers"], study.config["per_class"], study.config["seed"]
-    chunks, activations, summaries = [], [], []
-    for layer in range(layers):
-        for mark_class in MARK_CLASSES:
-            where = {"layer": layer, "class": mark_class, "book": f"book{number}"}
-            states = hidden_states(layer, mark_class, number, marks, study.model["width"], seed)
-            prepared = prepare(states, study.config["bins"], study.config["outlier_z"])
-            pairs = pair_table(f"book{number}", row_range(prepared, 0, marks), marks)
-            chunks.append((ChunkKey("pairs", shard, layer, mark_class), pairs))
-            mean, outliers = states.mean(axis=0, dtype=np.float64).tolist(), prepared.outlier_counts.tolist()
-            activations.append({**where, "marks": marks, "mean": mean, "outliers": outliers})
-            summaries.append({**where, **summary_row(pairs)})
-    chunks.append((ChunkKey("tokens", shard), token_table(number, marks)))
-    chunks.append((ChunkKey("books", shard), book_table(number, marks)))
-    chunks.append((ChunkKey("activations", shard), table_of("activations", activations)))
-    chunks.append((ChunkKey("summaries", shard), table_of("summaries", summaries)))
-    return chunks
+def book_chunks(study: Study, number: int, marks: Mapping[str, int] | None = None) -> Chunks:
+    """The chunks of the n-th book: those of each layer, then one file of each other table.
+
+    `marks`: how many marks the book has of each class, where it is not what `marks_of` says.
+    """
+    marks = marks or marks_of(study)
+    shard, book = shard_of(study, number), f"book{number}"
+    layout = layout_of(study.class_names, [book], [[passages_of(count) for count in marks.values()]])
+    with tempfile.TemporaryDirectory() as folder:
+        context = _context(study, folder)
+        receipts = [compute_block(context, block) for block in _blocks(study, number, layout)]
+        files = [file.path for receipt in receipts for file in receipt.files]
+        keys = [key for key in map(paths.parse_chunk_path, files) if key is not None]
+        chunks = [(key, read_chunk(folder, key, RUN)) for key in keys]
+    chunks.append((ChunkKey("marks", shard), mark_table(study, number, marks)))
+    chunks.append((ChunkKey("passages", shard), passage_table(study, number, marks)))
+    chunks.append((ChunkKey("books", shard), book_table(study, number, marks)))
+    return [*chunks, *_sums(shard, receipts)]
 
 
-def hidden_states(layer: int, mark_class: str, number: int, marks: int, width: int, seed: int) -> np.ndarray:
-    """Correlated vectors with a few outlier dimensions: float32 `[marks, width]`; classes part in later layers."""
-    generator = np.random.default_rng([seed, number, layer, MARK_CLASSES.index(mark_class)])
+def _context(study: Study, location: str) -> RunContext:
+    model = RecordedModel(study.model["name"], "made up")
+    return RunContext(location, StudyConfig.from_dict(study.config), RunConfig(), study.fingerprint, RUN, model)
+
+
+def _blocks(study: Study, number: int, layout: Layout) -> Iterator[Block]:
+    counts = dict(zip(layout.classes, layout.marks[0], strict=True))
+    for key in block_keys(shard_of(study, number), study.model["hidden_layers"]):
+        states = [hidden_states(study, key.layer, name, number)[:count] for name, count in counts.items()]
+        yield Block(key, layout, np.concatenate(states))
+
+
+def _sums(shard: ShardKey, receipts: list[BlockReceipt]) -> Chunks:
+    activations = {(r.key.layer, *key): value for r in receipts for key, value in r.activations.items()}
+    summaries = {(r.key.layer, *key): value for r in receipts for key, value in r.summaries.items()}
+    return [
+        (ChunkKey("activations", shard), activations_table(activations)),
+        (ChunkKey("summaries", shard), summaries_table(summaries)),
+    ]
+
+
+def hidden_states(study: Study, layer: int, mark_class: str, number: int) -> NDArray[np.float32]:
+    """Correlated vectors with an outlier dimension: float32 `[marks, width]`; classes part in later layers.
+
+    The first class's are least alike, the next ones' more and more; the baseline's have little in common.
+    """
+    seed, width, rank = study.config["seed"], study.model["width"], study.class_names.index(mark_class)
     shared = np.random.default_rng([seed, layer]).normal(size=width)
-    noise = generator.normal(size=(marks, width))
-    states = (0.5 + 0.2 * layer * (mark_class == "terminal")) * shared + noise
+    own = np.random.default_rng([seed, layer, 1, rank]).normal(size=width)
+    noise = np.random.default_rng([seed, number, layer, rank]).normal(size=(marks_of(study)[mark_class], width))
+    if mark_class == "baseline":
+        states = 0.2 * shared + noise
+    else:
+        states = (0.5 + 0.2 * layer * rank) * shared + 0.3 * layer * own + noise
     states[:, 0] *= 1 + 6 * layer
     return states.astype(np.float32)
 
 
+def passages_of(marks: int) -> NDArray[np.int32]:
+    """The passage of each of a class's marks: they lie evenly over the book."""
+    return (np.arange(marks) * PASSAGES // max(marks, 1)).astype(np.int32)
+
+
 def pair_table(book: str, statistics: PairStatistics, marks: int) -> pa.Table:
-    i, j = np.triu_indices(marks, 1)
-    values = {
-        "book": pa.array([book] * len(i)).dictionary_encode(),
-        "i": i.astype(np.uint16),
-        "j": j.astype(np.uint16),
-        "n": statistics.n.astype(np.uint16),
-    }
-    values |= {name: getattr(statistics, name).astype(np.float32) for name in ("mi", "cov", "corr", "hx", "hy")}
-    return pa.table(values)
+    """Rows of `pairs` of one class, with the notebook's measures alone."""
+    return pairs_table(PAIRS, [book], [PairRows(0, *PairShape(marks).ordinals(0, marks), statistics, {})])
 
 
-def summary_row(pairs: pa.Table) -> dict[str, object]:
-    summary = summarise(pairs.column("mi").to_numpy(), pairs.column("cov").to_numpy())
-    values = {field.name: getattr(summary, field.name) for field in fields(summary)}
-    return {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in values.items()}
+def summary_of(pairs: pa.Table) -> dict[str, MeasureSummary]:
+    """The summary of each measure that some pairs have."""
+    return summarise({name: pairs[name].to_numpy() for name in MEASURES if pairs[name].null_count < len(pairs)})
 
 
-def token_table(number: int, marks: int) -> pa.Table:
-    generator = np.random.default_rng([number, 1])
+def summary_rows(where: Mapping[str, Any], pairs: pa.Table) -> list[dict[str, Any]]:
+    """Rows of `summaries` of some pairs; `where` has their layer, class, other and book."""
+    return [{**where, "measure": name, **asdict(summary)} for name, summary in sorted(summary_of(pairs).items())]
+
+
+def mark_table(study: Study, number: int, marks: Mapping[str, int]) -> pa.Table:
+    tokens = dict(study.config["classes"]) | {"baseline": list(WORDS)}
+    length = _passage_tokens(marks)
     rows = []
-    for mark_class in MARK_CLASSES:
-        for i in range(marks):
+    for rank, name in enumerate(study.class_names):
+        generator = np.random.default_rng([number, 1, rank])
+        for i, passage in enumerate(passages_of(marks[name]).tolist()):
             words = generator.choice(WORDS, size=14)
+            token = tokens[name][i % len(tokens[name])]
+            position = passage * length + WARM_UP + i * len(marks) + rank
             rows.append(
                 {
                     "book": f"book{number}",
-                    "class": mark_class,
+                    "class": name,
                     "i": i,
-                    "position": 30 * i + 15 * (mark_class == "terminal"),
-                    "token_id": 11 if mark_class == "internal" else 13,
-                    "token": MARKS[mark_class],
+                    "mark": token,
+                    "position": position,
+                    "passage": passage,
+                    "token_id": sum(token.encode()),
+                    "token": token,
                     "before": " " + " ".join(words[:9]),
                     "after": " " + " ".join(words[9:]),
+                    "place": position / (PASSAGES * length),
+                    "sentence_tokens": 9 + i % 5,
+                    "previous_word": words[8],
+                    "next_word": words[9],
+                    "in_quotation": i % 3 == 0,
+                    "line_end": i % 4 == 0,
+                    "abbreviation": False,
+                    "first_in_context": i == 0,
                 }
             )
-    return table_of("tokens", rows)
+    return table_of("marks", sorted(rows, key=lambda row: (row["class"], row["i"])))
 
 
-def book_table(number: int, marks: int) -> pa.Table:
-    counts = {
-        f"{mark_class}_{stage}": marks + extra
-        for mark_class in MARK_CLASSES
-        for stage, extra in (("found", 5), ("eligible", 3), ("used", 0))
-    }
+def passage_table(study: Study, number: int, marks: Mapping[str, int]) -> pa.Table:
+    length = _passage_tokens(marks)
+    rows = [
+        {"book": f"book{number}", "passage": passage, "start": passage * length, "tokens": length}
+        for passage in range(PASSAGES)
+    ]
+    return table_of("passages", rows)
+
+
+def book_table(study: Study, number: int, marks: Mapping[str, int] | None = None) -> pa.Table:
+    marks = marks or marks_of(study)
+    tokens = PASSAGES * _passage_tokens(marks)
     row = {
         "book": f"book{number}",
         "title": f"The Book of {number}",
@@ -146,17 +229,25 @@ def book_table(number: int, marks: int) -> pa.Table:
         "source": f"/books/book{number}.txt",
         "sha256": book_checksum(number),
         "encoding": "utf-8",
-        "characters": 90 * marks,
-        "characters_raw": 100 * marks,
-        "tokens": 31 * marks,
+        "characters": 3 * tokens,
+        "characters_raw": 4 * tokens,
+        "tokens": tokens,
         "unique_tokens": 14,
-        "left_out": [("internal: window", 2), ("terminal: window", 2)],
+        "found": {name: count + 5 for name, count in marks.items()},
+        "eligible": {name: count + 3 for name, count in marks.items()},
+        "used": dict(marks),
+        "left_out": {f"{name}: in the first warm-up": 2 for name in marks},
         "status": BookStatus.USED,
         "reason": None,
     }
-    return table_of("books", [row | counts])
+    return table_of("books", [row])
 
 
-def table_of(name: str, rows: list[dict]) -> pa.Table:
+def _passage_tokens(marks: Mapping[str, int]) -> int:
+    """Room for the warm-up and for all marks of a passage, whichever it is."""
+    return WARM_UP + len(marks) * (max(marks.values()) + 1)
+
+
+def table_of(name: str, rows: list[dict[str, Any]]) -> pa.Table:
     """Rows as a table with the exact schema of the spec, in the spec's order of columns."""
     return pa.Table.from_pylist(rows, schema=TABLES[name].schema)
