@@ -56,7 +56,8 @@ def draws_over_books_then_tokens(by_book: NDArray[np.float64], seed: int = 0) ->
     present = np.isfinite(drawn)
     count = present.sum(axis=1)
     total = np.where(present, drawn, 0.0).sum(axis=1)
-    return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
+    means: NDArray[np.float64] = np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
+    return means
 
 
 def token_counts(tokens: int, seed: int | Sequence[int]) -> NDArray[np.float32]:
@@ -139,4 +140,5 @@ def _quadratic(
     """Sum over pairs of w_i w_j value_ij for each row w of `counts`: one matrix product for all resamples."""
     matrix = np.zeros((counts.shape[1],) * 2, dtype=np.float32)
     matrix[i, j] = values
-    return np.einsum("rm,rm->r", counts @ matrix, counts, dtype=np.float64)
+    sums: NDArray[np.float64] = np.einsum("rm,rm->r", counts @ matrix, counts, dtype=np.float64)
+    return sums

@@ -32,7 +32,8 @@ def kept_dimensions(x: NDArray[np.float32], outlier_z: float = 5.0) -> NDArray[n
     """Which dimensions have |z| <= `outlier_z`, z in float32 from the vector's own mean and std(ddof=1)."""
     with np.errstate(all="ignore"):
         z = (x - x.mean()) / x.std(ddof=1)
-        return ~(np.abs(z) > outlier_z)
+        outlier: NDArray[np.bool_] = np.abs(z) > outlier_z
+    return ~outlier
 
 
 def joint_histogram(x: NDArray[np.float32], y: NDArray[np.float32], bins: int = 15) -> NDArray[np.int64]:

@@ -40,7 +40,8 @@ def inlined(function: _Function) -> _Function:
 def _kept(function: _Function, **options: Any) -> _Function:
     kernel = _njit(nogil=True, error_model="numpy", **options)(function)
     # What Numba's `cache=True` does, with a folder of our own.
-    kernel._cache = _KernelCache(function)
+    make_cache: Any = _KernelCache  # which Numba has not typed
+    kernel._cache = make_cache(function)
     return cast(_Function, kernel)
 
 
@@ -87,7 +88,8 @@ def _digest() -> str:
     engine = Path(__file__).parent
     digest = hashlib.sha256()
     for module in (*sorted(engine.rglob("*.py")), engine.parent / "histograms.py"):
-        digest.update(module.read_bytes())
+        if module.name != "plain.py":  # which has none, and changes as often as the steps
+            digest.update(module.read_bytes())
     return digest.hexdigest()[:16]
 
 
@@ -95,12 +97,14 @@ class _Locator(caching.UserProvidedCacheLocator):
     """Tells Numba where compiled code is kept, for the kernels made here and for no others of the process."""
 
     def __init__(self, function: Callable[..., Any], file: str) -> None:
-        super().__init__(function, file)
-        self._cache_path = str(Path(_settings.CACHE_DIR or cache_folder()) / self.get_suitable_cache_subpath(file))
+        subpath: Any = self.get_suitable_cache_subpath
+        self._py_file = file
+        self._lineno = function.__code__.co_firstlineno
+        self._cache_path = str(Path(_settings.CACHE_DIR or cache_folder()) / subpath(file))
 
     @classmethod
-    def from_function(cls, function: Callable[..., Any], file: str) -> "_Locator":
-        locator = cls(function, file)
+    def from_function(cls, function: Callable[..., Any], file: str) -> Any:
+        locator: Any = cls(function, file)
         locator.ensure_cache_path()
         return locator
 

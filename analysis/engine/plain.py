@@ -15,7 +15,8 @@ def valid_dimensions(x: NDArray[np.float32], outlier_z: float) -> NDArray[np.boo
     """Step 1, `outliers`. Bool [N, D]: where a vector of float32 [N, D] is not an outlier among its own values."""
     with np.errstate(all="ignore"):
         z = (x - x.mean(axis=1, keepdims=True)) / x.std(axis=1, ddof=1, keepdims=True)
-        return ~(np.abs(z) > outlier_z)
+        outlier: NDArray[np.bool_] = np.abs(z) > outlier_z
+    return ~outlier
 
 
 def codes(x: NDArray[np.float32], valid: NDArray[np.bool_], bins: int) -> NDArray[np.int64]:
@@ -55,14 +56,14 @@ def centred(x: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray[np.floa
 
 def finish(
     x: NDArray[np.float32], y: NDArray[np.float32], valid: NDArray[np.bool_], joint: NDArray[np.int64]
-) -> tuple[float, float, float, int, float, float]:
-    """Step 6, `finish`. MI, covariance, correlation, n and both entropies, from a pair's valid dimensions."""
+) -> dict[str, float]:
+    """Step 6, `finish`. Every field of `PairStatistics` by name, from a pair's valid dimensions."""
     n = int(valid.sum())
     if n == 0:
-        return np.nan, np.nan, np.nan, 0, np.nan, np.nan
+        return {"n": 0} | dict.fromkeys(("mi", "cov", "corr", "hx", "hy"), np.nan)
     hx, hy = entropy(joint.sum(axis=1)), entropy(joint.sum(axis=0))
     a, b = x[valid] - x[valid].mean(dtype=np.float64), y[valid] - y[valid].mean(dtype=np.float64)
     constant = n < 2 or np.ptp(x[valid]) == 0 or np.ptp(y[valid]) == 0
     corr = np.nan if constant else float(a @ b / np.sqrt((a @ a) * (b @ b)))
     cov = np.nan if n < 2 else float(a @ b / (n - 1))
-    return hx + hy - entropy(joint), cov, corr, n, hx, hy
+    return {"mi": hx + hy - entropy(joint), "cov": cov, "corr": corr, "n": n, "hx": hx, "hy": hy}

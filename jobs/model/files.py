@@ -172,6 +172,9 @@ def _shards(name: str, index: Path) -> list[Path]:
         paths = [index.parent / shard for shard in named]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UsageError(f"model {name!r}: {index.name} is damaged ({error}); copy or download it again") from error
+    outside = [shard for shard in named if Path(shard).name != shard]
+    if outside:
+        raise UsageError(f"model {name!r}: {index.name} names files outside of its folder: {_some(outside)}")
     absent = [path.name for path in paths if not path.is_file()]
     if absent or not paths:
         missing = f"{len(absent)} of {len(paths)} files that {index.name} names are not there: {_some(absent)}"

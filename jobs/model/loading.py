@@ -85,9 +85,9 @@ def load_model(name: str, revision: str | None = None, dtype: str = "float32") -
 
 @contextlib.contextmanager
 def _readable(files: ModelFiles, part: str) -> Iterator[None]:
-    """Turn what transformers raises for a broken or missing part into one line."""
+    """Turn what transformers raises for a broken or missing part into one line, and let it print none."""
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _quiet():
             warnings.simplefilter("ignore")
             yield
     except UsageError:
@@ -104,10 +104,9 @@ def _from_pretrained(files: ModelFiles, location: str | Path, **options: Any) ->
 
     from jobs.model.weights import refuse_incomplete, refuse_not_finite
 
-    with _quiet():
-        model, info = AutoModel.from_pretrained(
-            location, trust_remote_code=False, output_loading_info=True, ignore_mismatched_sizes=True, **options
-        )
+    model, info = AutoModel.from_pretrained(
+        location, trust_remote_code=False, output_loading_info=True, ignore_mismatched_sizes=True, **options
+    )
     refuse_incomplete(files.name, model, info)
     refuse_not_finite(files.name, model)
     return model

@@ -14,7 +14,7 @@ from analysis.engine.scratch import Scratch
 from analysis.engine.tile import rectangle
 from tests.analysis.conftest import moving_states
 
-FIELDS = ("mi", "cov", "corr", "n", "hx", "hy")
+FIELDS = pairwise.PairStatistics._fields
 
 
 def expected(x, y, bins, outlier_z):

@@ -1,15 +1,13 @@
 """Vector code that bins vectors: 64 dimensions at a time, from values to codes and from codes to bit rows."""
 
+from typing import Any
+
 import llvmlite.ir as ir
 import numpy as np
 from numba import types
-from numba.core import cgutils
 from numpy.typing import NDArray
 
-from analysis.engine.simd.llvm import BITS, FLOAT32, INT64, ONE, UINT8, WORD, element, lowers, shape_of, splat
-
-# mypy: disallow_untyped_defs=False
-# Functions below build code: their values are LLVM's, which have no types here.
+from analysis.engine.simd.llvm import BITS, FLOAT32, INT64, ONE, UINT8, WORD, cgutils, element, lowers, shape_of, splat
 
 _BYTES = ir.VectorType(ir.IntType(8), 64)
 _FLOATS = ir.VectorType(ir.FloatType(), 64)
@@ -34,8 +32,11 @@ def codes_of_word(
 
 
 @lowers(codes_of_word)
-def _codes_of_word(typing_context, values, start, lowest, highest, first_edge, step, codes, counts):
-    def code(context, builder, signature, arguments):
+def _codes_of_word(
+    typing_context: Any, values: Any, start: Any, lowest: Any, highest: Any, first_edge: Any, step: Any, codes: Any,
+    counts: Any,
+) -> Any:  # fmt: skip
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         values, start, lowest, highest, first_edge, step, codes, counts = arguments
         values = builder.bitcast(element(context, builder, FLOAT32, values, start), _FLOATS.as_pointer())
         values = builder.load(values, align=4)
@@ -80,8 +81,8 @@ def put_bits(
 
 
 @lowers(put_bits)
-def _put_bits(typing_context, codes, start, bits, offset, stride, counts):
-    def code(context, builder, signature, arguments):
+def _put_bits(typing_context: Any, codes: Any, start: Any, bits: Any, offset: Any, stride: Any, counts: Any) -> Any:
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         codes, start, bits, offset, stride, counts = arguments
         codes = builder.load(
             builder.bitcast(element(context, builder, UINT8, codes, start), _BYTES.as_pointer()), align=1
@@ -106,12 +107,12 @@ def lowest_bit(word: np.uint64) -> int:
 
 
 @lowers(lowest_bit)
-def _lowest_bit(typing_context, word):
-    def code(context, builder, signature, arguments):
+def _lowest_bit(typing_context: Any, word: Any) -> Any:
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))
 
     return types.int64(types.uint64), code
 
 
-def _compare(builder, operator, values, threshold):
+def _compare(builder: Any, operator: Any, values: Any, threshold: Any) -> Any:
     return builder.fcmp_ordered(operator, values, splat(builder, threshold, _FLOATS))

@@ -1,12 +1,12 @@
 """Vector code that counts joint histograms: by bit rows, and by comparing the codes of a few dimensions."""
 
 import contextlib
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import llvmlite.ir as ir
 import numpy as np
 from numba import types
-from numba.core import cgutils
 from numpy.typing import NDArray
 
 from analysis.engine.simd.llvm import (
@@ -17,15 +17,13 @@ from analysis.engine.simd.llvm import (
     UINT64,
     UINT64_2D,
     WORD,
+    cgutils,
     element,
     item_at,
     lowers,
     shape_of,
     splat,
 )
-
-# mypy: disallow_untyped_defs=False
-# Functions below build code: their values are LLVM's, which have no types here.
 
 LANES = 8
 """Partners counted at a time: one 64-bit lane of a 512-bit register each."""
@@ -91,13 +89,14 @@ def _set_bits(filled: NDArray[np.uint64]) -> NDArray[np.int64]:
     return np.flatnonzero(np.unpackbits(filled.view(np.uint8), bitorder="little"))
 
 
-def _joint_terms_code(spread):
+def _joint_terms_code(spread: Any) -> Any:
     """The vector code of both forms of `add_joint_terms`."""
 
     def vector_code(
-        typing_context, words, start, filled, first_row, rows, partners, offset, ranks, counts, table, terms
-    ):
-        def code(context, builder, signature, arguments):
+        typing_context: Any, words: Any, start: Any, filled: Any, first_row: Any, rows: Any, partners: Any,
+        offset: Any, ranks: Any, counts: Any, table: Any, terms: Any,
+    ) -> Any:  # fmt: skip
+        def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             words, start, filled, first_row, rows, partners, offset, ranks, counts, table, terms = arguments
             masks = shape_of(context, builder, UINT64_2D, filled)[1]
             x = _Rows(
@@ -163,8 +162,10 @@ def spread_row(
 
 
 @lowers(spread_row)
-def _spread_row(typing_context, bits, rows, lanes, ways, filled, row, words, start):
-    def code(context, builder, signature, arguments):
+def _spread_row(
+    typing_context: Any, bits: Any, rows: Any, lanes: Any, ways: Any, filled: Any, row: Any, words: Any, start: Any,
+) -> Any:  # fmt: skip
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         bits, rows, lanes, ways, filled, row, words, start = arguments
         masks = shape_of(context, builder, UINT64_2D, filled)[1]
         filled = element(context, builder, UINT64_2D, filled, builder.mul(row, masks))
@@ -173,7 +174,7 @@ def _spread_row(typing_context, bits, rows, lanes, ways, filled, row, words, sta
         words = builder.gep(builder.bitcast(element(context, builder, UINT64, words), _LANES.as_pointer()), [start])
         mixed = cgutils.alloca_once(builder, _LANES)
 
-        def gather(place):
+        def gather(place: Any) -> None:
             builder.store(ir.Constant(_LANES, None), mixed)
             with cgutils.for_range(builder, ways, intp=WORD) as way:
                 item = builder.add(builder.load(builder.gep(rows, [way.index])), place)
@@ -197,8 +198,10 @@ def put_in_lane(
 
 
 @lowers(put_in_lane)
-def _put_in_lane(typing_context, bits, start, length, partners, place, stride):
-    def code(context, builder, signature, arguments):
+def _put_in_lane(
+    typing_context: Any, bits: Any, start: Any, length: Any, partners: Any, place: Any, stride: Any,
+) -> Any:  # fmt: skip
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         bits, start, length, partners, place, stride = arguments
         source = element(context, builder, BITS, bits, start)
         target = element(context, builder, UINT64, partners, place)
@@ -229,8 +232,8 @@ def tally(
 
 
 @lowers(tally)
-def _tally(typing_context, met, k, before, counted, tallies, same):
-    def code(context, builder, signature, arguments):
+def _tally(typing_context: Any, met: Any, k: Any, before: Any, counted: Any, tallies: Any, same: Any) -> Any:
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         met, k, before, counted, tallies, same = arguments
         met, tallies, same = (
             builder.bitcast(element(context, builder, UINT16, array), _CODES.as_pointer())
@@ -258,7 +261,9 @@ def _tally(typing_context, met, k, before, counted, tallies, same):
     return signature, code
 
 
-def _joint_terms(builder, x, rows, ranks, partners, counts, table, terms):
+def _joint_terms(
+    builder: Any, x: Any, rows: Any, ranks: Any, partners: Any, counts: Any, table: Any, terms: Any
+) -> None:
     with cgutils.for_range(builder, rows, intp=WORD) as row:
         of_row = builder.gep(counts, [builder.mul(row.index, ir.Constant(WORD, ranks * LANES))])
         _count_row(builder, row.index, ranks, x, partners, of_row)
@@ -276,7 +281,7 @@ def _joint_terms(builder, x, rows, ranks, partners, counts, table, terms):
         builder.store(builder.load(total), item_at(builder, terms, lane))
 
 
-def _count_row(builder, row, ranks, x, partners, counts):
+def _count_row(builder: Any, row: Any, ranks: Any, x: Any, partners: Any, counts: Any) -> None:
     sums = [cgutils.alloca_once(builder, _LANES) for _ in range(ranks)]
     for total in sums:
         builder.store(ir.Constant(_LANES, None), total)
@@ -289,7 +294,7 @@ def _count_row(builder, row, ranks, x, partners, counts):
     else:
         words = builder.gep(x.words, [start])
 
-    def count(place):
+    def count(place: Any) -> None:
         word = builder.load(builder.gep(words, [place]), align=8)
         word = word if x.spread else splat(builder, word, _LANES)
         partner = builder.gep(partners, [builder.mul(place, ir.Constant(WORD, ranks))])
@@ -303,7 +308,7 @@ def _count_row(builder, row, ranks, x, partners, counts):
         builder.store(builder.load(total), item_at(builder, counts, rank), align=8)
 
 
-def _for_set_bits(builder, filled, masks, body):
+def _for_set_bits(builder: Any, filled: Any, masks: Any, body: Any) -> None:
     """Runs `body(place)` for every bit that is set in uint64 [masks], from the lowest on."""
     rest = cgutils.alloca_once(builder, WORD)
     with cgutils.for_range(builder, masks, intp=WORD) as loop:
@@ -316,7 +321,7 @@ def _for_set_bits(builder, filled, masks, body):
 
 
 @contextlib.contextmanager
-def _while_set(builder, variable):
+def _while_set(builder: Any, variable: Any) -> Iterator[Any]:
     """A loop for as long as the variable is not 0; gives its value."""
     test, body, done = (builder.append_basic_block(name) for name in ("test", "body", "done"))
     builder.branch(test)

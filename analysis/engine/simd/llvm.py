@@ -9,13 +9,17 @@ from collections.abc import Callable
 from typing import Any
 
 import llvmlite.ir as ir
+import numba.core.cgutils
 from numba import types
-from numba.core import cgutils
 from numba.core.typing.templates import infer, infer_global, make_intrinsic_template
-from numba.np.arrayobj import make_array
+from numba.np import arrayobj
 
-# mypy: disallow_untyped_defs=False
-# Functions below build code: their values are LLVM's, which have no types here.
+# What builds code has LLVM's values, which have no types here.
+cgutils: Any = numba.core.cgutils
+_make_array: Any = arrayobj.make_array
+_infer: Any = infer
+_infer_global: Any = infer_global
+_make_template: Any = make_intrinsic_template
 
 
 def lowers(function: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -26,9 +30,9 @@ def lowers(function: Callable[..., Any]) -> Callable[[Callable[..., Any]], Calla
     """
 
     def register(vector_code: Callable[..., Any]) -> Callable[..., Any]:
-        template = make_intrinsic_template(function, vector_code, function.__name__)
-        infer(template)
-        infer_global(function, types.Function(template))
+        template = _make_template(function, vector_code, function.__name__)
+        _infer(template)
+        _infer_global(function, types.Function(template))
         return vector_code
 
     return register
@@ -48,24 +52,24 @@ UINT64 = types.Array(types.uint64, 1, "C")
 UINT64_2D = types.Array(types.uint64, 2, "C")
 
 
-def item_at(builder, pointer, index):
+def item_at(builder: Any, pointer: Any, index: Any) -> Any:
     """Pointer to an item at a fixed distance."""
     return builder.gep(pointer, [ir.Constant(WORD, index)])
 
 
-def element(context, builder, array_type, array, index=None):
+def element(context: Any, builder: Any, array_type: Any, array: Any, index: Any = None) -> Any:
     """Pointer to the first element of an array, or to element `index`."""
-    data = make_array(array_type)(context, builder, array).data
+    data = _make_array(array_type)(context, builder, array).data
     return data if index is None else builder.gep(data, [index])
 
 
-def splat(builder, scalar, vector_type):
+def splat(builder: Any, scalar: Any, vector_type: Any) -> Any:
     """The scalar in every lane."""
     one = builder.insert_element(ir.Constant(vector_type, ir.Undefined), scalar, ir.Constant(ir.IntType(32), 0))
     zeros = ir.Constant(ir.VectorType(ir.IntType(32), vector_type.count), None)
     return builder.shuffle_vector(one, ir.Constant(vector_type, ir.Undefined), zeros)
 
 
-def shape_of(context, builder, array_type, array):
+def shape_of(context: Any, builder: Any, array_type: Any, array: Any) -> Any:
     """The lengths of an array's dimensions."""
-    return cgutils.unpack_tuple(builder, make_array(array_type)(context, builder, array).shape)
+    return cgutils.unpack_tuple(builder, _make_array(array_type)(context, builder, array).shape)

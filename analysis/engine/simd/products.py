@@ -1,15 +1,13 @@
 """Vector code that multiplies panels of vectors."""
 
+from typing import Any
+
 import llvmlite.ir as ir
 import numpy as np
 from numba import types
-from numba.core import cgutils
 from numpy.typing import NDArray
 
-from analysis.engine.simd.llvm import FLOAT64_2D, FLOAT64_3D, WORD, element, item_at, lowers, splat
-
-# mypy: disallow_untyped_defs=False
-# Functions below build code: their values are LLVM's, which have no types here.
+from analysis.engine.simd.llvm import FLOAT64_2D, FLOAT64_3D, WORD, cgutils, element, item_at, lowers, splat
 
 PANEL = 8
 """Vectors whose values of one dimension stand together: a 512-bit register of float64."""
@@ -37,8 +35,11 @@ def add_products(
 
 
 @lowers(add_products)
-def _add_products(typing_context, a, a_start, b, b_start, b_next, length, out, out_start, out_stride):
-    def code(context, builder, signature, arguments):
+def _add_products(
+    typing_context: Any, a: Any, a_start: Any, b: Any, b_start: Any, b_next: Any, length: Any, out: Any,
+    out_start: Any, out_stride: Any,
+) -> Any:  # fmt: skip
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         a, a_start, b, b_start, b_next, length, out, out_start, out_stride = arguments
         a = element(context, builder, FLOAT64_3D, a, a_start)
         b = [element(context, builder, FLOAT64_3D, b, start) for start in (b_start, builder.add(b_start, b_next))]

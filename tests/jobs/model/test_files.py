@@ -93,6 +93,13 @@ def test_an_index_that_names_absent_files_names_them(model):
     assert f"{absent}: {', '.join(shards[1:])}" in refusal(model)
 
 
+@pytest.mark.parametrize("shard", ["../elsewhere.safetensors", "/etc/elsewhere.safetensors", "sub/one.safetensors"])
+def test_an_index_that_leads_out_of_the_folder_is_refused(model, shard):
+    (model / "model.safetensors").rename(model.parent / "elsewhere.safetensors")
+    (model / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"wte.weight": shard}}))
+    assert f"model.safetensors.index.json names files outside of its folder: {shard}" in refusal(model)
+
+
 @pytest.mark.parametrize("index", ["{", "[]", '{"weight_map": {}}', '{"weight_map": {"a": 5}}'])
 def test_an_index_that_is_damaged_is_refused(model, index):
     (model / "model.safetensors").unlink()

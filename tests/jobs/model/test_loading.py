@@ -99,6 +99,19 @@ def test_weights_that_are_not_all_the_models_own_are_refused(change, spoil, told
     assert told in refusal(change(spoil))
 
 
+def test_a_refusal_is_all_that_is_printed(change, capfd):
+    refusal(change(compiled))
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_pickle_runs_no_code(tiny_gpt2, tmp_path, own_cache):
+    folder = Path(shutil.copytree(tiny_gpt2, tmp_path / "model"))
+    (folder / "model.safetensors").unlink()
+    (folder / "pytorch_model.bin").write_bytes(f"cos\nsystem\n(S'touch {tmp_path}/ran'\ntR.".encode())
+    assert "its weights cannot be loaded: Weights only load failed" in refusal(folder)
+    assert not (tmp_path / "ran").exists()
+
+
 def test_a_pickle_is_checked_like_safetensors(change):
     folder = change(compiled)
     weights = folder / "model.safetensors"
