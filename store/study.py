@@ -77,7 +77,7 @@ class Study:
 
     @classmethod
     def from_json(cls, text: str | bytes, where: str = "study.json") -> Study:
-        """The study that `to_json` wrote. Raises StoreError for anything else, or a newer schema."""
+        """The study that `to_json` wrote. Raises StoreError for anything else, or another schema."""
         try:
             recorded = documents.parse(text)
             if recorded.get("format") != FORMAT and "fingerprint" in recorded:
@@ -90,10 +90,12 @@ class Study:
             study = cls(config, model, documents.count(recorded, "schema_version"), written_with)
         except RecordDamaged as error:
             raise StoreError(f"{where} is damaged ({error}); restore it from a backup, or use another store") from error
-        if study.schema_version > SCHEMA_VERSION:
+        if study.schema_version != SCHEMA_VERSION:
+            newer = study.schema_version > SCHEMA_VERSION
+            remedy = "upgrade Interpunct" if newer else "run the study again with this version, in another store"
             raise StoreError(
-                f"{where} has schema version {study.schema_version} and this Interpunct reads up to {SCHEMA_VERSION};"
-                " upgrade Interpunct"
+                f"{where} has tables of schema {study.schema_version} and this Interpunct has schema {SCHEMA_VERSION};"
+                f" {remedy}"
             )
         if recorded.get("fingerprint") != study.fingerprint:
             raise StoreError(f"{where} was edited: its fingerprint does not match; restore it, or use another store")

@@ -77,6 +77,10 @@ def test_study_of_an_empty_place_is_none_and_writes_nothing(location):
             lambda text: text.replace(f'"schema_version": {SCHEMA_VERSION}', '"schema_version": 99'),
             "upgrade Interpunct",
         ),
+        (
+            lambda text: text.replace(f'"schema_version": {SCHEMA_VERSION}', '"schema_version": 1'),
+            "has tables of schema 1 .* run the study again with this version, in another store",
+        ),
     ],
 )
 def test_a_damaged_study_says_what_to_do(tmp_path, change, said):
