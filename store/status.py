@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,15 +13,16 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from store import lock, paths
+from store import documents, lock, paths
 from store.books import BookStatus
 from store.commits import CommittedBook, committed, live_records, load_records
-from store.errors import NoStore, ObjectMissing
+from store.errors import NoStore, StoreError, StoreUnavailable
 from store.foreign_text import for_terminal
 from store.objects.base import ObjectStore
 from store.objects.locations import object_store
 from store.study import Study, read_study
 
+_MOST_BYTES = 64 << 20
 _SHOWN_PROBLEMS = 20
 _WATCH_EVERY_S = 2.0
 _NO_PROGRESS = {"run", "host", "pid", "cpus"}
@@ -103,8 +103,10 @@ def _latest_run(objects: ObjectStore) -> tuple[str, dict[str, Any]]:
         return "", {}
     path = found[-1][1]
     try:
-        record = json.loads(objects.read(path))
-    except (ObjectMissing, ValueError, RecursionError):
+        record = documents.parse(objects.read(path, _MOST_BYTES))
+    except StoreUnavailable:
+        raise
+    except StoreError:  # `verify` names it
         return "", {}
     return Path(path).stem, record if isinstance(record, dict) else {}
 

@@ -88,6 +88,8 @@ def verify(location: str | Path, progress: Callable[[int, int], None] | None = N
     known = {file.path for record in [*live, *_read_log(objects).visible()] for file in record.files}
     findings.damages += _damaged_checkpoints(objects, listed)
     for path in sorted(listed):
+        if not listed[path] and (paths.parse_run_path(path) or paths.parse_lock_path(path)):
+            findings.damages.append(Damage(path, "is a link or no regular file"))
         if paths.is_bookkeeping(path) or path in known:
             continue
         if paths.is_of_a_store(path):
@@ -140,9 +142,9 @@ def _drop(held: lock.StoreLock, findings: Findings, total: Findings) -> None:
     of_the_log = tuple(number for number in numbers if number <= state.last)
     if of_the_log:
         held.append(lambda _: Note(Verdict.DROPPED, of_the_log))
-    for damage in findings.damages:  # checkpoints, which the log can do without, and what lies beyond its end
+    for damage in findings.damages:  # what the log can do without, and what lies beyond its end
         beyond = (paths.parse_entry_path(damage.path) or 0) > state.last
-        if beyond or paths.parse_checkpoint_path(damage.path) is not None:
+        if beyond or (damage.record is None and paths.is_bookkeeping(damage.path)):
             objects.delete(damage.path)
             total.removed.append(damage.path)
 

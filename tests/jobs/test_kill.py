@@ -89,7 +89,9 @@ def test_a_driver_killed_with_9_loses_nothing_that_was_published(tmp_path, tiny_
     assert '"pairs_reused": 0' not in record
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, *(pytest.param(n, marks=pytest.mark.slow) for n in (signal.SIGTERM, signal.SIGHUP))]
+)
 def test_an_interrupted_run_stops_within_ten_seconds_and_says_how_to_go_on(tmp_path, tiny_gpt2, books, number):
     store, calls = tmp_path / "store", Calls(tmp_path / "calls")
     driver = start(tiny_gpt2, store, calls, 0.3, books)

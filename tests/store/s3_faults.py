@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -25,6 +26,8 @@ class Fault:
     times: int = 1
     applied: bool = False
     delay_s: float = 0.0
+    held_until: threading.Event | None = None
+    """The request is held until this is set, and then reaches the server as if nothing had been."""
     seen: int = 0
 
 
@@ -45,6 +48,9 @@ class FaultyServer:
         self.requests.append((method, path))
         fault = self._next(method, path)
         if fault is None:
+            return self.application(environ, start_response)
+        if fault.held_until is not None:
+            fault.held_until.wait(60)
             return self.application(environ, start_response)
         if fault.applied:
             list(self.application(environ, lambda status, headers, *_: None))
