@@ -19,6 +19,7 @@ BASELINE = "baseline"
 
 MOST_CLASSES = 16
 PATTERN = "re:"
+NO_CLASS = f"0 classes are named; a study has 1 to {MOST_CLASSES}: see --class and --labels"
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
 
@@ -47,6 +48,11 @@ class TokenClass:
         if mark_type in self.tokens and not mark_type.startswith(PATTERN):
             return True
         return any(pattern.fullmatch(mark_type) for pattern in self._patterns)
+
+    @property
+    def has_pattern(self) -> bool:
+        """Whether one of its tokens is a pattern, so that only a vocabulary tells what belongs to it."""
+        return bool(self._patterns)
 
     @property
     def literals(self) -> frozenset[str]:
@@ -79,20 +85,28 @@ def check_name(name: str) -> None:
         raise UsageError(f"class name {name!r} is taken: {BASELINE} are random tokens, see --baseline")
 
 
-def check_classes(classes: Sequence[TokenClass]) -> None:
-    """Raise UsageError for no class, more than 16, a name used twice, and a token that two classes name.
+def check_names(names: Sequence[str]) -> None:
+    """Raise UsageError for more than 16 names of classes, and for one that is used twice.
 
-    Names are compared without case, since some file systems do. A token that a class's pattern and another class both
-    claim is found by `jobs.marks.class_table`, which has the vocabulary.
+    Names are compared without case, since some file systems do.
     """
-    if not 1 <= len(classes) <= MOST_CLASSES:
-        raise UsageError(f"{len(classes)} classes are named; a study has 1 to {MOST_CLASSES}")
-    names: dict[str, str] = {}
+    if len(names) > MOST_CLASSES:
+        raise UsageError(f"{len(names)} classes are named; a study has 1 to {MOST_CLASSES}")
+    seen: set[str] = set()
+    for name in names:
+        if name.lower() in seen:
+            raise UsageError(f"two classes are called {name!r}; give each a name of its own")
+        seen.add(name.lower())
+
+
+def check_tokens(classes: Sequence[TokenClass]) -> None:
+    """Raise UsageError for a token that two classes name.
+
+    One that a class's pattern and another class both claim is found by `jobs.marks.class_table`, which has the
+    vocabulary.
+    """
     owner: dict[str, str] = {}
     for token_class in classes:
-        if token_class.name.lower() in names:
-            raise UsageError(f"two classes are called {token_class.name!r}; give each a name of its own")
-        names[token_class.name.lower()] = token_class.name
         for token in sorted(token_class.literals):
             if token in owner:
                 raise UsageError(
@@ -105,14 +119,17 @@ def check_classes(classes: Sequence[TokenClass]) -> None:
 def parse_classes(value: Any) -> tuple[TokenClass, ...]:
     """Classes from any form in which they are given. Raises UsageError as above, and for what is no such form.
 
-    TOML: a table of names and tokens. `study.json`: a list of [name, [tokens]], which keeps their order. The command
-    line: a list of [name, token, ...].
+    TOML: a table of names and tokens. `study.json`: a list of [name, [tokens]], which keeps their order; it is empty
+    where all classes come from a labels file. The command line: a list of [name, token, ...].
     """
+    if isinstance(value, Mapping) and not value:
+        raise UsageError(NO_CLASS)
     named = value.items() if isinstance(value, Mapping) else value
     if not isinstance(named, Iterable) or isinstance(named, str):
         raise UsageError(f"classes is {value!r}; expected a table of names and their tokens")
     classes = tuple(_class(entry) for entry in named)
-    check_classes(classes)
+    check_names([token_class.name for token_class in classes])
+    check_tokens(classes)
     return classes
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from jobs.config import PRESETS, RunConfig, StudyConfig, resolve
-from jobs.settings import Setting, settings_of
+from jobs.settings import Setting, settings_of, typed_settings_of
 
 BOOKS_HELP = (
     "what to read: files (.txt, .gz, .zip, .jsonl, .parquet), folders, patterns, @LIST, gutenberg:ID, https://..., "
@@ -78,7 +78,7 @@ def _add_books_command(subparsers: Any, name: str, execute: Any, help: str, epil
     parser.add_argument("--config", type=Path, metavar="FILE", help="settings from a TOML file; options win over it")
     parser.add_argument("--preset", choices=sorted(PRESETS), help="settings that reproduce a known study")
     _add_settings(
-        parser, "the study (stored with its results; a store holds one study)", settings_of(StudyConfig).values()
+        parser, "the study (stored with its results; a store holds one study)", typed_settings_of(StudyConfig).values()
     )
     _add_settings(parser, "the run (changes no number)", settings_of(RunConfig).values())
     parser.set_defaults(execute=execute)
@@ -120,7 +120,7 @@ def _help(setting: Setting) -> str:
 
 
 def _resolved(arguments: argparse.Namespace) -> tuple[StudyConfig, RunConfig]:
-    explicit = _explicit(arguments, (*settings_of(StudyConfig), *settings_of(RunConfig)))
+    explicit = _explicit(arguments, (*typed_settings_of(StudyConfig), *typed_settings_of(RunConfig)))
     return resolve(explicit, arguments.config, arguments.preset)
 
 

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jobs.classes import BASELINE, TokenClass, parse_classes, plain_classes
+from jobs.classes import BASELINE, NO_CLASS, TokenClass, check_names, parse_classes, plain_classes
 from jobs.errors import UsageError
-from jobs.settings import as_json, read_all, setting, settings_of
+from jobs.settings import as_json, read_all, setting, settings_of, typed_settings_of
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,8 @@ class StudyConfig:
         plain=plain_classes,
         written="--class",
     )
+    labels_sha256: str | None = setting(None, "checksum of the labels file, settled by a run", typed=False)
+    label_classes: tuple[str, ...] = setting((), "its classes, in alphabetical order, settled by a run", typed=False)
     baseline: int | None = setting(
         64,
         "random tokens of the same passages that belong to no class, as a class of their own, or `none`",
@@ -110,6 +112,9 @@ class StudyConfig:
 
     def __post_init__(self) -> None:
         read_all(self)
+        check_names([*(token_class.name for token_class in self.classes), *self.label_classes])
+        if bool(self.label_classes) != (self.labels_sha256 is not None):
+            raise UsageError("label_classes and labels_sha256 come from one labels file: both stand, or neither")
         if self.warmup_tokens >= self.passage_tokens:
             raise UsageError(
                 f"warmup_tokens is {self.warmup_tokens} and passage_tokens {self.passage_tokens}: no room for a "
@@ -120,7 +125,12 @@ class StudyConfig:
     @property
     def class_names(self) -> tuple[str, ...]:
         """The classes of marks in the study's order; the baseline, where there is one, is the last."""
-        return (*(token_class.name for token_class in self.classes), *((BASELINE,) if self.baseline else ()))
+        return (*self.named_classes, *((BASELINE,) if self.baseline else ()))
+
+    @property
+    def named_classes(self) -> tuple[str, ...]:
+        """The classes that the user asks about: of tokens, then of labels. A token's class is its place among them."""
+        return (*(token_class.name for token_class in self.classes), *self.label_classes)
 
     @property
     def stores_within(self) -> bool:
@@ -165,6 +175,12 @@ class RunConfig:
     attempts: int = setting(3, "attempts at a unit of work before its books are quarantined", smallest=1)
     memory_fraction: float = setting(
         0.6, "share of Ray's object store that blocks in flight may fill", above=0, largest=1
+    )
+    labels: str | None = setting(
+        None,
+        "classes of tokens from outside: a Parquet or CSV file with the columns book, offset and class, on every "
+        "machine of a cluster; without --class, these alone",
+        metavar="FILE",
     )
     serial: bool = setting(False, "a plain loop in this process, without Ray: slow, and easy to debug")
     text_column: str = setting("text", "column or key of the text in .parquet and .jsonl files")
@@ -220,14 +236,16 @@ def resolve(
     if config_file is not None:
         merged.update(_read_file(config_file))
     merged.update(options)
-    study, run = (settings_of(config) for config in (StudyConfig, RunConfig))
+    study, run = (typed_settings_of(config) for config in (StudyConfig, RunConfig))
     for name in merged:
         if name not in study and name not in run:
             raise UsageError(f"unknown setting {name!r}; `interpunct run --help` lists them all")
-    return (
-        StudyConfig(**{name: value for name, value in merged.items() if name in study}),
-        RunConfig(**{name: value for name, value in merged.items() if name in run}),
-    )
+    if merged.get("labels") is not None:
+        merged.setdefault("classes", ())
+    resolved = StudyConfig(**{name: value for name, value in merged.items() if name in study})
+    if not resolved.classes and merged.get("labels") is None:
+        raise UsageError(NO_CLASS)
+    return resolved, RunConfig(**{name: value for name, value in merged.items() if name in run})
 
 
 def _read_file(path: Path) -> dict[str, Any]:
@@ -246,7 +264,7 @@ def _read_file(path: Path) -> dict[str, Any]:
 
 def _read_tables(values: dict[str, Any]) -> dict[str, Any]:
     """Settings at the top level and in the tables `[study]` and `[run]`; each may stand in one place."""
-    study, run = (settings_of(config) for config in (StudyConfig, RunConfig))
+    study, run = (typed_settings_of(config) for config in (StudyConfig, RunConfig))
     places = [("", values, study | run)]
     for table, declared in (("study", study), ("run", run)):
         if isinstance(values.get(table), dict):

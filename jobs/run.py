@@ -25,9 +25,11 @@ from jobs.corpus.opening import is_local
 from jobs.corpus.references import BookRef, NamedBook, Source
 from jobs.corpus.sources import expand_sources
 from jobs.errors import UsageError
-from jobs.model.batch_size import settle_batch_size, settle_passages
+from jobs.marks.labels import labels_of
+from jobs.marks.notices import missing_classes, unknown_books
 from jobs.model.models import ModelIdentity, RecordedModel, identify_model, is_model
 from jobs.serial import run_serially
+from jobs.settle import settle
 from jobs.stages.finish import record_books
 from jobs.stages.partition import ShardWork, plan_shards
 from jobs.stages.prepare import RunContext
@@ -59,7 +61,7 @@ def execute(books: Sequence[str], config: StudyConfig, run: RunConfig, store: st
     stages = stages or Stages()
     existing = study_of(store)
     identity = _identify(existing, config)
-    config = settle_batch_size(settle_passages(config, identity), identity, run, existing)
+    config, run = settle(config, run, identity, existing)
     study = Study(config.to_dict(), identity.to_dict())
     location, model = object_store(store).location, RecordedModel.of(identity)
     context = RunContext(location, config, run, study.fingerprint, new_run_id(), model)
@@ -102,13 +104,15 @@ def carry_out(
 class Plan:
     """What is to be done, and the books that need no work: book -> (status, reason).
 
-    `carried_over`: books whose rows come from another store as they stand there; nothing new is said of them.
+    `named`: the keys of all books that the user named. `carried_over`: books whose rows come from another store as they
+    stand there; nothing new is said of them.
     """
 
     shards: list[ShardWork]
     set_aside: dict[NamedBook, tuple[BookStatus, str]]
     books: int
     done_before: int
+    named: frozenset[str] = frozenset()
     carried_over: dict[NamedBook, tuple[BookStatus, str]] = field(default_factory=dict)
 
 
@@ -122,6 +126,7 @@ class _Job:
         self._listener = listener
         self._stages = stages
         self._ray_started = False
+        self._books: frozenset[str] = frozenset()
 
     def run(self, named: Callable[[Committed], Plan | list[Source | BookRef]], console: Console) -> int:
         committed = self._results.committed()
@@ -130,6 +135,7 @@ class _Job:
         tally = self.tally
         set_aside = {book: why for book, why in plan.set_aside.items() if not _is_settled(book, why, committed)}
         tally.books, tally.shards = plan.books, len(plan.shards)
+        self._books = plan.named | frozenset(committed.books)
         tally.books_done_before = plan.done_before + len(plan.set_aside) - len(set_aside)
         tally.not_used |= {book.key: why for book, why in set_aside.items()}
         if plan.shards:
@@ -216,6 +222,8 @@ class _Job:
             before = tally.books_done_before
             done = "1 book is" if before == 1 else f"{before:,} books are"
             say(console, f"nothing to do: {done} in the store")
+        for notice in self._class_notices():
+            say(console, notice)
         # Those that can be done something about come first.
         listed = sorted(tally.not_used.items(), key=lambda item: (item[0] not in undone, item[0]))
         for book, (status, reason) in listed[:LISTED]:
@@ -227,6 +235,14 @@ class _Job:
             left = "1 book is" if len(undone) == 1 else f"{len(undone):,} books are"
             say(console, f"{left} left undone. To try again: {_command_line()}")
         return 1 if tally.failures else 0
+
+    def _class_notices(self) -> Iterator[str]:
+        context = self._context
+        labels = labels_of(context.config, context.run)
+        if labels is not None:
+            yield from unknown_books(labels, self._books)
+        if self.tally.books_used:
+            yield from missing_classes(context.config, self.tally.marks_by_class)
 
 
 def _plan(named: Iterator[NamedBook], context: RunContext, committed: Committed) -> Plan:
@@ -241,7 +257,8 @@ def _plan(named: Iterator[NamedBook], context: RunContext, committed: Committed)
             usable.append(book)
     shards = list(plan_shards(usable, context.fingerprint, committed, context.run.books_per_shard))
     to_do = sum(len(shard.books) for shard in shards)
-    return Plan(shards, set_aside, len(usable) + len(set_aside), len(usable) - to_do)
+    keys = frozenset(book.key for book in (*usable, *set_aside))
+    return Plan(shards, set_aside, len(usable) + len(set_aside), len(usable) - to_do, keys)
 
 
 def _is_recorded(book: NamedBook, why: tuple[BookStatus, str], committed: Committed) -> bool:

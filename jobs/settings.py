@@ -26,7 +26,8 @@ _SETTINGS: dict[type, dict[str, Setting]] = {}
 class Setting:
     """One setting: `type` is bool, int, float, str or tuple; `optional` says that None is a value too.
 
-    A tuple is one of texts, unless a `reader` makes its items from what is given; `plain` is then its JSON form.
+    A tuple is one of texts, unless a `reader` makes its items from what is given; `plain` is then its JSON form. One
+    that is not `typed` is settled by a run and recorded: no option and no key of a TOML file sets it.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Setting:
     reader: Callable[[Any], Any] | None = None
     plain: Callable[[Any], Any] | None = None
     written: str | None = None
+    typed: bool = True
 
     @property
     def option(self) -> str:
@@ -115,14 +117,21 @@ def setting(
     reader: Callable[[Any], Any] | None = None,
     plain: Callable[[Any], Any] | None = None,
     written: str | None = None,
+    typed: bool = True,
 ) -> Any:
     """Declare a field of a settings class; a whole number is at least 0 unless `smallest` says otherwise.
 
     `reader` and `plain`: see `Setting`. `written`: the option of the command line, where it is not the field's name.
+    `typed`: whether users set it.
     """
     bounds = {"smallest": smallest, "largest": largest, "above": above}
-    forms = {"reader": reader, "plain": plain, "written": written}
+    forms = {"reader": reader, "plain": plain, "written": written, "typed": typed}
     return field(default=default, metadata={"help": help, "choices": choices, "metavar": metavar, **bounds, **forms})
+
+
+def typed_settings_of(config: type) -> dict[str, Setting]:
+    """Those settings of a class that users set."""
+    return {name: declared for name, declared in settings_of(config).items() if declared.typed}
 
 
 def settings_of(config: type) -> dict[str, Setting]:

@@ -58,7 +58,8 @@ class Study:
     def class_names(self) -> tuple[str, ...]:
         """The classes of marks in the study's order; the baseline, where there is one, is the last."""
         named = [name for name, _ in self.config.get("classes", ())]
-        return (*named, "baseline") if self.config.get("baseline") else tuple(named)
+        baseline = ["baseline"] if self.config.get("baseline") else []
+        return (*named, *self.config.get("label_classes", ()), *baseline)
 
     @property
     def fingerprint(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -41,6 +41,7 @@ class Tally:
     shards_committed: int = 0
     books_used: int = 0
     marks: int = 0
+    marks_by_class: Counter[str] = field(default_factory=Counter)
     sequences_expected: int = 0
     sequences: int = 0
     pairs_expected: int = 0
@@ -112,6 +113,7 @@ class Tally:
         outline = self._under_way.pop(shard).outline
         self.books_used += outline.used
         self.marks += sum(outline.marks.values())
+        self.marks_by_class.update(outline.marks)
         self.shards_committed += 1
         self.seconds["commit"] += seconds
 
@@ -133,6 +135,7 @@ class Tally:
         return {
             **numbers,
             "elapsed_seconds": round(self.elapsed, 3),
+            "marks_by_class": dict(self.marks_by_class),
             "seconds": {stage: round(seconds, 3) for stage, seconds in sorted(self.seconds.items())},
             "queues": dict(self.queues),
             "not_used": {book: {"status": s, "reason": r} for book, (s, r) in sorted(self.not_used.items())},

@@ -29,6 +29,15 @@ def class_table(
     return table
 
 
+def check_vocabulary(vocabulary: Vocabulary, classes: Sequence[TokenClass]) -> None:
+    """Raise UsageError where two classes claim one entry of the vocabulary, whether or not a text has it.
+
+    The names of tokens alone tell where no class has a pattern; then nothing is decoded.
+    """
+    if len(classes) > 1 and any(token_class.has_pattern for token_class in classes):
+        class_table(vocabulary, vocabulary.learn_all(), classes)
+
+
 def _claimant(mark_type: str, classes: Sequence[TokenClass]) -> int:
     if not mark_type:
         return -1

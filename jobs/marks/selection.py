@@ -1,8 +1,9 @@
 """Which tokens of a text are marks, which of them can be used, which are taken, and what the model reads for them.
 
-A token belongs to a class as `jobs.marks.classes` says. A full stop is left out as a decimal point where the previous
-token ends or the next one starts with a digit: that is the teaching notebook's rule. `--selection strict` leaves out
-more. Every mark that is found is either eligible or counted in `left_out` under exactly one reason.
+A token belongs to a class as `jobs.classes` says, or because a labels file names it. A full stop is left out as a
+decimal point where the previous token ends or the next one starts with a digit: that is the teaching notebook's rule.
+`--selection strict` leaves out more. Every mark that is found is either eligible or counted in `left_out` under exactly
+one reason.
 
 With `--context passage` the model reads whole passages and marks are taken from their bodies; with `--context window`,
 the notebook's way, it reads for each mark the tokens just before it, and no mark without a full window is eligible.
@@ -16,10 +17,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from jobs.classes import BASELINE
+from jobs.classes import BASELINE, MOST_CLASSES
 from jobs.config import StudyConfig
 from jobs.marks.abbreviations import is_abbreviation
 from jobs.marks.class_table import class_table
+from jobs.marks.labels import NO_LABELS, BookLabels
 from jobs.marks.passages import PassageGrid, Positions, choose_passages, hashes, thin
 from jobs.marks.tokens import Tokenization
 
@@ -33,6 +35,9 @@ THOUSANDS = "thousands separator"
 SKIPPED = "in the skipped start"
 NO_WINDOW = "no full window"
 WARM_UP = "in the first warm-up"
+NO_TOKEN = "offset without a token"
+OTHER_CLASS = "token of another class"
+SECOND_LABEL = "second label of a token"
 
 MOST_PER_CLASS = 65_535
 """Ordinals of marks are stored in 16 bits."""
@@ -117,28 +122,30 @@ class Selection:
         ]
 
 
-def select(tokenization: Tokenization, config: StudyConfig) -> Selection:
+def select(tokenization: Tokenization, config: StudyConfig, labels: BookLabels = NO_LABELS) -> Selection:
     """The marks of a text under the study's rule. Depends on the text, the tokenizer and the study alone.
 
-    Raises UsageError where two classes claim one token.
+    `labels`: where the study's labels file names tokens of the text. Raises UsageError where two classes claim one
+    token.
     """
     class_of = _class_of_tokens(tokenization, config)
-    names = [token_class.name for token_class in config.classes]
-    found = {name: np.flatnonzero(class_of == place) for place, name in enumerate(names)}
+    unusable = _add_labels(class_of, labels, config)
     eligible: dict[str, Positions] = {}
     left_out: dict[str, dict[str, int]] = {}
-    for name, positions in found.items():
-        eligible[name], left_out[name] = _without(tokenization, positions, config)
+    found: dict[str, int] = {}
+    for place, name in enumerate(config.named_classes):
+        positions = np.flatnonzero(class_of == place)
+        eligible[name], against = _without(tokenization, positions, config)
+        left_out[name] = unusable.get(name, {}) | against
+        found[name] = positions.size + sum(unusable.get(name, {}).values())
     if config.context == "passage":
         taken = _from_passages(tokenization.ids, eligible, class_of, config)
     else:
         taken = _from_windows(tokenization.ids, eligible, class_of, config)
     if BASELINE in taken:
-        found[BASELINE] = eligible[BASELINE] = taken[BASELINE]
-        left_out[BASELINE] = {}
-    classes = {
-        name: ClassSelection(found[name].size, eligible[name].size, taken[name], left_out[name]) for name in taken
-    }
+        eligible[BASELINE], left_out[BASELINE] = taken[BASELINE], {}
+        found[BASELINE] = taken[BASELINE].size
+    classes = {name: ClassSelection(found[name], eligible[name].size, taken[name], left_out[name]) for name in taken}
     return _selection(classes, class_of, config)
 
 
@@ -146,6 +153,26 @@ def _class_of_tokens(tokenization: Tokenization, config: StudyConfig) -> NDArray
     """The place of each token's class in the study, -1 for none: int8 [T]."""
     distinct = np.unique(tokenization.ids).astype(np.int64)
     return class_table(tokenization.vocabulary, distinct, config.classes)[tokenization.ids]
+
+
+def _add_labels(class_of: NDArray[np.int8], labels: BookLabels, config: StudyConfig) -> dict[str, dict[str, int]]:
+    """Give labelled tokens their class, in place; of each class of labels, the labels that give none, by reason.
+
+    The first label of a token stands.
+    """
+    positions, first = labels.positions, np.zeros(labels.positions.size, dtype=bool)
+    first[np.unique(positions, return_index=True)[1]] = True
+    no_token = positions < 0
+    other_class = ~no_token & (class_of[positions] >= 0 if class_of.size else no_token)
+    second = ~no_token & ~other_class & ~first
+    stands = ~(no_token | other_class | second)
+    class_of[positions[stands]] = len(config.classes) + labels.classes[stands]
+    reasons = {NO_TOKEN: no_token, OTHER_CLASS: other_class, SECOND_LABEL: second}
+    counts = {reason: np.bincount(labels.classes[mask], minlength=MOST_CLASSES) for reason, mask in reasons.items()}
+    return {
+        name: {reason: int(count[place]) for reason, count in counts.items() if count[place]}
+        for place, name in enumerate(config.label_classes)
+    }
 
 
 def _without(tokenization: Tokenization, positions: Positions, config: StudyConfig) -> tuple[Positions, dict[str, int]]:
@@ -245,7 +272,7 @@ def _ordinals(by_class: Mapping[str, Positions]) -> tuple[Positions, dict[str, P
 def _first_in_context(
     positions: Positions, starts: Positions, class_of: NDArray[np.int8], config: StudyConfig, name: str
 ) -> Mask:
-    places = [token_class.name for token_class in config.classes]
+    places = config.named_classes
     of_class = class_of == (places.index(name) if name in places else -1)
     before = np.concatenate([[0], np.cumsum(of_class)])
     return before[positions] == before[starts]

@@ -79,8 +79,13 @@ class Vocabulary:
             return None
         self._backend.no_truncation()
         self._backend.no_padding()
-        offsets = self._backend.encode(text, add_special_tokens=False).offsets
-        return np.array(offsets, dtype=np.int64).reshape(-1, 2)
+        parts = parts_of(text) if len(text) > LONGEST_PART and self._cuts_are_exact() else [text]
+        spans, start = [np.zeros((0, 2), dtype=np.int64)], 0
+        for part in parts:
+            offsets = self._backend.encode(part, add_special_tokens=False).offsets
+            spans.append(np.array(offsets, dtype=np.int64).reshape(-1, 2) + start)
+            start += len(part)
+        return np.concatenate(spans)
 
     def _encode_parts(self, text: str) -> NDArray[np.int32]:
         """Ids of a long text, part by part: the library holds a hundred bytes and more for each character."""
@@ -111,6 +116,12 @@ class Vocabulary:
             self.ends_with_digit[token_id] = text[-1:].isdigit()
             self.only_dots[token_id] = set(text.strip()) == {"."}
         self._known[new] = True
+
+    def learn_all(self) -> NDArray[np.int64]:
+        """Decode every entry of the tokenizer, used or not; their ids, int64 [entries]."""
+        ids = np.array(sorted(self._tokenizer.get_vocab().values()), dtype=np.int64)
+        self.learn(ids)
+        return ids
 
     def text(self, token_id: int) -> str:
         """One entry decoded alone, with the white space that belongs to it."""

@@ -18,6 +18,7 @@ from jobs.corpus.references import NamedBook
 from jobs.corpus.survey import read_books
 from jobs.errors import BookError, SourceError
 from jobs.marks.features import features_of
+from jobs.marks.labels import NO_LABELS, labels_of
 from jobs.marks.selection import Selection, select
 from jobs.marks.tokens import Tokenization, tokenize
 from jobs.model.encoder import beginning_of_text, load_encoder
@@ -155,7 +156,10 @@ def _prepare_book(context: RunContext, book: NamedBook, decoded: Decoded) -> _Pr
     cleaned = clean(decoded.text) if config.text == "clean" else None
     text = decoded.text if cleaned is None else cleaned.text
     tokenization = tokenize(load_encoder(model.name, model.revision), text)
-    selection = select(tokenization, config)
+    labels = labels_of(config, context.run)
+    selection = select(
+        tokenization, config, labels.at(book.key, text, tokenization.vocabulary) if labels else NO_LABELS
+    )
     problem = selection.problem
     warnings = (*decoded.warnings, *(cleaned.warnings if cleaned else ()), *selection.warnings)
     row = book_row(book, BookStatus.REJECTED if problem else BookStatus.USED, problem or "; ".join(warnings) or None)
