@@ -25,7 +25,7 @@ def test_the_store_is_opened_as_the_page_says(store):
     from store import open_store as documented
 
     with documented(store.location) as opened:
-        assert opened.sql("SELECT layer, class, avg(mi) FROM pairs GROUP BY ALL").df().shape == (62, 3)
+        assert opened.sql("SELECT layer, class, avg(mi) FROM pairs GROUP BY ALL").df().shape == (93, 3)
 
 
 def test_there_are_fifteen_questions_or_more():
