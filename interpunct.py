@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 streams.drop_account()
         elif closed and 1 in closed and not getattr(arguments, "output", None):
             raise streams.OutputClosed(arguments.command)
-        exit_code = arguments.execute(arguments)
+        exit_code: int = arguments.execute(arguments)
         streams.flush_output()
         return exit_code
     except KeyboardInterrupt:

@@ -202,9 +202,10 @@ def skewness(by_book: Floats) -> Floats:
     centred = by_book - by_book.mean(axis=0)
     second, third = (centred**2).mean(axis=0), (centred**3).mean(axis=0)
     adjusted = third * math.sqrt(books * (books - 1)) / (books - 2)
-    return np.divide(
+    skewness: NDArray[np.float64] = np.divide(
         adjusted, second**1.5, out=np.full(len(second), np.nan), where=second > 1e-24 * np.abs(by_book).max()
     )
+    return skewness
 
 
 def _touching(values: Floats | NDArray[np.int64]) -> Floats:

@@ -42,7 +42,8 @@ def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
 def execute_sql(arguments: argparse.Namespace) -> int:
     """Answer one query, or many at a prompt."""
     from store.query.output import format_of
-    from store.query.reader import Limits, open_store
+    from store.query.reader import open_store
+    from store.query.sandbox import Limits
     from store.query.watch import memory_bounded, stopped_after
 
     form = arguments.format or (format_of(arguments.output) if arguments.output else "table")

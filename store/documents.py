@@ -40,9 +40,10 @@ def field(values: dict[str, Any], name: str, kind: type[_Kind]) -> _Kind:
     """A field of exactly this type. Raises RecordDamaged where it is missing or of another type."""
     if name not in values:
         raise RecordDamaged(f"{name} is missing")
-    if type(values[name]) is not kind:
-        raise RecordDamaged(f"{name} is {shown(values[name])}; it must be a {kind.__name__}")
-    return values[name]
+    value = values[name]
+    if not isinstance(value, kind) or type(value) is not kind:  # True is an int, and no count
+        raise RecordDamaged(f"{name} is {shown(value)}; it must be a {kind.__name__}")
+    return value
 
 
 def count(values: dict[str, Any], name: str) -> int:

@@ -81,13 +81,13 @@ def _appears_in_order(values: pa.ChunkedArray) -> bool:
         return len(chunk) > 0
     latest = np.maximum.accumulate(chunk.indices.to_numpy())
     new = np.flatnonzero(np.diff(latest, prepend=-1))
-    return len(set(names)) == len(names) and np.array_equal(latest[new], np.arange(len(names)))
+    return len(set(names)) == len(names) and bool(np.array_equal(latest[new], np.arange(len(names))))
 
 
 def _is_text(kind: pa.DataType) -> bool:
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
-    return pa.types.is_string(kind) or pa.types.is_large_string(kind)
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
 def _check_order(spec: Table, table: pa.Table, where: str) -> None:
@@ -111,20 +111,24 @@ def _check_order(spec: Table, table: pa.Table, where: str) -> None:
 def order_of(spec: Table, table: pa.Table) -> np.ndarray:
     """The row numbers in the spec's order, int64 `[rows]`."""
     names = [name for name in spec.sorted_by if name in table.column_names]
-    return np.lexsort([_ranks(table.column(name)) for name in reversed(names)])
+    rows: np.ndarray = np.lexsort([_ranks(table.column(name)) for name in reversed(names)])
+    return rows
 
 
 def _ranks(column: pa.ChunkedArray) -> np.ndarray:
     """Integers in the order of the values, `[rows]`."""
     values = column.combine_chunks()
+    ranks: np.ndarray
     if not _is_text(values.type):
-        return values.to_numpy(zero_copy_only=False)
+        ranks = values.to_numpy(zero_copy_only=False)
+        return ranks
     if not pa.types.is_dictionary(values.type):
         values = values.dictionary_encode()
     names = np.array(values.dictionary.to_pylist(), dtype=object)
-    ranks = np.empty(len(names), dtype=np.int64)
-    ranks[np.argsort(names, kind="stable")] = np.arange(len(names))
-    return ranks[values.indices.to_numpy()]
+    places = np.empty(len(names), dtype=np.int64)
+    places[np.argsort(names, kind="stable")] = np.arange(len(names))
+    ranks = places[values.indices.to_numpy()]
+    return ranks
 
 
 def parquet_options(spec: Table) -> dict[str, Any]:
@@ -148,7 +152,8 @@ def parquet_options(spec: Table) -> dict[str, Any]:
 
 
 def _is_float(kind: pa.DataType) -> bool:
-    return pa.types.is_floating(kind) or (pa.types.is_list(kind) and pa.types.is_floating(kind.value_type))
+    values = kind.value_type if pa.types.is_list(kind) else kind
+    return bool(pa.types.is_floating(values))
 
 
 def _leaf(column: Column) -> str:

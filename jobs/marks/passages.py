@@ -111,7 +111,8 @@ def hashes(numbers: Positions, salt: bytes) -> NDArray[np.uint64]:
     state = numbers.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + start
     state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return state ^ (state >> np.uint64(31))
+    mixed: NDArray[np.uint64] = state ^ (state >> np.uint64(31))
+    return mixed
 
 
 def _evenly_spaced(counts: NDArray[np.int64], wanted: int) -> Positions:

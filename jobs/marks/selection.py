@@ -74,7 +74,8 @@ class Sequences:
 
     def tokens(self, ids: NDArray[np.int32]) -> NDArray[np.int32]:
         """The sequences' token ids: int32 [count, length]."""
-        return ids[self.starts[:, None] + np.arange(self.length)]
+        sequences: NDArray[np.int32] = ids[self.starts[:, None] + np.arange(self.length)]
+        return sequences
 
 
 @dataclass(frozen=True, eq=False)
@@ -275,7 +276,8 @@ def _first_in_context(
     places = config.named_classes
     of_class = class_of == (places.index(name) if name in places else -1)
     before = np.concatenate([[0], np.cumsum(of_class)])
-    return before[positions] == before[starts]
+    first: Mask = before[positions] == before[starts]
+    return first
 
 
 def _rules(config: StudyConfig) -> list[tuple[str, Rule]]:

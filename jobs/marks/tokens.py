@@ -150,7 +150,7 @@ class Vocabulary:
 
     def _decode(self, spans: list[list[int]]) -> list[str]:
         if self._backend is not None:
-            return self._backend.decode_batch(spans, skip_special_tokens=False)
+            return list(self._backend.decode_batch(spans, skip_special_tokens=False))
         return [self._tokenizer.decode(span, clean_up_tokenization_spaces=False) for span in spans]
 
     def _decode_alone(self, ids: list[int]) -> list[str]:
@@ -166,7 +166,7 @@ class Vocabulary:
         """Entries as the tokenizer writes them."""
         if self._backend is not None:
             return [self._backend.id_to_token(token_id) for token_id in ids]
-        return self._tokenizer.convert_ids_to_tokens(ids)
+        return list(self._tokenizer.convert_ids_to_tokens(ids))
 
 
 def parts_of(text: str) -> Iterator[str]:

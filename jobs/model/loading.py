@@ -53,16 +53,19 @@ def load_config(files: ModelFiles) -> PretrainedConfig:
     """The model's configuration."""
     from transformers import AutoConfig
 
+    config: PretrainedConfig
     with _readable(files, "configuration"):
         if files.gguf is None:
-            return AutoConfig.from_pretrained(files.location, revision=files.commit, trust_remote_code=False)
+            config = AutoConfig.from_pretrained(files.location, revision=files.commit, trust_remote_code=False)
+            return config
         gguf = files.gguf
 
         def convert(folder: Path) -> None:
             AutoConfig.from_pretrained(gguf.parent, gguf_file=gguf.name).save_pretrained(folder)
 
         with kept_folder(_kept_name(files, "config"), convert) as folder:
-            return AutoConfig.from_pretrained(folder, trust_remote_code=False)
+            config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+        return config
 
 
 def load_model(name: str, revision: str | None = None, dtype: str = "float32") -> PreTrainedModel:
@@ -80,7 +83,8 @@ def load_model(name: str, revision: str | None = None, dtype: str = "float32") -
         else:
             with kept_folder(_kept_name(files, "weights"), lambda folder: _dequantise(files, folder)) as folder:
                 model = _from_pretrained(files, folder, dtype=dtype)
-    return model.eval()
+    model.eval()
+    return model
 
 
 @contextlib.contextmanager
@@ -104,6 +108,7 @@ def _from_pretrained(files: ModelFiles, location: str | Path, **options: Any) ->
 
     from jobs.model.weights import refuse_incomplete, refuse_not_finite
 
+    model: PreTrainedModel
     model, info = AutoModel.from_pretrained(
         location, trust_remote_code=False, output_loading_info=True, ignore_mismatched_sizes=True, **options
     )

@@ -60,7 +60,10 @@ class PackedLinear(nn.Module):
         self.activation, self.algorithm = activation or ("none", "")
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, self.activation, [], self.algorithm)
+        y: torch.Tensor = torch.ops.mkldnn._linear_pointwise(
+            x, self.weight, self.bias, self.activation, [], self.algorithm
+        )
+        return y
 
 
 def pack_linear_layers(model: PreTrainedModel) -> Undo | None:

@@ -35,7 +35,7 @@ _SPILLED = re.compile(rf"{SPILL_FOLDER}/duckdb_temp_\d+_\d+_(?P<kind>storage_\w+
 _UNCHANGING = datetime(2000, 1, 1, tzinfo=UTC)
 
 
-class EngineFiles(AbstractFileSystem):
+class EngineFiles(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no types
     """What DuckDB may open. The methods are those that DuckDB calls, with the meaning that fsspec gives them.
 
     An exception raised here reaches the user as DuckDB's, with a traceback in its text; `reason_of` finds the reason.

@@ -257,9 +257,10 @@ def _wrong_summary(
 def _counted(table: pa.Table, keys: list[str]) -> list[dict[str, Any]]:
     plain = pa.table({key: table.column(key).cast(pa.string()) for key in keys})
     counts = plain.group_by(keys).aggregate([([], "count_all")]).rename_columns([*keys, "rows"])
-    return counts.to_pylist()
+    return list(counts.to_pylist())
 
 
 def _summed(table: pa.Table, keys: list[str], column: str) -> list[dict[str, Any]]:
     plain = pa.table({key: table.column(key).cast(pa.string()) for key in keys} | {column: table.column(column)})
-    return plain.group_by(keys).aggregate([(column, "sum")]).rename_columns([*keys, column]).to_pylist()
+    sums = plain.group_by(keys).aggregate([(column, "sum")]).rename_columns([*keys, column])
+    return list(sums.to_pylist())
