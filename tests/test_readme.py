@@ -37,7 +37,7 @@ def demo(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("demo")
     run = interpunct("run", "sample", "--store", str(folder / "store"))
     assert run.returncode == 0, run.stderr
-    assert "1,929,750" in run.stderr, "the summary table"
+    assert "4,921,746" in run.stderr, "the summary table"
     return folder
 
 
@@ -67,7 +67,7 @@ def test_the_first_query_prints_what_the_readme_shows(demo):
     (arguments,) = (a for a in documented_commands() if a[0] == "sql")
     answer = interpunct("sql", "--store", str(demo / "store"), arguments[-1])
     assert answer.returncode == 0, answer.stderr
-    shown = next(block for block in BLOCKS if "mi_bits" in block and block.startswith("┌"))
+    shown = next(block for block in BLOCKS if "separation" in block and block.startswith("┌"))
     for found, documented in zip(cells(answer.stdout), cells(shown), strict=True):
         if re.fullmatch(r"[\d.]+", documented):
             # Another processor's matrix product may round the states differently.
@@ -101,5 +101,5 @@ def test_the_readme_python_runs(demo, monkeypatch):
     monkeypatch.chdir(demo.parent)
     names = {"vectors": np.random.default_rng(0).normal(size=(5, 64)).astype(np.float32)}
     exec(code.replace("demo/store", str(demo / "store")), names)
-    assert len(names["layers"]) == 62
+    assert len(names["layers"]) == 93
     assert names["statistics"].mi.shape == (10,)
