@@ -21,8 +21,10 @@ SCALES = np.geomspace(0.05, 12, 400)
 def chance_mi(
     vectors: NDArray[np.float32], bins: int, outlier_z: float, *, pairs: int, rng: np.random.Generator
 ) -> float:
-    """Mean `expected_mi` in bits over so many pairs, drawn at random, of vectors, float32 `[N, D]`, each pair with its
-    own outliers left out; over all pairs where there are no more, NaN where none has a dimension left."""
+    """Mean `expected_mi` in bits over `pairs` random pairs of vectors, float32 `[N, D]`, outliers left out.
+
+    Over all pairs where there are no more than `pairs`; NaN where no pair has a dimension left.
+    """
     i, j = np.triu_indices(len(vectors), 1)
     chosen = rng.choice(len(i), min(pairs, len(i)), replace=False)
     kept = [kept_dimensions(vector, outlier_z) for vector in vectors]
@@ -50,9 +52,9 @@ def permutation_null(
 
 
 def expected_mi(a: NDArray[np.int64], b: NDArray[np.int64]) -> float:
-    """The mean of `permutation_null` over all permutations, exactly; what to subtract to correct the plug-in MI of
-    independent vectors for chance.
+    """The exact mean of `permutation_null` over all permutations, in bits.
 
+    The plug-in MI of independent vectors is this large by chance; subtracting it corrects for that.
     Each cell's count is hypergeometric (Vinh, Epps and Bailey 2010, Journal of Machine Learning Research 11:2837).
     """
     n = int(a.sum())
@@ -90,8 +92,10 @@ def gaussian_mi(corr: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _as_weights(counts: NDArray[np.int64] | NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """The whole counts above zero of a marginal histogram, and how many bins have each: bins are shared out between the
-    two whole counts about theirs."""
+    """The whole counts above zero of a marginal histogram, and how many bins have each.
+
+    A bin with a fractional count is shared out between the two whole counts about it.
+    """
     below = np.floor(counts).astype(np.int64)
     weights = np.zeros(below.max() + 2)
     np.add.at(weights, below, 1 - (counts - below))
@@ -103,8 +107,10 @@ def _as_weights(counts: NDArray[np.int64] | NDArray[np.float64]) -> tuple[NDArra
 def _expected_over_cells(
     a: NDArray[np.int64], a_bins: NDArray[np.float64], b: NDArray[np.int64], b_bins: NDArray[np.float64], n: int
 ) -> float:
-    """Sum of k / n log2(n k / (x y)) over the cells of margins x and y, k in expectation. All k of all cells lie behind
-    each other in one array: a cell has as many as its smaller marginal count allows."""
+    """Sum of k / n log2(n k / (x y)) over the cells of marginal counts x and y, k in expectation.
+
+    All k of all cells lie behind each other in one array: a cell has as many as its smaller marginal count allows.
+    """
     x, y = (grid.reshape(-1) for grid in np.meshgrid(a, b, indexing="ij"))
     least, most = np.maximum(1, x + y - n), np.minimum(x, y)
     cell = np.repeat(np.arange(len(x)), most - least + 1)

@@ -322,6 +322,7 @@ def bundled(argument: str) -> str:
 
 
 def new_run_id() -> str:
+    """An id that no other run has and that sorts by the time of the start (UTC)."""
     return f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{uuid.uuid4().hex[:6]}"
 
 

@@ -175,8 +175,10 @@ class SparseBins(NamedTuple):
 
 
 class TileSums(NamedTuple):
-    """What the pairs of a tile sum to, both [R, C]; on the diagonal, only where row < column. From `joint`,
-    `covariance`."""
+    """What the pairs of a tile sum to, both [R, C]; on the diagonal, only where row < column.
+
+    Made by `joint` and `covariance`.
+    """
 
     joint: NDArray[np.int64]  # int64, joint terms in units
     products: NDArray[np.float64]  # float64, products of the centred vectors, 0 where masked

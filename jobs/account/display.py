@@ -48,9 +48,11 @@ class Lines:
         self._shown = _rates(Tally())
 
     def line(self, event: str, **keys: object) -> None:
+        """Log an event with its time."""
         log(self._stream, f"{time.strftime('%Y-%m-%dT%H:%M:%S')} {event} {key_values(keys)}".rstrip())
 
     def update(self, tally: Tally) -> None:
+        """Log the counts and the rates since the last such line, where that is long enough ago."""
         now = time.monotonic()
         if now - self._last < self._between:
             return
@@ -71,7 +73,7 @@ class Lines:
         )
 
     def close(self) -> None:
-        pass
+        """Nothing is left open."""
 
 
 class Bars:
@@ -96,11 +98,13 @@ class Bars:
         self._progress.start()
 
     def line(self, event: str, **keys: object) -> None:
+        """Say an event above the bars, unless a bar shows it."""
         if event in self._SHOWN_BY_BARS:
             return
         say(self._progress.console, f"{event} {key_values(keys)}".rstrip())
 
     def update(self, tally: Tally) -> None:
+        """Move the bars."""
         values = {
             "shards": (tally.shards_committed, tally.shards),
             "sequences": (tally.sequences, tally.sequences_expected),
@@ -111,6 +115,7 @@ class Bars:
             self._progress.update(self._tasks[name], completed=done, total=total or None, rate=rate)
 
     def close(self) -> None:
+        """Leave the bars as they are, and give the terminal back."""
         self._progress.stop()
 
 

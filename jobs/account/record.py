@@ -36,15 +36,18 @@ class Recorder:
         }
 
     def line(self, event: str, **keys: object) -> None:
+        """Show an event."""
         self._shown.line(event, **keys)
 
     def update(self, tally: Tally) -> None:
+        """Show the tally, and write the run record where the last one is old."""
         self._shown.update(tally)
         if time.monotonic() - self._last >= SECONDS_BETWEEN_RECORDS:
             self._last = time.monotonic()
             self.write(tally, "running")
 
     def close(self) -> None:
+        """Stop showing."""
         self._shown.close()
 
     def write(self, tally: Tally, state: str) -> None:

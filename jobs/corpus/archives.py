@@ -30,6 +30,7 @@ _LONGEST_COMMENT = 65_535
 
 
 def list_members(data: BinaryIO, run: RunConfig) -> Iterator[Record]:
+    """The texts of an archive, in its order; a problem in place of a text that cannot be read."""
     with _archive(data) as archive:
         members = _text_members(archive)
         for number, info in enumerate(members):
@@ -39,6 +40,7 @@ def list_members(data: BinaryIO, run: RunConfig) -> Iterator[Record]:
 
 
 def read_members(data: BinaryIO, refs: Sequence[BookRef], run: RunConfig) -> Iterator[tuple[BookRef, Content]]:
+    """The members that the references name, each with its reference."""
     with _archive(data) as archive:
         members = _text_members(archive)
         for ref in refs:

@@ -147,8 +147,11 @@ class Door:
 
 
 def may_be_led_to(address: IPAddress, named: frozenset[IPAddress]) -> bool:
-    """Whether a redirect may lead to an address: a public one, one of the server that was named, or, from one private
-    network address, to another. Never to the metadata service of a cloud."""
+    """Whether a redirect may lead to an address.
+
+    It may be public, or one of the server that was named, or, from one private network address, another such one.
+    It is never the metadata service of a cloud.
+    """
     if address in named:
         return True
     if address in _METADATA:
@@ -177,10 +180,14 @@ def _unwrapped(address: IPAddress) -> IPAddress:
 
 
 class _SoundResponse(http.client.HTTPResponse):
-    """An answer whose head can be believed. http.client passes over a length that is none, and over lines that are no
-    headers, and so takes a body that was cut off for a whole one; chunks under a second encoding it takes for text."""
+    """An answer whose head can be believed.
+
+    http.client ignores a Content-Length that is not a number and lines that are not headers, so that it takes a body
+    that was cut off for a whole one; chunks under a second encoding it takes for text.
+    """
 
     def begin(self) -> None:
+        """Read the head; HTTPException where it contradicts itself."""
         super().begin()
         while self.status in _PROVISIONAL:
             self.headers = self.msg = None  # type: ignore[assignment]

@@ -161,8 +161,10 @@ def _credits_at_start(paragraphs: list[_Paragraph]) -> tuple[set[int], set[int]]
 
 
 def _note_length(paragraphs: list[_Paragraph]) -> int:
-    """Paragraphs of a note: up to the first gap of two blank lines, as these files part their sections. A note
-    that would go on for ever, or into prose, is only its first paragraph."""
+    """Count the paragraphs of a note: up to the first gap of two blank lines, which is how these files part sections.
+
+    A note that would go on for ever, or into prose, is only its first paragraph.
+    """
     characters = 0
     for count, paragraph in enumerate(paragraphs, start=1):
         characters += len(paragraph.text)
@@ -174,9 +176,9 @@ def _note_length(paragraphs: list[_Paragraph]) -> int:
 
 
 def _notes_at_end(lines: list[str], start: int) -> tuple[int, int]:
-    """The line where the notes behind the text begin, and the one where the credits behind these begin; both are
-    the number of lines where there are none.
+    """Find the line where the notes behind the text begin, and the one where the credits behind those begin.
 
+    Each is the number of lines where there are none.
     A heading counts where nothing but a note is behind it: paragraphs that are short, half of them about
     corrections. A list of corrections without a heading counts where all of them are.
     """

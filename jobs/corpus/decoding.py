@@ -141,8 +141,10 @@ def _decode(data: bytes) -> Decoded:
 
 
 def _decode_invalid_utf8(data: bytes) -> Decoded:
-    """Damaged UTF-8, or an old encoding. In text of an old encoding hardly any bytes above 127 happen to form UTF-8
-    sequences, so most of them would have to be replaced; in damaged UTF-8 only a few would.
+    """Decode damaged UTF-8 or an old encoding.
+
+    In text of an old encoding hardly any bytes above 127 happen to form UTF-8 sequences, so most of them would have
+    to be replaced; in damaged UTF-8 only a few would.
 
     Raises UnusableTextError where no encoding is sure enough: wrong letters would be wrong tokens.
     """

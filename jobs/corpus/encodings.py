@@ -146,8 +146,10 @@ def _detected(data: bytes) -> Recognised | None:
 
 
 def _of_latin_script(data: bytes, sample: bytes, possible: list[CharsetMatch]) -> Recognised | None:
-    """The Latin encoding in which the fewest characters are odd; None where most letters are beyond ASCII, as they
-    are in other scripts only."""
+    """The Latin encoding in which the fewest characters are odd.
+
+    None where most letters are beyond ASCII: that happens in other scripts only.
+    """
     texts = {codec: sample.decode(codec, errors="replace") for codec in _LATIN if _fits(data, codec)}
     if not texts or not _latin_letters(next(iter(texts.values()))):
         return None

@@ -110,8 +110,10 @@ class _Mentions:
 
 
 def _candidates(lines: list[str]) -> list[int]:
-    """Numbers of the lines that hold a part of what a mention may say. A search through the whole text at once
-    passes over a novel in a fraction of the time that a question to each of its lines takes."""
+    """Numbers of the lines that hold a part of what a mention may say.
+
+    One search through the whole text takes a fraction of the time that a search in each line takes.
+    """
     text = "\n".join(lines)
     found: set[int] = set()
     starts = list(accumulate((len(line) + 1 for line in lines), initial=0))
@@ -125,8 +127,10 @@ def _candidates(lines: list[str]) -> list[int]:
 
 
 def _header_end(lines: list[str], position: int, mentions: _Mentions) -> int:
-    """The first line after the header that starts at `position`: after its last marker, or after its last
-    paragraph that speaks of Project Gutenberg where there is no marker."""
+    """The first line after the header that starts at `position`.
+
+    It follows the last marker or, where there is none, the last paragraph that speaks of Project Gutenberg.
+    """
     end = position
     for number in _markers(lines, position, mentions):
         if mentions.longest_silence(end, number) > _LONGEST_SILENCE_IN_HEADER:

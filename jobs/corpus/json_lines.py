@@ -20,6 +20,7 @@ def check_lines(data: BinaryIO, run: RunConfig) -> None:
 
 
 def list_lines(data: BinaryIO, run: RunConfig) -> Iterator[Record]:
+    """The texts of a JSON Lines file, a line each; blank lines are passed over."""
     number = 0
     for offset, line in _lines(data, run):
         if isinstance(line, bytes) and not line.strip():
@@ -29,6 +30,7 @@ def list_lines(data: BinaryIO, run: RunConfig) -> Iterator[Record]:
 
 
 def seek_lines(data: BinaryIO, refs: Iterable[BookRef], run: RunConfig) -> Iterator[tuple[BookRef, Content]]:
+    """The lines that the references name, found by their offsets."""
     for ref in refs:
         data.seek(ref.offset or 0)
         (_, line) = next(_lines(data, run), (0, b""))

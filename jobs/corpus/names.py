@@ -17,11 +17,16 @@ class CommittedBook(Protocol):
     """What the store remembers of a book."""
 
     @property
-    def sha256(self) -> str | None: ...
+    def sha256(self) -> str | None:
+        """The text's checksum; None where it could not be read."""
+
     @property
-    def source(self) -> str: ...
+    def source(self) -> str:
+        """Where the text came from."""
+
     @property
-    def status(self) -> BookStatus: ...
+    def status(self) -> BookStatus:
+        """What became of the book."""
 
 
 def name_books(refs: Iterable[BookRef], committed: Mapping[str, CommittedBook]) -> Iterator[NamedBook]:

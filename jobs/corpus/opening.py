@@ -47,8 +47,11 @@ def open_source(uri: str, run: RunConfig, *, revalidate: bool = False) -> Iterat
 
 
 def open_regular(path: str) -> BinaryIO:
-    """A file on this machine, open. Raises UnreadableSourceError for what is no regular file: a pipe or a device
-    would block or never end, and only a file can be read twice."""
+    """Open a file on this machine.
+
+    Raises UnreadableSourceError for what is not a regular file: a pipe or a device would block or never end, and only
+    a file can be read twice.
+    """
     # Without O_NONBLOCK the opening of a pipe waits for someone to write into it.
     file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb", closefd=True)
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):

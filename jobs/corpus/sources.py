@@ -180,8 +180,10 @@ def _in_folder(folder: str) -> Iterator[Source | BookRef]:
 
 
 def _walk(folder: str, visited: set[tuple[int, int]]) -> Iterator[Source | BookRef]:
-    """Files of a folder and its subfolders by name. Links are followed; a folder is entered once, so a link that
-    leads back up ends there."""
+    """Files of a folder and its subfolders by name.
+
+    Links are followed; a folder is entered once, so a link that leads back up ends there.
+    """
     try:
         status = os.stat(folder)
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)

@@ -25,7 +25,8 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 class Body(Protocol):
     """The bytes of an answer, decoded."""
 
-    def read(self, size: int, /) -> bytes: ...
+    def read(self, size: int, /) -> bytes:
+        """At most `size` bytes; none at the end."""
 
 
 @dataclass(frozen=True)
@@ -82,8 +83,10 @@ def _ask(
 
 
 def _reach(door: Door, place: Place, address: str, named: str) -> tuple[Connection, str, dict[str, str]]:
-    """The connection to a place, through the proxy that the environment names; what to ask for there, and headers for
-    the proxy."""
+    """Connect to a place, through the proxy that the environment names.
+
+    Returns the connection, what to ask for there, and the headers for the proxy.
+    """
     proxy = urllib.request.getproxies().get(place.scheme)
     if not proxy or urllib.request.proxy_bypass(place.host):
         return open_connection(door, place.scheme, place.host, place.port, False), place.target, {}

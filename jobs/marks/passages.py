@@ -105,8 +105,11 @@ def evenly(wanted: int, size: int) -> Positions:
 
 
 def hashes(numbers: Positions, salt: bytes) -> NDArray[np.uint64]:
-    """The splitmix64 hash of each number, started from the salt's checksum (Steele, Lea and Flood 2014,
-    doi:10.1145/2660193.2660195): fixed for ever, unlike the streams of a library's random generator."""
+    """The splitmix64 hash of each number, started from the salt's checksum.
+
+    Steele, Lea and Flood (2014, doi:10.1145/2660193.2660195). Fixed for ever, unlike the streams of a library's
+    random generator.
+    """
     start = np.frombuffer(hashlib.sha256(salt).digest()[:8], dtype="<u8")
     state = numbers.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + start
     state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)

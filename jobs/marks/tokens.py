@@ -154,8 +154,11 @@ class Vocabulary:
         return [self._tokenizer.decode(span, clean_up_tokenization_spaces=False) for span in spans]
 
     def _decode_alone(self, ids: list[int]) -> list[str]:
-        """Entries as text. Sentencepiece drops a leading space when it decodes one token alone, so it is put back:
-        otherwise `3` and ` 3` would look the same, and the full stop in `the end. 3 men` like a decimal point."""
+        """Entries as text.
+
+        Sentencepiece drops a leading space when it decodes one token alone, so it is put back: otherwise `3` and ` 3`
+        would look the same, and the full stop in `the end. 3 men` like a decimal point.
+        """
         pieces = self._pieces(ids)
         return [
             " " + text if (piece or "").startswith(_WORD_START) and not text.startswith(" ") else text
@@ -170,8 +173,10 @@ class Vocabulary:
 
 
 def parts_of(text: str) -> Iterator[str]:
-    """A text in parts of at most `LONGEST_PART` characters, each cut between a letter and a line break; longer where
-    there is no such place."""
+    """Cut a text into parts of at most `LONGEST_PART` characters, each between a letter and a line break.
+
+    A part is longer where it has no such place.
+    """
     start = 0
     while len(text) - start > LONGEST_PART:
         cut = _cut(text, start)

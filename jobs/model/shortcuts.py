@@ -60,6 +60,7 @@ class PackedLinear(nn.Module):
         self.activation, self.algorithm = activation or ("none", "")
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """The layer's output and its activation, [..., out features]."""
         y: torch.Tensor = torch.ops.mkldnn._linear_pointwise(
             x, self.weight, self.bias, self.activation, [], self.algorithm
         )

@@ -58,17 +58,21 @@ class StatesModel(Protocol):
     batch_size: int
 
     @property
-    def hidden_layers(self) -> int: ...
+    def hidden_layers(self) -> int:
+        """The decoder blocks and the embedding."""
 
     @property
-    def width(self) -> int: ...
+    def width(self) -> int:
+        """Dimensions of a hidden state."""
 
     @property
-    def smallest_batch(self) -> int: ...
+    def smallest_batch(self) -> int:
+        """The batch size to which the model went down where memory ran short."""
 
     def start(
         self, windows: NDArray[np.integer], places: NDArray[np.integer] | None = None
-    ) -> Callable[[], NDArray[np.float32]]: ...
+    ) -> Callable[[], NDArray[np.float32]]:
+        """Begin the forward pass; what is returned waits for the states, as `HiddenStates.start` says."""
 
 
 def load_model(context: RunContext, device: str) -> StatesModel:
