@@ -69,7 +69,7 @@ class BookVectors:
             name: prepare(x, options.bins, options.outlier_z, where=f"{where} class {name}".strip())
             for name, x in states.items()
         }
-        self._centred: dict[tuple[str, ...], dict[str, _Centred | None]] = {}
+        self._centred: tuple[tuple[str, ...], list[_Centred | None]] = ((), [])
 
     def within(self, name: str, start: int, stop: int) -> tuple[PairStatistics, Columns]:
         """The pairs (i, j), start <= i < stop, i < j, of a class: the notebook's statistics, and the other measures."""
@@ -86,7 +86,7 @@ class BookVectors:
             return {}
         scores = [self._scores[name] for name in classes]
         columns: Columns = {"mi_copula": _copula(scores, start, stop)}
-        centred = [self._centred_of(classes)[name] for name in classes]
+        centred = self._centred_of(classes)
         if any(one is None for one in centred):
             missing = np.full(columns["mi_copula"].shape, np.nan)
             columns |= dict.fromkeys(("corr_centred", "mi_copula_centred"), missing)
@@ -107,11 +107,14 @@ class BookVectors:
     def _scores(self) -> dict[str, NDArray[np.float64]]:
         return {name: normal_scores(prepared.x) for name, prepared in self.prepared.items()}
 
-    def _centred_of(self, classes: tuple[str, ...]) -> dict[str, _Centred | None]:
-        """The centred vectors of a class for its own pairs, or of two for the pairs between them."""
-        if classes not in self._centred:
-            self._centred[classes] = {name: self._centre(name, classes) for name in classes}
-        return self._centred[classes]
+    def _centred_of(self, classes: tuple[str, ...]) -> list[_Centred | None]:
+        """The centred vectors of a class for its own pairs, or of two for the pairs between them.
+
+        Only those asked for last are kept: of sixteen classes, all of them would be a hundred times the states.
+        """
+        if self._centred[0] != classes:
+            self._centred = (classes, [self._centre(name, classes) for name in classes])
+        return self._centred[1]
 
     def _centre(self, name: str, classes: tuple[str, ...]) -> _Centred | None:
         """None where a half of the passages has no mark of one of the classes: there is nothing to centre by."""

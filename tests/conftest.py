@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -65,23 +66,46 @@ def smollm2():
     return HiddenStates("smollm2")
 
 
-@pytest.fixture(scope="session")
-def smollm2_states(smollm2, sample_text: str) -> dict[tuple[int, str], np.ndarray]:
-    """Hidden states of 120 marks of each class in an early, a middle and the last layer: float32 [120, 576]."""
-    from jobs.config import StudyConfig
-    from jobs.marks.selection import select, windows
-    from jobs.marks.tokens import tokenize
-    from jobs.model.loading import load_tokenizer
+@dataclass(frozen=True)
+class RealMarks:
+    """Marks of passages of the bundled story, by class, in the embeddings and an early, a middle and the last layer.
 
-    config = StudyConfig(per_class=120)
-    tokenization = tokenize(load_tokenizer("smollm2"), sample_text)
-    selection = select(tokenization, config)
-    result = {}
-    for mark_class in ("internal", "terminal"):
-        positions = selection.classes[mark_class].taken
-        states = smollm2.states(windows(tokenization.ids, positions, config.before))
-        result.update({(layer, mark_class): states[layer] for layer in SMOLLM2_LAYERS})
-    return result
+    They are SmolLM2's. `states`: float32 [marks, 576] by layer and class. `passages`: int [marks] by class.
+    """
+
+    states: dict[tuple[int, str], np.ndarray]
+    passages: dict[str, np.ndarray]
+
+
+@pytest.fixture(scope="session")
+def smollm2_marks(smollm2, sample_text: str) -> RealMarks:
+    """120 marks of each class and 64 of the baseline."""
+    from jobs.config import StudyConfig
+    from jobs.marks.selection import select
+    from jobs.marks.tokens import tokenize
+    from jobs.model.encoder import load_encoder
+
+    tokenization = tokenize(load_encoder("smollm2"), sample_text)
+    selection = select(tokenization, StudyConfig(per_class=120))
+    sequences, names = selection.sequences, list(selection.classes)
+    rows = np.concatenate([sequences.rows[name] for name in names])
+    columns = np.concatenate([sequences.columns[name] for name in names])
+    order = np.lexsort((columns, rows))
+    ordered = smollm2.states_at(sequences.tokens(tokenization.ids), rows[order], columns[order])
+    states = np.empty_like(ordered)
+    states[:, order] = ordered
+    stops = np.cumsum([len(sequences.rows[name]) for name in names])[:-1]
+    by_class = dict(zip(names, np.split(states, stops, axis=1), strict=True))
+    return RealMarks(
+        {(layer, name): of[layer] for name, of in by_class.items() for layer in (0, *SMOLLM2_LAYERS)},
+        dict(selection.passage_of),
+    )
+
+
+@pytest.fixture(scope="session")
+def smollm2_states(smollm2_marks: RealMarks) -> dict[tuple[int, str], np.ndarray]:
+    """Hidden states of 120 marks of two classes in an early, a middle and the last layer: float32 [120, 576]."""
+    return {key: x for key, x in smollm2_marks.states.items() if key[0] in SMOLLM2_LAYERS and key[1] != "baseline"}
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ Workers are processes that may die at any moment, so what they did is told by fi
 from __future__ import annotations
 
 import functools
+import itertools
 import os
 import signal
 import time
@@ -24,27 +25,39 @@ from jobs.stages.extract import Block, extract_blocks
 from jobs.stages.finish import finish_shard
 from jobs.stages.prepare import PreparedShard, RunContext, prepare_shard
 from jobs.stages.stages import Stages
+from store import columns
 from store.query.reader import open_store
 
-TABLES = ("pairs", "tokens", "books", "activations", "summaries")
+TABLES = tuple(name for name in columns.TABLES if name != "hidden_states")
+
+MARKS = {"internal": 12, "terminal": 12, "baseline": 6}
+"""Marks of each class of a book in the study of these tests."""
+
+PAIRS = sum(count * (count - 1) // 2 for count in MARKS.values())
+CROSS_PAIRS = sum(a * b for a, b in itertools.combinations(MARKS.values(), 2))
+"""Pairs of a book in a layer, within the classes and between them."""
 
 
 class HashModel:
-    """Hidden states that are a function of the window alone, in the shape of the small GPT-2's."""
+    """Hidden states that are a function of the tokens up to a place alone, in the shape of the small GPT-2's."""
 
     batch_size = smallest_batch = 8
     hidden_layers = 4
     width = 24
 
-    def start(self, windows: np.ndarray) -> Callable[[], np.ndarray]:
-        return functools.partial(self._states, windows)
+    def start(self, sequences: np.ndarray, places: np.ndarray | None = None) -> Callable[[], np.ndarray]:
+        count, length = sequences.shape
+        chosen = np.arange(1, count + 1) * length - 1 if places is None else places
+        assert (np.diff(chosen) > 0).all(), "places ascend"
+        return functools.partial(self._states, sequences, chosen)
 
-    def _states(self, windows: np.ndarray) -> np.ndarray:
+    def _states(self, sequences: np.ndarray, places: np.ndarray) -> np.ndarray:
+        read = [sequences[place // sequences.shape[1], : place % sequences.shape[1] + 1] for place in places]
         states = [
-            np.random.default_rng(window.astype(np.uint32)).normal(size=(self.hidden_layers, self.width))
-            for window in windows
+            np.random.default_rng(tokens.astype(np.uint32)).normal(size=(self.hidden_layers, self.width))
+            for tokens in read
         ]
-        return np.asarray(states, dtype=np.float32).transpose(1, 0, 2)
+        return np.asarray(states, dtype=np.float32).reshape(-1, self.hidden_layers, self.width).transpose(1, 0, 2)
 
 
 @dataclass(frozen=True)
@@ -159,7 +172,7 @@ class Compute:
     trouble: Trouble
 
     def __call__(self, context: RunContext, block: Block, leftovers: Any = None) -> Any:
-        self.trouble.meet("compute", f"{'+'.join(block.books)} {block.key.layer} {block.key.mark_class}")
+        self.trouble.meet("compute", f"{'+'.join(block.layout.books)} {block.key.layer}")
         return compute_block(context, block, leftovers)
 
 
@@ -180,7 +193,7 @@ def stages(calls: Calls, **troubles: Trouble) -> Stages:
 
 
 def write_books(folder: Path, text: str, number: int, characters: int = 5_000) -> list[str]:
-    """Books cut from a text; each has enough marks of both classes for a study of a few."""
+    """Books cut from a text; each has enough marks of every class for `study`."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for index in range(number):
@@ -191,7 +204,9 @@ def write_books(folder: Path, text: str, number: int, characters: int = 5_000) -
 
 
 def study(model: Path, **changes: Any) -> StudyConfig:
-    return StudyConfig(**{"model": str(model), "per_class": 12, "before": 8, "after": 2, "text": "raw"} | changes)
+    """A small study, with passages that a model of 64 tokens reads."""
+    settings = {"per_class": MARKS["internal"], "baseline": MARKS["baseline"], "before": 8, "after": 2, "text": "raw"}
+    return StudyConfig(**{"model": str(model), "passage_tokens": 48, "warmup_tokens": 16} | settings | changes)
 
 
 def run(books: Sequence[str], config: StudyConfig, store: Path, with_stages: Stages, **settings: Any) -> int:

@@ -22,6 +22,23 @@ from store.study import study_of
 from tests.forking import in_child, kill_after
 from tests.jobs import injection
 
+LAYERS = 4
+KEYS = {
+    "pairs": "layer, class, i, j",
+    "cross_pairs": "layer, class, other, i, j",
+    "mark_layers": "layer, class, i",
+    "summaries": "layer, class, other, measure",
+    "activations": "layer, class",
+}
+EXPECTED = {
+    "pairs": LAYERS * injection.PAIRS,
+    "cross_pairs": LAYERS * injection.CROSS_PAIRS,
+    "mark_layers": LAYERS * sum(injection.MARKS.values()),
+    "summaries": LAYERS * 6 * 6,
+    "activations": LAYERS * 3,
+}
+"""Rows of a book in each table, and what tells them apart."""
+
 
 def main(location: str, model: str, kills: int, seed: int, books: list[str]) -> int:
     """Kill this many runs; after each, what is visible is whole, and the last run ends with all rows."""
@@ -52,9 +69,12 @@ def check_visible(place: str) -> None:
     if study_of(place) is None:
         return
     with open_store(place) as store:
-        query = "SELECT book, layer, class, count(*), count(DISTINCT (i, j)) FROM pairs GROUP BY ALL"
-        for book, layer, mark_class, rows, distinct in store.sql(query).fetchall():
-            assert rows == distinct == 66, (book, layer, mark_class)
+        found = store.sql("SELECT book, class, count(*) FROM marks GROUP BY ALL").fetchall()
+        books = {book for book, _, _ in found}
+        assert sorted(found) == sorted((book, name, count) for book in books for name, count in injection.MARKS.items())
+        for table, expected in EXPECTED.items():
+            query = f"SELECT book, count(*), count(DISTINCT ({KEYS[table]})) FROM {table} GROUP BY ALL"
+            assert sorted(store.sql(query).fetchall()) == [(book, expected, expected) for book in sorted(books)], table
 
 
 def compare(place: str, undisturbed: str) -> None:

@@ -19,7 +19,8 @@ from tests.jobs.injection import Calls, HashModel
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 BOOKS = 3
-BLOCKS = 2 * HashModel.hidden_layers
+LAYERS = HashModel.hidden_layers
+PAIR_FILES = LAYERS * len(injection.MARKS)
 BY_HAND = """
 import sys
 from pathlib import Path
@@ -57,7 +58,7 @@ def commits(store: Path) -> int:
 
 def in_the_second_book(store: Path) -> bool:
     """One book is committed, and some files of the next one stand."""
-    return commits(store) == 1 and len(list(store.glob("pairs/*/*/*.parquet"))) >= BLOCKS + 2
+    return commits(store) == 1 and len(list(store.glob("pairs/*/*/*.parquet"))) >= PAIR_FILES + 2
 
 
 def check_relaunch(tmp_path: Path, tiny_gpt2: Path, books: list[str], store: Path, committed: int) -> None:
@@ -73,7 +74,7 @@ def check_relaunch(tmp_path: Path, tiny_gpt2: Path, books: list[str], store: Pat
 
 def test_a_driver_killed_with_9_loses_nothing_that_was_published(tmp_path, tiny_gpt2, books):
     store, calls = tmp_path / "store", Calls(tmp_path / "calls")
-    driver = start(tiny_gpt2, store, calls, 0.3, books)
+    driver = start(tiny_gpt2, store, calls, 0.6, books)
     wait_for(lambda: in_the_second_book(store))
     os.kill(driver.pid, signal.SIGKILL)
     driver.wait()
@@ -81,7 +82,7 @@ def test_a_driver_killed_with_9_loses_nothing_that_was_published(tmp_path, tiny_
     assert 1 <= committed < BOOKS
     with open_store(store) as opened:
         (found,) = opened.sql("SELECT count(DISTINCT book), count(*) FROM pairs").fetchall()
-    assert found == (committed, committed * BLOCKS * 66)
+    assert found == (committed, committed * LAYERS * injection.PAIRS)
     check_relaunch(tmp_path, tiny_gpt2, books, store, committed)
     with open_store(store) as opened:
         assert opened.sql("SELECT count(*) FROM books").fetchall() == [(BOOKS,)]
@@ -94,7 +95,7 @@ def test_a_driver_killed_with_9_loses_nothing_that_was_published(tmp_path, tiny_
 )
 def test_an_interrupted_run_stops_within_ten_seconds_and_says_how_to_go_on(tmp_path, tiny_gpt2, books, number):
     store, calls = tmp_path / "store", Calls(tmp_path / "calls")
-    driver = start(tiny_gpt2, store, calls, 0.3, books)
+    driver = start(tiny_gpt2, store, calls, 0.6, books)
     wait_for(lambda: in_the_second_book(store))
     started = time.monotonic()
     os.killpg(driver.pid, number) if number == signal.SIGINT else os.kill(driver.pid, number)

@@ -11,7 +11,6 @@ from jobs.corpus.references import BookRef, NamedBook
 from jobs.stages.partition import Limits, shard_of
 
 LAYERS = 3
-CLASSES = ("internal", "terminal")
 LIMITS = Limits(prepared=2, extracting=2, blocks=4, block_bytes=1 << 20)
 
 
@@ -62,7 +61,7 @@ class Simulation:
             self.subject.failed(unit, fault, "injected")
         elif unit.stage is Stage.PREPARE:
             if self.subject.under_way(unit.shard):
-                self.subject.prepared(unit.shard, CLASSES)
+                self.subject.prepared(unit.shard, usable=True)
         else:
             self.ended.append(unit)
             self.subject.ended(unit)
@@ -80,7 +79,7 @@ def test_every_shard_is_finished_once_after_all_its_blocks(seed):
     for work in works:
         last = simulation.ended.index(Unit(Stage.FINISH, work.key))
         blocks = [i for i, u in enumerate(simulation.ended) if u.stage is Stage.COMPUTE and u.shard == work.key]
-        assert len(blocks) == LAYERS * len(CLASSES)
+        assert len(blocks) == LAYERS
         assert max(blocks) < last
 
 
@@ -95,13 +94,13 @@ def test_the_next_shard_is_extracted_while_pairs_of_the_last_are_computed():
     subject = schedule(shards(3))
     first, second = (launch.unit.shard for launch in subject.launches())
     for key in (first, second):
-        subject.prepared(key, CLASSES)
+        subject.prepared(key, usable=True)
     extractions = [launch for launch in subject.launches() if launch.unit.stage is Stage.EXTRACT]
     assert [launch.unit.shard for launch in extractions] == [first, second]
     for block in extractions[0].blocks:
         assert subject.extracted(block) == Launch(Unit(Stage.COMPUTE, first, block))
     subject.ended(extractions[0].unit)
-    assert subject.counts()["pairs"] == LAYERS * len(CLASSES)
+    assert subject.counts()["pairs"] == LAYERS
     assert subject.counts()["extract"] == 1
 
 
@@ -124,19 +123,19 @@ def test_random_failures_are_repeated_until_all_is_done(seed, fault):
 def test_a_failed_extraction_is_asked_only_for_what_is_missing():
     subject = schedule(shards(1))
     (prepare,) = subject.launches()
-    subject.prepared(prepare.unit.shard, CLASSES)
+    subject.prepared(prepare.unit.shard, usable=True)
     (extract,) = subject.launches()
-    for block in extract.blocks[:4]:
+    for block in extract.blocks[:2]:
         subject.extracted(block)
     assert subject.failed(extract.unit, Fault.UNIT, "the process died")
     (again,) = subject.launches()
-    assert again.blocks == extract.blocks[4:]
+    assert again.blocks == extract.blocks[2:]
 
 
 def test_failed_pairs_are_repeated_from_the_block_that_still_stands():
     subject = schedule(shards(1))
     (prepare,) = subject.launches()
-    subject.prepared(prepare.unit.shard, CLASSES)
+    subject.prepared(prepare.unit.shard, usable=True)
     (extract,) = subject.launches()
     compute = subject.extracted(extract.blocks[0])
     assert subject.failed(compute.unit, Fault.UNIT, "the disk stuttered")
@@ -147,7 +146,7 @@ def test_a_lost_block_is_extracted_again_from_a_shard_prepared_anew_where_that_i
     subject = schedule(shards(1))
     (prepare,) = subject.launches()
     shard = prepare.unit.shard
-    subject.prepared(shard, CLASSES)
+    subject.prepared(shard, usable=True)
     (extract,) = subject.launches()
     computes = [subject.extracted(block) for block in extract.blocks]
     subject.ended(extract.unit)
@@ -162,7 +161,7 @@ def test_a_lost_block_is_extracted_again_from_a_shard_prepared_anew_where_that_i
     assert again.blocks == (extract.blocks[0],)
     assert subject.failed(again.unit, Fault.LOST, "what was prepared is gone")
     assert [launch.unit for launch in subject.launches()] == [prepare.unit]
-    subject.prepared(shard, CLASSES)
+    subject.prepared(shard, usable=True)
     assert [launch.blocks for launch in subject.launches()] == [(extract.blocks[0],)]
 
 
@@ -184,7 +183,7 @@ def test_a_book_that_always_fails_is_given_up_alone_after_bounded_attempts(stage
     assert stage.value in given_up.reason
     alone = {shard_of("f", [b]).key for b in works[1].books[:2]}
     assert set(simulation.finished()) == {works[0].key, works[2].key, works[3].key} | alone
-    units = LAYERS * len(CLASSES) if stage is Stage.COMPUTE else 1
+    units = LAYERS if stage is Stage.COMPUTE else 1
     assert max(simulation.attempts.values()) <= 3
     assert simulation.subject.retries <= 2 * 2 * units
 
@@ -202,7 +201,7 @@ def test_a_failure_that_is_not_the_units_own_counts_less(fault):
 def test_a_store_that_is_away_costs_neither_the_block_nor_what_was_prepared():
     subject = schedule(shards(1))
     (prepare,) = subject.launches()
-    subject.prepared(prepare.unit.shard, CLASSES)
+    subject.prepared(prepare.unit.shard, usable=True)
     (extract,) = subject.launches()
     compute = subject.extracted(extract.blocks[0])
     for _ in range(4):
@@ -214,7 +213,7 @@ def test_a_store_that_is_away_costs_neither_the_block_nor_what_was_prepared():
 def test_late_results_of_a_shard_that_was_given_up_are_ignored():
     subject = schedule(shards(1), attempts=1)
     (prepare,) = subject.launches()
-    subject.prepared(prepare.unit.shard, CLASSES)
+    subject.prepared(prepare.unit.shard, usable=True)
     (extract,) = subject.launches()
     compute, late = subject.extracted(extract.blocks[0]), extract.blocks[1]
     assert not subject.failed(compute.unit, Fault.UNIT, "died")
@@ -228,9 +227,9 @@ def test_late_results_of_a_shard_that_was_given_up_are_ignored():
 def test_shards_without_a_usable_book_wait_until_there_is_a_reason_to_create_a_store():
     subject = schedule(shards(3), hold_unusable=True)
     first, second = (launch.unit.shard for launch in subject.launches())
-    subject.prepared(first, ())
+    subject.prepared(first, usable=False)
     (third,) = (launch.unit.shard for launch in subject.launches())
-    subject.prepared(second, CLASSES)
+    subject.prepared(second, usable=True)
     (extract,) = subject.launches()
     assert extract.unit == Unit(Stage.EXTRACT, second)
     subject.extracted(extract.blocks[0])
@@ -241,7 +240,7 @@ def test_shards_without_a_usable_book_wait_until_there_is_a_reason_to_create_a_s
 def test_a_run_of_unusable_books_ends_without_finishing_any():
     simulation = Simulation(schedule(shards(5), hold_unusable=True))
     simulation.subject.prepared, original = None, simulation.subject.prepared
-    simulation.subject.prepared = lambda shard, classes: original(shard, ())
+    simulation.subject.prepared = lambda shard, usable: original(shard, usable=False)
     simulation.run()
     assert simulation.finished() == []
 

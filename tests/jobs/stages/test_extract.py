@@ -1,4 +1,4 @@
-"""Windows to blocks: their order, what is left out, how much is in memory, and that a GPU is kept busy."""
+"""What is read to blocks: their order, what is left out, how much is in memory, and that a GPU is kept busy."""
 
 from __future__ import annotations
 
@@ -18,46 +18,77 @@ from tests.jobs.injection import HashModel
 
 
 class CountingModel(HashModel):
+    """Notes how many sequences it is handed at once."""
+
     def __init__(self) -> None:
         self.calls: list[int] = []
+        self.with_places: set[bool] = set()
 
-    def start(self, windows):
-        self.calls.append(len(windows))
-        return super().start(windows)
+    def start(self, sequences, places=None):
+        self.calls.append(len(sequences))
+        self.with_places.add(places is not None)
+        return super().start(sequences, places)
 
 
-def test_blocks_come_in_order_with_the_models_states(context, work):
+def states_by_hand(prepared, layer):
+    """Of each mark in the order of the layout, each from a pass of its own."""
+    found = []
+    for reading in prepared.readings:
+        length = reading.sequences.shape[1]
+        for place in reading.places:
+            sequence = reading.sequences[place // length : place // length + 1]
+            found.append(HashModel().start(sequence, np.array([place % length]))()[layer, 0])
+    return np.stack(found)
+
+
+def test_blocks_come_layer_by_layer_with_the_states_of_each_mark_in_the_order_of_the_layout(context, work):
     prepared = prepare_shard(context, work)
     model = CountingModel()
     blocks = list(extract_blocks(model, prepared))
-    assert [(b.key.mark_class, b.key.layer) for b in blocks] == [
-        (mark_class, layer) for mark_class in ("internal", "terminal") for layer in range(model.hidden_layers)
-    ]
-    assert sum(model.calls) == sum(b.work.windows for b in blocks) == 72
+    assert [block.key.layer for block in blocks] == list(range(model.hidden_layers))
+    assert sum(model.calls) == sum(block.work.sequences for block in blocks) == prepared.outline.sequences
+    assert model.with_places == {True}
     for block in blocks:
-        books = prepared.windows[block.key.mark_class]
-        expected = [HashModel().start(book.windows)()[block.key.layer] for book in books]
-        np.testing.assert_array_equal(block.states, np.concatenate(expected))
-        assert block.marks == (12, 12, 12)
+        assert block.layout is prepared.layout
+        np.testing.assert_array_equal(block.states, states_by_hand(prepared, block.key.layer))
 
 
-def test_only_wanted_blocks_are_yielded_and_only_their_classes_run(context, work):
+def test_of_windows_the_last_position_alone_is_asked_for(context, work):
+    windows = replace(context, config=replace(context.config, context="window", bos="no"))
+    prepared = prepare_shard(windows, work)
+    model = CountingModel()
+    for block in extract_blocks(model, prepared):
+        np.testing.assert_array_equal(block.states, states_by_hand(prepared, block.key.layer))
+    assert model.with_places == {False}
+
+
+def test_only_wanted_blocks_are_yielded_and_none_where_all_are_done(context, work):
     prepared = prepare_shard(context, work)
     model = CountingModel()
-    wanted = [BlockKey(work.key, 3, "terminal")]
-    assert [b.key for b in extract_blocks(model, prepared, wanted)] == wanted
-    assert sum(model.calls) == 36
+    wanted = [BlockKey(work.key, 3), BlockKey(work.key, 1)]
+    blocks = list(extract_blocks(model, prepared, wanted))
+    assert [block.key.layer for block in blocks] == [1, 3]
+    assert [block.work.sequences for block in blocks] == [prepared.outline.sequences, 0]
+    calls = len(model.calls)
+    assert list(extract_blocks(model, prepared, [])) == []
+    assert len(model.calls) == calls
 
 
-def test_a_huge_class_is_handed_to_the_model_in_whole_batches_and_kept_on_disk(context, work, monkeypatch):
+def test_a_long_book_is_handed_to_the_model_in_whole_batches_and_its_states_kept_on_disk(context, work, monkeypatch):
     prepared = prepare_shard(context, work)
     usual = list(extract_blocks(HashModel(), prepared))
     monkeypatch.setattr(extract, "IN_MEMORY_BYTES", 0)
-    monkeypatch.setattr(extract, "WINDOWS_AT_ONCE", 8)
+    monkeypatch.setattr(extract, "TOKENS_AT_ONCE", 1)
     model = CountingModel()
+    model.batch_size = 4
     for block, expected in zip(extract_blocks(model, prepared), usual, strict=True):
+        assert isinstance(block.states, np.memmap)
         np.testing.assert_array_equal(block.states, expected.states)
-    assert set(model.calls) == {8, 4}
+    expected_calls = []
+    for reading in prepared.readings:
+        whole, rest = divmod(len(reading.sequences), 4)
+        expected_calls += [4] * whole + [rest] * bool(rest)
+    assert model.calls == expected_calls
 
 
 class WatchedModel(HashModel):
@@ -66,10 +97,10 @@ class WatchedModel(HashModel):
     def __init__(self) -> None:
         self.events: list[str] = []
 
-    def start(self, windows):
+    def start(self, sequences, places=None):
         number = sum(event.startswith("start") for event in self.events)
         self.events.append(f"start {number}")
-        pending = super().start(windows)
+        pending = super().start(sequences, places)
 
         def wait():
             self.events.append(f"take {number}")
@@ -78,15 +109,10 @@ class WatchedModel(HashModel):
         return wait
 
 
-def test_the_next_windows_are_with_the_model_before_the_last_ones_states_are_taken(context, work):
+def test_the_next_sequences_are_with_the_model_before_the_last_ones_states_are_taken(context, work):
     model = WatchedModel()
-    blocks = extract_blocks(model, prepare_shard(context, work))
-    next(blocks)
-    # Three books of one class are done; the next class's first book is under way while this class's blocks are yielded.
-    assert model.events == ["start 0", "start 1", "take 0", "start 2", "take 1", "start 3", "take 2"]
-    list(blocks)
-    assert model.events[-2:] == ["take 4", "take 5"]
-    assert len(model.events) == 12
+    list(extract_blocks(model, prepare_shard(context, work)))
+    assert model.events == ["start 0", "start 1", "take 0", "start 2", "take 1", "take 2"]
 
 
 def test_a_worker_refuses_to_load_another_model_than_the_study(context):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,13 +10,13 @@ from hypothesis import strategies as st
 from jobs.corpus.references import BookRef, NamedBook
 from jobs.stages.partition import (
     SMALL_RUN,
+    PairShape,
     PartSlice,
     block_keys,
     books_per_shard,
     compute_memory,
     is_committed,
-    pairs_in_rows,
-    pairs_of,
+    pairs_of_classes,
     plan_limits,
     plan_parts,
     plan_shards,
@@ -90,39 +91,62 @@ def test_a_shard_is_named_by_its_texts_their_keys_and_the_study():
         shard_of("f", [NamedBook("a", BookRef("a", "/a"))])
 
 
-@given(st.lists(st.integers(0, 60), max_size=8), st.integers(1, 500))
-def test_parts_cover_every_row_once_in_order_within_the_limit(tokens, limit):
-    parts = plan_parts(tokens, limit)
-    rows = [(s.book, row) for part in parts for s in part for row in range(s.start, s.stop)]
-    assert rows == [(index, row) for index, count in enumerate(tokens) for row in range(count)]
+shapes = st.builds(PairShape, st.integers(0, 60), st.none() | st.integers(0, 40))
+
+
+def pairs_one_by_one(shape: PairShape, start: int, stop: int) -> list[tuple[int, int]]:
+    def partners(i: int) -> range:
+        return range(i + 1, shape.rows) if shape.columns is None else range(shape.columns)
+
+    return [(i, j) for i in range(start, stop) for j in partners(i)]
+
+
+@given(st.lists(shapes, max_size=8), st.integers(1, 500))
+def test_parts_cover_every_pair_once_in_order_within_the_limit(of_books, limit):
+    parts = plan_parts(of_books, limit)
+    covered = [
+        (s.book, *pair) for part in parts for s in part for pair in pairs_one_by_one(of_books[s.book], s.start, s.stop)
+    ]
+    everything = [
+        (book, *pair) for book, shape in enumerate(of_books) for pair in pairs_one_by_one(shape, 0, shape.rows)
+    ]
+    assert covered == everything
     for part in parts:
-        pairs = sum(pairs_in_rows(tokens[s.book], s.start, s.stop) for s in part)
+        pairs = sum(of_books[s.book].pairs(s.start, s.stop) for s in part)
         assert pairs <= limit or (len(part) == 1 and part[0].stop - part[0].start == 1)
 
 
 def test_the_usual_shard_fits_in_one_part_and_a_huge_class_in_many():
-    assert len(plan_parts([250] * 32)) == 1
-    parts = plan_parts([20_000])
+    assert len(plan_parts([PairShape(250)] * 32)) == 1
+    assert len(plan_parts([PairShape(250, 250)] * 32)) == 1
+    parts = plan_parts([PairShape(20_000)])
     assert len(parts) == 48
     assert parts[0] == (PartSlice(0, 0, 210),)
+    between = plan_parts([PairShape(20_000, 20_000)])
+    assert len(between) == 96
+    assert between[0] == (PartSlice(0, 0, 209),)
 
 
-@given(st.integers(0, 50), st.integers(0, 50), st.integers(0, 50))
-def test_pairs_in_rows_counts(tokens, start, length):
-    start, stop = min(start, tokens), min(start + length, tokens)
-    expected = sum(1 for i in range(start, stop) for j in range(i + 1, tokens))
-    assert pairs_in_rows(tokens, start, stop) == expected
-    assert pairs_in_rows(tokens, 0, tokens) == pairs_of(tokens)
+@given(shapes, st.integers(0, 50), st.integers(0, 50))
+def test_pairs_of_some_rows_are_counted_and_numbered(shape, start, length):
+    start, stop = min(start, shape.rows), min(start + length, shape.rows)
+    expected = pairs_one_by_one(shape, start, stop)
+    i, j = shape.ordinals(start, stop)
+    assert list(zip(i.tolist(), j.tolist(), strict=True)) == expected
+    assert i.dtype == j.dtype == np.uint16
+    assert shape.pairs(start, stop) == len(expected)
+    assert shape.total == len(pairs_one_by_one(shape, 0, shape.rows))
 
 
-def test_blocks_come_class_by_class_and_layer_by_layer():
-    keys = block_keys(ShardKey("00c0ffee00c0ffee"), ("internal", "terminal"), 2)
-    assert [(k.mark_class, k.layer) for k in keys] == [
-        ("internal", 0),
-        ("internal", 1),
-        ("terminal", 0),
-        ("terminal", 1),
-    ]
+def test_pairs_of_classes_are_those_within_and_if_asked_those_between():
+    assert pairs_of_classes([4, 3, 0], between=False) == 6 + 3
+    assert pairs_of_classes([4, 3, 2], between=True) == 6 + 3 + 1 + 12 + 8 + 6
+    assert pairs_of_classes([5], between=True) == 10
+
+
+def test_blocks_come_layer_by_layer():
+    keys = block_keys(ShardKey("00c0ffee00c0ffee"), 3)
+    assert [key.layer for key in keys] == [0, 1, 2]
 
 
 def test_limits_grow_with_the_machine_and_leave_a_model_two_shards():
@@ -135,4 +159,4 @@ def test_limits_grow_with_the_machine_and_leave_a_model_two_shards():
 
 def test_a_pair_task_asks_for_bounded_memory():
     assert compute_memory(500, 576, 15) < 1 << 29
-    assert compute_memory(65_535, 4096, 15) < 16 << 30
+    assert compute_memory(65_535, 4096, 15) < 20 << 30
