@@ -11,18 +11,19 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
-from analysis.moments import summarise
+from analysis.summaries import summarise
 from store import paths
 from store.books import BookStatus
+from store.columns import PAIRS as PAIRS_TABLE
 from store.columns import TABLES
 from store.commits import CommitRecord, CommittedBook, FileReceipt
-from store.keys import MARK_CLASSES, BlockKey, ChunkKey, ShardKey
+from store.keys import ChunkKey, ShardKey
 from store.study import Study
 from store.writer import StudyWriter, publish_chunk
 
@@ -30,6 +31,8 @@ RUN = "made-up"
 MARKS, WIDTH = 250, 576
 PAIRS = MARKS * (MARKS - 1) // 2
 BOOKS_PER_SHARD = 32
+CLASSES = ("internal", "terminal")
+PASSAGE = 512
 FIRST, SECOND = np.triu_indices(MARKS, 1)
 
 
@@ -43,12 +46,12 @@ class Shape:
     @classmethod
     def of_rows(cls, rows: int, layers: int) -> Shape:
         """As many books as it takes for about this many pair rows."""
-        return cls(max(1, round(rows / (PAIRS * layers * len(MARK_CLASSES)))), layers)
+        return cls(max(1, round(rows / (PAIRS * layers * len(CLASSES)))), layers)
 
     @property
     def rows(self) -> int:
         """Pair rows of the whole store."""
-        return self.books * self.layers * len(MARK_CLASSES) * PAIRS
+        return self.books * self.layers * len(CLASSES) * PAIRS
 
     def shards(self) -> Iterator[tuple[ShardKey, list[str]]]:
         """The shards and their books."""
@@ -61,7 +64,16 @@ class Shape:
 def study(shape: Shape) -> Study:
     """A study that says what it is."""
     return Study(
-        {"model": "made up", "per_class": MARKS, "bins": 15},
+        {
+            "model": "made up",
+            "classes": [["internal", [","]], ["terminal", ["."]]],
+            "per_class": MARKS,
+            "bins": 15,
+            "outlier_z": 5.0,
+            "measures": "notebook",
+            "within": "rows",
+            "between": "none",
+        },
         {"hidden_layers": shape.layers, "width": WIDTH},
     )
 
@@ -73,13 +85,15 @@ def fill(location: str, shape: Shape, progress: Callable[[int, int], None]) -> N
     with writer.lock(), ThreadPoolExecutor(os.cpu_count()) as pool:
         for done, (shard, books) in enumerate(shards):
             progress(done, len(shards))
-            blocks = [BlockKey(shard, layer, name) for layer in range(shape.layers) for name in MARK_CLASSES]
-            published = list(pool.map(lambda block, books=books: _publish_block(location, block, books), blocks))
+            keys = _pair_keys(shard, shape.layers)
+            published = list(pool.map(lambda key, books=books: _publish_pairs(location, key, books), keys))
             files = [receipt for receipt, _ in published]
-            rows = [row for _, block_rows in published for row in block_rows]
+            rows = [row for _, rows_of_key in published for row in rows_of_key]
             files.append(_publish(location, "summaries", shard, rows))
-            files.append(_publish(location, "activations", shard, [_activation(row) for row in rows]))
-            files.append(_publish(location, "tokens", shard, [row for name in books for row in _tokens(name)]))
+            means = [_activation(row) for row in rows if row["measure"] == "mi"]
+            files.append(_publish(location, "activations", shard, means))
+            files.append(_publish(location, "marks", shard, [row for name in books for row in _marks(name)]))
+            files.append(_publish(location, "passages", shard, [row for name in books for row in _passages(name)]))
             files.append(_publish(location, "books", shard, [_book(name) for name in books]))
             committed = tuple(CommittedBook(name, _checksum(name), f"/{name}.txt", BookStatus.USED) for name in books)
             writer.commit(CommitRecord(shard, tuple(files), committed, RUN))
@@ -93,11 +107,7 @@ def clone_until(location: Path, shape: Shape, files: int) -> int:
     writer = StudyWriter.open(location, study(shape))
     with writer.lock():
         shard, books = next(shape.shards())
-        published = [
-            _publish_block(str(location), BlockKey(shard, layer, name), books)[0]
-            for layer in range(shape.layers)
-            for name in MARK_CLASSES
-        ]
+        published = [_publish_pairs(str(location), key, books)[0] for key in _pair_keys(shard, shape.layers)]
         committed, number = 0, 0
         while committed < files:
             copy = ShardKey(f"{number:016x}")
@@ -108,40 +118,47 @@ def clone_until(location: Path, shape: Shape, files: int) -> int:
     return committed
 
 
-def block_table(block: BlockKey, books: list[str]) -> pa.Table:
-    """The pairs of one block: `[books * 31,125]` rows."""
-    generator = np.random.default_rng([block.layer, MARK_CLASSES.index(block.mark_class), int(books[0][2:])])
+def pair_table(layer: int, mark_class: str, books: list[str]) -> pa.Table:
+    """The pairs within one class of some books in one layer: `[books * 31,125]` rows."""
+    generator = np.random.default_rng([layer, CLASSES.index(mark_class), int(books[0][2:])])
     rows = len(books) * PAIRS
     entropies = generator.normal(2.9, 0.1, (len(books), MARKS)).astype(np.float32)
     moved = (generator.random((2, rows)) < 0.02) * generator.normal(0, 0.01, (2, rows)).astype(np.float32)
-    cov = (generator.normal(1, 2, rows) * 1.2**block.layer).astype(np.float32)
+    cov = (generator.normal(1, 2, rows) * 1.2**layer).astype(np.float32)
     codes = np.repeat(np.arange(len(books), dtype=np.int32), PAIRS)
-    left_out = generator.choice([0, 0, 1, 2, 3], (len(books), MARKS)).astype(np.uint16)
-    return pa.table(
-        {
-            "book": pa.DictionaryArray.from_arrays(codes, pa.array(books)),
-            "i": np.tile(FIRST.astype(np.uint16), len(books)),
-            "j": np.tile(SECOND.astype(np.uint16), len(books)),
-            "n": (WIDTH - np.maximum(left_out[:, FIRST], left_out[:, SECOND])).ravel().astype(np.uint16),
-            "mi": (0.25 + 0.05 * generator.gamma(4.0, 1.0, rows)).astype(np.float32),
-            "cov": cov,
-            "corr": np.tanh(cov / 4 + generator.normal(0, 0.1, rows)).astype(np.float32),
-            "hx": (entropies[:, FIRST].ravel() + moved[0]).astype(np.float32),
-            "hy": (entropies[:, SECOND].ravel() + moved[1]).astype(np.float32),
-        }
-    )
+    outliers = generator.choice([0, 0, 1, 2, 3], (len(books), MARKS)).astype(np.uint16)
+    columns: dict[str, object] = {
+        "book": pa.DictionaryArray.from_arrays(codes, pa.array(books)),
+        "i": np.tile(FIRST.astype(np.uint16), len(books)),
+        "j": np.tile(SECOND.astype(np.uint16), len(books)),
+        "n": (WIDTH - np.maximum(outliers[:, FIRST], outliers[:, SECOND])).ravel().astype(np.uint16),
+        "mi": (0.25 + 0.05 * generator.gamma(4.0, 1.0, rows)).astype(np.float32),
+        "cov": cov,
+        "corr": np.tanh(cov / 4 + generator.normal(0, 0.1, rows)).astype(np.float32),
+        "hx": (entropies[:, FIRST].ravel() + moved[0]).astype(np.float32),
+        "hy": (entropies[:, SECOND].ravel() + moved[1]).astype(np.float32),
+    }
+    left_out = {column.name: pa.nulls(rows, column.type) for column in PAIRS_TABLE.file_columns if column.nullable}
+    return pa.table(columns | left_out, schema=PAIRS_TABLE.schema)
 
 
-def _publish_block(location: str, block: BlockKey, books: list[str]) -> tuple[FileReceipt, list[dict[str, object]]]:
-    table = block_table(block, books)
-    mi, cov = table.column("mi").to_numpy(), table.column("cov").to_numpy()
-    rows = []
+def _pair_keys(shard: ShardKey, layers: int) -> list[ChunkKey]:
+    return [ChunkKey("pairs", shard, layer, name) for layer in range(layers) for name in CLASSES]
+
+
+def _publish_pairs(location: str, key: ChunkKey, books: list[str]) -> tuple[FileReceipt, list[dict[str, object]]]:
+    layer, mark_class = key.layer, key.mark_class
+    assert layer is not None
+    assert mark_class is not None
+    table = pair_table(layer, mark_class, books)
+    measured = {name: table.column(name).to_numpy() for name in ("mi", "cov", "corr")}
+    rows: list[dict[str, object]] = []
     for number, book in enumerate(books):
         of_book = slice(number * PAIRS, (number + 1) * PAIRS)
-        summary = summarise(mi[of_book], cov[of_book])
-        values = {field.name: getattr(summary, field.name) for field in fields(summary)}
-        rows.append({"layer": block.layer, "class": block.mark_class, "book": book} | values)
-    return publish_chunk(location, ChunkKey.of_block("pairs", block), table, RUN), rows
+        where = {"layer": layer, "class": mark_class, "other": mark_class, "book": book}
+        summaries = summarise({name: values[of_book] for name, values in measured.items()})
+        rows += [where | {"measure": name} | asdict(summary) for name, summary in sorted(summaries.items())]
+    return publish_chunk(location, key, table, RUN), rows
 
 
 def _publish(location: str, table: str, shard: ShardKey, rows: list[dict[str, object]]) -> FileReceipt:
@@ -163,17 +180,40 @@ def _activation(summary: dict[str, object]) -> dict[str, object]:
     return where | {"marks": MARKS, "mean": [0.5] * WIDTH, "outliers": [0] * WIDTH}
 
 
-def _tokens(book: str) -> Iterator[dict[str, object]]:
-    for mark_class, token in zip(MARK_CLASSES, (",", "."), strict=True):
+def _marks(book: str) -> Iterator[dict[str, object]]:
+    for mark_class, token in zip(CLASSES, (",", "."), strict=True):
         for i in range(MARKS):
-            where = {"book": book, "class": mark_class, "i": i, "position": 31 * i}
-            yield where | {"token_id": ord(token), "token": token, "before": f"word {i}", "after": f"word {i + 1}"}
+            position = 31 * i
+            yield {
+                "book": book,
+                "class": mark_class,
+                "i": i,
+                "mark": token,
+                "position": position,
+                "passage": position // PASSAGE,
+                "token_id": ord(token),
+                "token": token,
+                "before": f"word {i}",
+                "after": f"word {i + 1}",
+                "place": i / MARKS,
+                "sentence_tokens": 20,
+                "previous_word": "word",
+                "next_word": "word",
+                "in_quotation": False,
+                "line_end": False,
+                "abbreviation": False,
+                "first_in_context": False,
+            }
+
+
+def _passages(book: str) -> Iterator[dict[str, object]]:
+    for passage in range(31 * (MARKS - 1) // PASSAGE + 1):
+        yield {"book": book, "passage": passage, "start": passage * PASSAGE, "tokens": PASSAGE}
 
 
 def _book(name: str) -> dict[str, object]:
     counts = {column.name: 0 for column in TABLES["books"].columns if pa.types.is_integer(column.type)}
-    counts |= {f"{name}_used": MARKS for name in MARK_CLASSES}
-    text = {
+    text = dict.fromkeys(("found", "eligible", "used"), dict.fromkeys(CLASSES, MARKS)) | {
         "book": name,
         "source": f"/{name}.txt",
         "sha256": _checksum(name),

@@ -13,9 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from jobs.errors import UsageError
-
-BASELINE = "baseline"
-"""The name of the class of random tokens that belong to no other; no class of a study may have it."""
+from store.study import BASELINE as BASELINE
 
 MOST_CLASSES = 16
 PATTERN = "re:"

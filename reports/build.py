@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,6 +12,7 @@ import pandas as pd
 from analysis.bootstrap import draws_over_books_then_tokens
 from reports.data.absence import why_no_pairs_at_all
 from reports.data.chance import Chance, chance_level, unknown_chance
+from reports.data.classes import Classes
 from reports.data.intervals import (
     TOKEN_BOOKS,
     draws_over_tokens,
@@ -20,40 +21,38 @@ from reports.data.intervals import (
     less_chance,
     observed_means,
 )
-from reports.data.queries import Answer, Store, ask
-from reports.data.scope import SEED, TOKEN_MARKS, Scope, choose_scope
+from reports.data.queries import Answer, Store, StudyStore, ask
+from reports.data.scope import SEED, TOKEN_MARKS, Scope, ask_books, choose_scope
 from reports.errors import ReportUsageError
 from reports.figures.style import cut
 from reports.page.exhibits import Exhibit, Failure, Report, Section, attempt, attempt_section
 from reports.sections.books import books_section
 from reports.sections.changes import changes_section
 from reports.sections.comparison import comparison_section
-from reports.sections.explorer import explorer_data
+from reports.sections.explorer import explorer_data, triangles
 from reports.sections.notebook import NOTEBOOK_TITLE, notebook_section
 from reports.sections.overview import findings, headline_exhibit, model_name, numbers, study_section
+from reports.sections.separation import KEY as WITHIN_AND_BETWEEN
+from reports.sections.separation import TITLE as SEPARATION
+from reports.sections.separation import ask_separation, separation_section
 from reports.sections.tables import extremes_section, failed_section, layer_table, outlier_section
-from store.study import Study
 
 TITLE_CHARACTERS = 200
 """A longer title is cut."""
 
 
-class StudyStore(Store, Protocol):
-    """A store that also knows what it is a study of."""
-
-    @property
-    def study(self) -> Study:
-        """The configuration and the model."""
-
-
 @dataclass(frozen=True)
 class Numbers:
-    """What several sections share: pooled moments, means over books, differences between the classes, chance level."""
+    """What several sections share: pooled moments, means over books, differences between the classes, chance level.
+
+    `separation` has the means within and between the first two classes; None where one alone is named.
+    """
 
     moments: Answer
     means: pd.DataFrame
     differences: pd.DataFrame
     chance: Chance
+    separation: Answer | None
     missing: tuple[Failure, ...] = ()
 
 
@@ -81,7 +80,7 @@ def build_report(
         _subtitle(scope),
         store.snapshot,
         findings(results.differences, results.moments.frame, scope),
-        numbers(store.study.config, scope),
+        numbers(store.study.config, scope, _pairs_between(store, scope)),
         _sections(store, scope, results, other, (before, now)),
         now,
         results.missing,
@@ -98,7 +97,8 @@ def _sections(
     """What was found first, then the evidence by figure, layer and book, then what was run."""
     makers: list[tuple[str, str, Callable[[], Section]]] = [
         ("overview", "Overview", lambda: _overview(scope, results)),
-        ("changes", "Since the last report", lambda: changes_section(*then_and_now)),
+        (WITHIN_AND_BETWEEN, SEPARATION, lambda: separation_section(scope, results.separation)),
+        ("changes", "Since the last report", lambda: changes_section(*then_and_now, scope.classes)),
     ]
     if other is not None:
         makers.append(("comparison", "Comparison", lambda: _comparison_section(store, other, scope, results)))
@@ -117,9 +117,10 @@ def _sections(
 def compute_numbers(store: StudyStore, scope: Scope) -> Numbers:
     """Moments by SQL, means over books and differences with bootstrap intervals, and the level of chance."""
     moments = ask(store, "layer_moments", books=scope.books)
-    by_book = observed_means(scope.book_means.frame, scope.layers)
+    classes = scope.classes
+    by_book = observed_means(scope.book_means.frame, scope.layers, classes)
     draws = _draws(store, scope, by_book)
-    means = layer_means(by_book, draws, scope.layers, moments.frame)
+    means = layer_means(by_book, draws, scope.layers, moments.frame, classes)
     settings = store.study.config
     chance = attempt(
         "chance", "The level of chance", lambda: chance_level(store, scope, settings["bins"], settings["outlier_z"])
@@ -127,8 +128,9 @@ def compute_numbers(store: StudyStore, scope: Scope) -> Numbers:
     missing: tuple[Failure, ...] = ()
     if isinstance(chance, Failure):
         missing, chance = (chance,), unknown_chance()
-    differences = less_chance(layer_differences(means, by_book, draws, moments.frame), chance.frame)
-    return Numbers(moments, means, differences, chance, missing)
+    differences = layer_differences(means, by_book, draws, scope.layers, moments.frame, classes)
+    differences = less_chance(differences, chance.frame, classes)
+    return Numbers(moments, means, differences, chance, ask_separation(store, scope), missing)
 
 
 def facts(store: Store, scope: Scope, results: Numbers) -> dict[str, Any]:
@@ -147,12 +149,12 @@ def facts(store: Store, scope: Scope, results: Numbers) -> dict[str, Any]:
 def _draws(store: Store, scope: Scope, by_book: np.ndarray) -> np.ndarray | None:
     """Means over resampled books and then their tokens, where books are few; None where books are enough."""
     books = sorted({str(book) for book in scope.book_means.frame["book"]})
-    if len(books) > TOKEN_BOOKS:
+    if len(books) > TOKEN_BOOKS or not scope.rows_kept:
         return None
     over_tokens = []
     for number, book in enumerate(books):
         pairs = (ask(store, "book_pairs", layer=layer, book=book, marks=TOKEN_MARKS).frame for layer in scope.layers)
-        over_tokens.append(draws_over_tokens(pairs, by_book[number], SEED + number))
+        over_tokens.append(draws_over_tokens(pairs, by_book[number], scope.classes, SEED + number))
     return draws_over_books_then_tokens(np.stack(over_tokens), SEED)
 
 
@@ -171,8 +173,12 @@ def _layer_section(store: Store, scope: Scope, results: Numbers) -> Section:
     table = attempt(
         "layers",
         "The table of the layers",
-        lambda: layer_table(store, scope, results.moments, results.means, results.differences, results.chance),
+        lambda: layer_table(
+            store, scope, results.moments, results.means, results.differences, results.chance, results.separation
+        ),
     )
+    if not scope.rows_kept:
+        return Section("layers-section", "Every layer", "", (table,))
     explorer = attempt(
         "explorer", "The explorer of the layers", lambda: explorer_data(store, scope, results.moments.frame)
     )
@@ -181,8 +187,9 @@ def _layer_section(store: Store, scope: Scope, results: Numbers) -> Section:
     averaged = "" if explorer["block"] == 1 else f", {explorer['block']} by {explorer['block']} pairs to a pixel"
     introduction = (
         f"Step through the layers with the slider or the arrow keys. The matrices show the first {explorer['marks']} "
-        f"marks of {scope.example_book}{averaged}: internal pairs above the diagonal, terminal below. The curves are "
-        "the distributions of the same values; means and standard deviations (SD) are over the pairs of all books."
+        f"marks of {scope.example_book}{averaged}: pairs of {triangles(scope.classes)}. The curves are the "
+        "distributions of the same marks' values, class by class; means and standard deviations (SD) are over the "
+        "pairs of all books."
     )
     return Section("layers-section", "Every layer", introduction, (table,), explorer)
 
@@ -190,7 +197,7 @@ def _layer_section(store: Store, scope: Scope, results: Numbers) -> Section:
 def _comparison_section(store: StudyStore, other: StudyStore, scope: Scope, results: Numbers) -> Section:
     other_scope = choose_scope(other)
     if other_scope is None:
-        why = why_no_pairs_at_all(ask(other, "books").frame, ask(other, "layers").frame)
+        why = _why_no_pairs(other)
         raise ReportUsageError(f"the store named by --compare has no pairs: {why}; leave out --compare until it has")
     theirs = compute_numbers(other, other_scope)
     note = f"{scope.books_with_pairs:,} books here, {other_scope.books_with_pairs:,} there."
@@ -200,7 +207,16 @@ def _comparison_section(store: StudyStore, other: StudyStore, scope: Scope, resu
         store.study.differences(other.study),
         (scope.book_means.sql, results.moments.sql, results.chance.sql),
         note,
+        (scope.classes, other_scope.classes),
     )
+
+
+def _pairs_between(store: Store, scope: Scope) -> int:
+    return int(ask(store, "pairs_between", books=scope.books).frame["pairs"].iloc[0])
+
+
+def _why_no_pairs(store: StudyStore) -> str:
+    return why_no_pairs_at_all(ask_books(store).frame, ask(store, "layers").frame, Classes.of(store.study))
 
 
 def _subtitle(scope: Scope) -> str:
@@ -213,12 +229,12 @@ def _subtitle(scope: Scope) -> str:
 
 
 def _empty_report(store: StudyStore, title: str) -> Report:
-    books = ask(store, "books")
+    books = ask_books(store)
     return Report(
         title,
         "No pairs yet",
         store.snapshot,
-        (f"This store holds no pairs: {why_no_pairs_at_all(books.frame, ask(store, 'layers').frame)}.",),
+        (f"This store holds no pairs: {_why_no_pairs(store)}.",),
         {"model": model_name(store.study.config), "books": f"{len(books.frame):,}"},
         (failed_section(books), _study(store)),
         {"snapshot": store.snapshot, "books": [], "pairs": 0, "mi_difference": {}},

@@ -22,6 +22,9 @@ _SPELLINGS = {"config": ("model", "revision"), "model": ("name",)}
 FORMAT = 2
 """How a store keeps its files and commits; a store of another format is neither read nor written."""
 
+BASELINE = "baseline"
+"""The name of the class of random tokens, where a study has it."""
+
 _MOST_BYTES = 1 << 20
 _RECORDED_LIBRARIES = ("interpunct", "numpy", "pyarrow", "duckdb", "numba", "torch", "transformers", "ray")
 
@@ -58,7 +61,7 @@ class Study:
     def class_names(self) -> tuple[str, ...]:
         """The classes of marks in the study's order; the baseline, where there is one, is the last."""
         named = [name for name, _ in self.config.get("classes", ())]
-        baseline = ["baseline"] if self.config.get("baseline") else []
+        baseline = [BASELINE] if self.config.get("baseline") else []
         return (*named, *self.config.get("label_classes", ()), *baseline)
 
     @property

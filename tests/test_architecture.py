@@ -45,7 +45,7 @@ FLOORS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("config",),
         ("corpus", "marks"),
         ("model",),
-        ("settle", "stages"),
+        ("stages",),
         ("account",),
         ("cluster", "estimate", "serial"),
         ("run",),

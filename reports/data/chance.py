@@ -15,7 +15,6 @@ import pandas as pd
 from analysis.nulls import chance_mi, expected_mi_of_entropy
 from reports.data.queries import Store, ask
 from reports.data.scope import GRID_MARKS, SEED, Scope
-from store.keys import MARK_CLASSES
 
 PAIRS = 60
 MARKS = 2 * PAIRS
@@ -34,11 +33,7 @@ class Chance:
 def chance_level(store: Store, scope: Scope, bins: int, outlier_z: float) -> Chance:
     """Measured from the kept hidden states of one book, or else computed from the stored entropies."""
     if "hidden_states" in store.tables():
-        used = scope.book_rows.frame.set_index("book").loc[scope.example_book]
-        every = {name: max(1, int(used[f"{name}_used"]) // MARKS) for name in MARK_CLASSES}
-        states = ask(
-            store, "example_states", book=scope.example_book, internal=every["internal"], terminal=every["terminal"]
-        )
+        states = ask(store, "example_states", book=scope.example_book, marks=MARKS)
         if len(states.frame):
             return Chance(_measured(states.frame, bins, outlier_z), states.sql, measured=True)
     entropies = ask(store, "marginal_entropies", books=scope.grid_books, marks=GRID_MARKS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -15,32 +15,35 @@ from analysis.bootstrap import (
     simultaneous_half_width,
     token_counts,
 )
-from store.keys import MARK_CLASSES
+from reports.data.classes import Classes
 
 QUANTITIES = ("mi", "cov")
-CLASSES = MARK_CLASSES
 TOKEN_BOOKS = 4
 """With more books than this, tokens are not resampled by themselves."""
 CLAIM_BOOKS = 8
 """With fewer books than this, what they have in common says little of others: layers are not counted."""
 
 
-def observed_means(book_means: pd.DataFrame, layers: Iterable[int]) -> np.ndarray:
+def observed_means(book_means: pd.DataFrame, layers: Iterable[int], classes: Classes) -> np.ndarray:
     """Each book's mean of each quantity, float64 `[books, quantity, layer, class]`; NaN where it has no pairs.
+
+    Classes come in the study's order.
 
     `book_means` has layer, class, book, mi_mean, cov_mean; books come in the order of their names.
     """
-    index = pd.MultiIndex.from_product([list(layers), CLASSES])
+    index = pd.MultiIndex.from_product([list(layers), classes.names])
     tables = []
     for quantity in QUANTITIES:
         wide = book_means.pivot_table(
             index="book", columns=["layer", "class"], values=f"{quantity}_mean", observed=True
         )
-        tables.append(wide.reindex(columns=index).to_numpy(dtype=float).reshape(len(wide), -1, len(CLASSES)))
+        tables.append(wide.reindex(columns=index).to_numpy(dtype=float).reshape(len(wide), -1, len(classes.names)))
     return np.stack(tables, axis=1)
 
 
-def draws_over_tokens(pairs_by_layer: Iterable[pd.DataFrame], means: np.ndarray, seed: int = 0) -> np.ndarray:
+def draws_over_tokens(
+    pairs_by_layer: Iterable[pd.DataFrame], means: np.ndarray, classes: Classes, seed: int = 0
+) -> np.ndarray:
     """Bootstrap over the tokens of one book: `[RESAMPLES, quantity, layer, class]` from its pairs, layer by layer.
 
     Each frame has class, i, j, mi, cov of one layer. One draw of tokens serves all layers, so that differences between
@@ -50,7 +53,7 @@ def draws_over_tokens(pairs_by_layer: Iterable[pd.DataFrame], means: np.ndarray,
     draws = np.full((RESAMPLES, *means.shape), np.nan)
     counts: dict[tuple[int, int], np.ndarray] = {}
     for layer, pairs in enumerate(pairs_by_layer):
-        for column, mark_class in enumerate(CLASSES):
+        for column, mark_class in enumerate(classes.names):
             rows = pairs[pairs["class"] == mark_class]
             if rows.empty:
                 continue
@@ -65,7 +68,7 @@ def draws_over_tokens(pairs_by_layer: Iterable[pd.DataFrame], means: np.ndarray,
 
 
 def layer_means(
-    by_book: np.ndarray, draws: np.ndarray | None, layers: Iterable[int], moments: pd.DataFrame
+    by_book: np.ndarray, draws: np.ndarray | None, layers: Iterable[int], moments: pd.DataFrame, classes: Classes
 ) -> pd.DataFrame:
     """Mean over books by quantity, layer and class, with 95 % intervals of each mean by itself.
 
@@ -81,7 +84,7 @@ def layer_means(
     elif len(by_book) > TOKEN_BOOKS:
         half = half_widths_over_books(deviations.reshape(len(by_book), -1), together=False).reshape(mean.shape)
         low, high = mean - half, mean + half
-    index = pd.MultiIndex.from_product([QUANTITIES, list(layers), CLASSES], names=["quantity", "layer", "class"])
+    index = pd.MultiIndex.from_product([QUANTITIES, list(layers), classes.names], names=["quantity", "layer", "class"])
     columns = {"books": np.isfinite(by_book).sum(axis=0), "mean": mean, "low": low, "high": high}
     frame = pd.DataFrame({name: values.reshape(-1) for name, values in columns.items()}, index=index).reset_index()
     frame = frame[frame["books"] > 0].reset_index(drop=True)
@@ -104,27 +107,36 @@ def varying(moments: pd.DataFrame) -> pd.DataFrame:
 
 
 def layer_differences(
-    means: pd.DataFrame, by_book: np.ndarray, draws: np.ndarray | None, moments: pd.DataFrame
+    means: pd.DataFrame,
+    by_book: np.ndarray,
+    draws: np.ndarray | None,
+    layers: Sequence[int],
+    moments: pd.DataFrame,
+    classes: Classes,
 ) -> pd.DataFrame:
-    """Terminal minus internal by quantity and layer, with 95 % intervals that hold for all layers at once.
+    """The second class minus the first by quantity and layer, with 95 % intervals that hold for all layers at once.
 
-    `means` is from `layer_means`, with the same `by_book` and `draws`. `standardised` divides the difference by the
-    root mean square of the two classes' standard deviations over pairs, which `moments` has.
+    `means` is from `layer_means`, with the same `by_book`, `draws` and `layers`. `standardised` divides the difference
+    by the root mean square of the two classes' standard deviations over pairs, which `moments` has.
     Rows: quantity, layer, difference, low, high, standardised, varies; a layer where neither class varies has no
-    interval, since nothing is estimated there.
+    interval, since nothing is estimated there. No rows where one class alone is named.
     """
+    columns = ["quantity", "layer", "difference", "low", "high", "standardised", "varies"]
+    if classes.compared is None:
+        return pd.DataFrame(columns=columns).astype({"varies": bool} | dict.fromkeys(columns[2:6], float))
+    two = list(classes.compared)
     frames = []
     for number, quantity in enumerate(QUANTITIES):
-        rows = means[means["quantity"] == quantity]
-        wide = rows.pivot_table(index="layer", columns="class", values="mean").reindex(columns=list(CLASSES))
-        difference = (wide["terminal"] - wide["internal"]).to_numpy()
-        varies = rows.groupby("layer")["varies"].any().reindex(wide.index).to_numpy()
+        rows = means[(means["quantity"] == quantity) & means["class"].isin(two)]
+        wide = rows.pivot_table(index="layer", columns="class", values="mean").reindex(index=list(layers), columns=two)
+        difference = (wide[two[1]] - wide[two[0]]).to_numpy()
+        varies = rows.groupby("layer")["varies"].any().reindex(wide.index).eq(True).to_numpy()
         half = np.full(len(wide), np.nan)
         half[varies] = _half_widths_at_once(
-            by_book[:, number, varies], None if draws is None else draws[:, number, varies]
+            by_book[:, number, varies, :2], None if draws is None else draws[:, number, varies, :2]
         )
         spread = moments.pivot_table(index="layer", columns="class", values=f"{quantity}_std")
-        spread = spread.reindex(index=wide.index, columns=list(CLASSES))
+        spread = spread.reindex(index=wide.index, columns=two)
         pooled = np.sqrt((spread**2).mean(axis=1, skipna=False)).to_numpy()
         frame = {
             "quantity": quantity,
@@ -139,14 +151,17 @@ def layer_differences(
     return pd.concat(frames, ignore_index=True)
 
 
-def less_chance(differences: pd.DataFrame, chance: pd.DataFrame) -> pd.DataFrame:
+def less_chance(differences: pd.DataFrame, chance: pd.DataFrame, classes: Classes) -> pd.DataFrame:
     """The differences with a column `by_chance`: how far apart independent vectors would set the classes, in bits.
 
     `chance` has layer, class, chance. Covariance is unbiased: zero there. NaN where the level is not known. It is no
     correction: the bias of dependent vectors is smaller.
     """
-    level = chance.pivot_table(index="layer", columns="class", values="chance").reindex(columns=list(CLASSES))
-    bias = differences["layer"].map(level["terminal"] - level["internal"])
+    if classes.compared is None:
+        return differences.assign(by_chance=differences["difference"])
+    first, second = classes.compared
+    level = chance.pivot_table(index="layer", columns="class", values="chance").reindex(columns=[first, second])
+    bias = differences["layer"].map(level[second] - level[first])
     return differences.assign(by_chance=bias.where(differences["quantity"] == "mi", 0.0))
 
 
@@ -158,7 +173,7 @@ def _means_and_deviations(by_book: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _half_widths_at_once(by_book: np.ndarray, draws: np.ndarray | None) -> np.ndarray:
-    """Of terminal - internal in each layer, from one quantity's means `[books, layer, class]` and draws of them.
+    """Of second - first in each layer, from one quantity's means `[books, layer, two classes]` and draws of them.
 
     A book without one of the classes still has its share in the mean of the other.
     """

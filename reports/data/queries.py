@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import pandas as pd
 
 from reports.errors import UnreadableStoreError
+from store.study import Study
 
 Literal = int | float | str | Sequence[str] | None
 
@@ -33,6 +34,14 @@ class Store(Protocol):
     @property
     def snapshot(self) -> str:
         """Changes exactly when the committed data changes."""
+
+
+class StudyStore(Store, Protocol):
+    """A store that also knows what it is a study of."""
+
+    @property
+    def study(self) -> Study:
+        """The configuration and the model."""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from reports.data.queries import Answer, Store, ask
+from reports.data.classes import Classes
+from reports.data.queries import Answer, StudyStore, ask
 from reports.errors import ReportUsageError
 
 MATRIX_MARKS = 500
@@ -34,10 +35,15 @@ SEED = 0
 class Scope:
     """The choices of one report, and the small answers they were made from.
 
-    `books` is None where all books count. `example_book` is the one whose matrices are shown: its mean MI in
-    `layer` is nearest the median of the books.
+    `rows_kept`: whether pairs within a class have rows, and not summaries alone; `between_measured`: whether pairs
+    between classes were measured. `books` is None where all books count. `book_rows` has a column of marks used by
+    class (see `used_column`). `example_book` is the one whose matrices are shown: its mean MI in `layer` is nearest the
+    median of the books.
     """
 
+    classes: Classes
+    rows_kept: bool
+    between_measured: bool
     layer: int
     layers: tuple[int, ...]
     books: tuple[str, ...] | None
@@ -56,25 +62,49 @@ class Scope:
 
     @property
     def marks_used(self) -> pd.DataFrame:
-        """How many marks of each class (columns internal_used, terminal_used) the books with pairs gave."""
+        """How many marks of each class (a column each, by its name) the books with pairs gave."""
         rows = self.book_rows.frame
-        return rows.loc[rows["book"].isin(self.book_means.frame["book"]), ["internal_used", "terminal_used"]]
+        return self._used(rows[rows["book"].isin(self.book_means.frame["book"])])
+
+    @property
+    def example_marks(self) -> pd.Series:
+        """How many marks of each class the example book gave, by class."""
+        rows = self.book_rows.frame
+        return self._used(rows[rows["book"] == self.example_book]).iloc[0]
 
     def per_million(self, books: tuple[str, ...], marks: int, wanted: int) -> int:
         """How many pairs in a million to keep so that about `wanted` of each class remain."""
-        rows = self.book_rows.frame.set_index("book").loc[list(books)]
-        used = rows[["internal_used", "terminal_used"]].clip(upper=marks).to_numpy(dtype=float)
+        rows = self.book_rows.frame
+        used = self._used(rows[rows["book"].isin(books)]).clip(upper=marks).to_numpy(dtype=float)
         available = float((used * (used - 1) / 2).sum(axis=0).max())
         return 1_000_000 if available <= wanted else math.ceil(1e6 * wanted / available)
 
+    def _used(self, rows: pd.DataFrame) -> pd.DataFrame:
+        columns = {used_column(name): name for name in self.classes.names}
+        return rows[list(columns)].rename(columns=columns)
 
-def choose_scope(store: Store, layer: int | None = None, books: tuple[str, ...] = ()) -> Scope | None:
+
+def used_column(name: str) -> str:
+    """The column of `book_rows` with the marks of a class that were used."""
+    return f"marks: {name}"
+
+
+def ask_books(store: StudyStore) -> Answer:
+    """Every book of the store, with a column of marks used for each class of the study."""
+    answer = ask(store, "books")
+    frame = answer.frame.drop(columns=["found", "used"])
+    for name in store.study.class_names:
+        frame[used_column(name)] = [int((used or {}).get(name, 0)) for used in answer.frame["used"]]
+    return Answer(frame, answer.sql)
+
+
+def choose_scope(store: StudyStore, layer: int | None = None, books: tuple[str, ...] = ()) -> Scope | None:
     """Resolve the user's choices against what is committed; None where no pair is.
 
     Raises ReportUsageError for a layer or a book that the store does not have.
     """
     layer_rows = ask(store, "layers")
-    book_rows = ask(store, "books")
+    book_rows = ask_books(store)
     layers = tuple(sorted({int(row) for row in layer_rows.frame.loc[layer_rows.frame["pairs"] > 0, "layer"]}))
     _check_books(books, book_rows.frame)
     if not layers:
@@ -90,6 +120,9 @@ def choose_scope(store: Store, layer: int | None = None, books: tuple[str, ...] 
         states = ", ".join(f"{row.book} ({row.status})" for row in rows.itertuples())
         raise ReportUsageError(f"no pairs of {states}; leave out --books for all books")
     return Scope(
+        classes=Classes.of(store.study),
+        rows_kept=store.study.config.get("within", "rows") == "rows",
+        between_measured=store.study.config.get("between", "rows") != "none",
         layer=chosen_layer,
         layers=layers,
         books=restricted,
@@ -111,7 +144,7 @@ def _check_books(books: tuple[str, ...], known: pd.DataFrame) -> None:
 
 
 def _by_typicality(book_means: pd.DataFrame, layer: int) -> list[str]:
-    """Books with pairs in a layer: those with both classes first, then by the distance of their mean MI from the
+    """Books with pairs in a layer: those with most classes first, then by the distance of their mean MI from the
     median of the books, then by name."""
     rows = book_means[book_means["layer"] == layer]
     if rows.empty:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 import pandas as pd
 
 from analysis.effects import cliffs_delta
 from analysis.nulls import gaussian_mi
-from store.keys import MARK_CLASSES
+from analysis.summaries import EDGES
 
 
 def gaussian_reference(sample: pd.DataFrame, groups: int = 40) -> pd.DataFrame:
@@ -27,8 +29,8 @@ def gaussian_reference(sample: pd.DataFrame, groups: int = 40) -> pd.DataFrame:
     return pd.DataFrame(frames, columns=["class", "cov", "gaussian_mi"])
 
 
-def cliffs_delta_by_layer(values: pd.DataFrame) -> pd.Series:
-    """Cliff's delta, terminal against internal, by layer; NaN where a class has no values.
+def cliffs_delta_by_layer(values: pd.DataFrame, first: str, second: str) -> pd.Series:
+    """Cliff's delta of the second class against the first, by layer; NaN where a class has no values.
 
     `values` has layer, class, mi: one array of a book's pairs in each row.
     """
@@ -36,15 +38,16 @@ def cliffs_delta_by_layer(values: pd.DataFrame) -> pd.Series:
     deltas = {}
     for layer, rows in values.groupby("layer"):
         mi = dict(zip(rows["class"], rows["mi"], strict=True))
-        deltas[layer] = cliffs_delta(mi.get("terminal", nothing), mi.get("internal", nothing))
+        deltas[layer] = cliffs_delta(mi.get(second, nothing), mi.get(first, nothing))
     return pd.Series(deltas, name="cliffs_delta", dtype=float)
 
 
-def densities(histograms: pd.DataFrame, edges: dict[str, np.ndarray]) -> pd.DataFrame:
+def densities(histograms: pd.DataFrame, edges: Mapping[str, np.ndarray] = EDGES) -> pd.DataFrame:
     """Histogram counts as the share of the pairs of a layer and class, and that share per unit of the quantity.
 
-    `histograms` has quantity, layer, class, bin, pairs; `edges` the fixed edges by quantity. Bins between the
-    first and last occupied one that hold no pair are filled with zero. Open-ended outer bins are left out.
+    `histograms` has quantity, layer, class, bin, pairs; `edges` the fixed edges by quantity, as the
+    store has them. Bins between the first and last occupied one that hold no pair are filled with zero. Open-ended
+    outer bins are left out.
     """
     frames = []
     for (quantity, layer, mark_class), rows in histograms.groupby(["quantity", "layer", "class"], observed=True):
@@ -76,10 +79,27 @@ def densities(histograms: pd.DataFrame, edges: dict[str, np.ndarray]) -> pd.Data
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=columns)
 
 
-def both_classes(activation_means: pd.DataFrame) -> pd.DataFrame:
-    """Mean activations with one row a dimension and one column a class; a class without marks is NaN."""
+def by_class(activation_means: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
+    """Mean activations: one row a dimension, and a column `mean_<class>` for each, NaN for one without marks."""
     wide = activation_means.pivot_table(index="dimension", columns="class", values="mean", observed=True)
-    return wide.reindex(columns=list(MARK_CLASSES)).reset_index()
+    return wide.reindex(columns=list(classes)).add_prefix("mean_").rename_axis(columns=None).reset_index()
+
+
+def outlier_shares(dimensions: pd.DataFrame, classes: Sequence[str], most: int) -> pd.DataFrame:
+    """The dimensions of each layer that most marks leave out: one row each, with the share of each class's marks.
+
+    `dimensions` has layer, dimension, class, left_out, marks, marks_without (over all classes). The shares are
+    columns `share_<class>`, NaN for one without marks; `dimensions_in_layer` counts the dimensions that any mark leaves
+    out.
+    """
+    keys = ["layer", "dimension", "marks_without"]
+    shares = dimensions.assign(share=dimensions["left_out"] / dimensions["marks"])
+    wide = shares.pivot_table(index=keys, columns="class", values="share", observed=True)
+    frame = wide.reindex(columns=list(classes)).add_prefix("share_").rename_axis(columns=None).reset_index()
+    frame = frame.sort_values(["layer", "marks_without", "dimension"], ascending=[True, False, True])
+    counts = frame.groupby("layer")["dimension"].transform("size")
+    columns = ["layer", "dimension", *(f"share_{name}" for name in classes), "marks_without", "dimensions_in_layer"]
+    return frame.assign(dimensions_in_layer=counts)[columns].groupby("layer").head(most).reset_index(drop=True)
 
 
 def square(pairs: pd.DataFrame, value: str) -> np.ndarray:

@@ -6,10 +6,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from reports.data.classes import Classes
 from reports.figures.style import (
-    CLASS_COLOURS,
-    CLASSES,
     QUANTITY_LABELS,
+    class_style,
+    legend,
     new_figure,
     note,
     over_layers,
@@ -21,7 +22,7 @@ FEW_BOOKS = 8
 WIDE_RANGE = 20
 
 
-def means_by_book(means: pd.DataFrame, spread: pd.DataFrame) -> Figure:
+def means_by_book(means: pd.DataFrame, spread: pd.DataFrame, classes: Classes) -> Figure:
     """Two panels, mutual information and covariance, over the layers; layer 0, the embeddings, where it is alone.
 
     `means` has layer, class, book, mi_mean, cov_mean; `spread` has quantity, layer, class and the quantiles q05, q25,
@@ -35,14 +36,14 @@ def means_by_book(means: pd.DataFrame, spread: pd.DataFrame) -> Figure:
         for axes, quantity in zip(figure.subplots(1, 2), ("mi", "cov"), strict=True):
             axes.set(xlabel="layer", ylabel=f"mean {QUANTITY_LABELS[quantity]}")
             if few:
-                _draw_lines(axes, means, quantity)
+                _draw_lines(axes, means, quantity, classes)
             else:
-                _draw_bands(axes, spread[spread["quantity"] == quantity])
+                _draw_bands(axes, spread[spread["quantity"] == quantity], classes)
             axes.grid(axis="y")
             _logarithmic_if_wide(axes, means[f"{quantity}_mean"])
             over_layers(axes)
             if axes.lines:
-                axes.legend(loc="best")
+                legend(axes)
             else:
                 note(axes, "no layer but the embeddings has pairs")
     return figure
@@ -54,16 +55,17 @@ def _logarithmic_if_wide(axes: Axes, values: pd.Series) -> None:
         symmetric_log(axes.yaxis, float(sizes[sizes > 0].min()), float(values.min()), float(values.max()))
 
 
-def _draw_lines(axes: Axes, means: pd.DataFrame, quantity: str) -> None:
-    for mark_class in CLASSES:
+def _draw_lines(axes: Axes, means: pd.DataFrame, quantity: str, classes: Classes) -> None:
+    for mark_class in classes.names:
+        style = class_style(classes, mark_class)
         label: str | None = mark_class
         for _, rows in means[means["class"] == mark_class].groupby("book", observed=True):
             axes.plot(
                 rows["layer"],
                 rows[f"{quantity}_mean"],
-                color=CLASS_COLOURS[mark_class],
+                color=style.colour,
                 linewidth=1,
-                marker="o",
+                marker=style.marker,
                 markersize=2,
                 alpha=0.8,
                 label=label,
@@ -71,12 +73,13 @@ def _draw_lines(axes: Axes, means: pd.DataFrame, quantity: str) -> None:
             label = None
 
 
-def _draw_bands(axes: Axes, spread: pd.DataFrame) -> None:
-    for mark_class in CLASSES:
+def _draw_bands(axes: Axes, spread: pd.DataFrame, classes: Classes) -> None:
+    for mark_class in classes.names:
         rows = spread[spread["class"] == mark_class].sort_values("layer")
         if rows.empty:
             continue
-        colour = CLASS_COLOURS[mark_class]
+        style = class_style(classes, mark_class)
+        colour = style.colour
         axes.fill_between(rows["layer"], rows["q05"], rows["q95"], color=colour, alpha=0.15, linewidth=0)
         axes.fill_between(rows["layer"], rows["q25"], rows["q75"], color=colour, alpha=0.3, linewidth=0)
-        axes.plot(rows["layer"], rows["q50"], color=colour, linewidth=1.4, label=mark_class)
+        axes.plot(rows["layer"], rows["q50"], color=colour, linestyle=style.dashes, linewidth=1.4, label=mark_class)

@@ -1,4 +1,4 @@
-"""Mean mutual information of both classes over the layers, and the difference between the classes."""
+"""Mean mutual information of each class over the layers, and the difference between the first two."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from reports.data.absence import why_not_drawn
+from reports.data.classes import Classes
 from reports.figures.style import (
-    CLASS_COLOURS,
-    CLASSES,
     INK,
     QUANTITY_LABELS,
+    class_style,
+    legend,
     new_figure,
     not_drawn,
     note,
@@ -20,52 +21,56 @@ from reports.figures.style import (
 )
 
 
-def headline(means: pd.DataFrame, differences: pd.DataFrame, chance: pd.DataFrame) -> Figure:
-    """Left: means by class and the chance level. Right: terminal - internal, as it is and less that.
+def headline(means: pd.DataFrame, differences: pd.DataFrame, chance: pd.DataFrame, classes: Classes) -> Figure:
+    """Left: means by class and the chance level. Right, where two are named: second - first, as it is and less that.
 
     `means` has quantity, layer, class, mean, low, high, varies; `differences` quantity, layer, difference, low, high,
     varies, by_chance; `chance` layer, class, chance. Bands are 95 % intervals, where there are any.
     """
     with report_style():
         figure = new_figure(10, 3.8)
-        left, right = figure.subplots(1, 2)
-        _draw_means(left, means[means["quantity"] == "mi"], chance)
-        _draw_difference(right, differences[differences["quantity"] == "mi"])
-        if not right.lines:
-            note(right, why_not_drawn(means[means["quantity"] == "mi"]))
+        left = figure.add_subplot(1, 1 if classes.compared is None else 2, 1)
+        mine = means[means["quantity"] == "mi"]
+        _draw_means(left, mine, chance, classes)
+        if classes.compared is not None:
+            right = figure.add_subplot(1, 2, 2)
+            _draw_difference(right, differences[differences["quantity"] == "mi"], classes)
+            if not right.lines:
+                note(right, why_not_drawn(mine, classes.compared))
     return figure
 
 
-def _draw_means(axes: Axes, means: pd.DataFrame, chance: pd.DataFrame) -> None:
+def _draw_means(axes: Axes, means: pd.DataFrame, chance: pd.DataFrame, classes: Classes) -> None:
     axes.set(xlabel="layer", ylabel=f"mean {QUANTITY_LABELS['mi']}", title="Within each class")
     not_drawn(axes, means)
     if not means["varies"].any():
-        note(axes, why_not_drawn(means))
+        note(axes, why_not_drawn(means, classes.named))
         return
     means = means[means["varies"]]
-    for mark_class in CLASSES:
-        rows = means[means["class"] == mark_class].sort_values("layer")
+    for name in classes.names:
+        rows = means[means["class"] == name].sort_values("layer")
         if len(rows):
-            colour = CLASS_COLOURS[mark_class]
-            axes.plot(rows["layer"], rows["mean"], color=colour, marker="o", markersize=3.5, label=mark_class)
-            axes.fill_between(rows["layer"], rows["low"], rows["high"], color=colour, alpha=0.25, linewidth=0)
-    _draw_chance(axes, chance[chance["layer"].isin(means["layer"])])
+            style = class_style(classes, name)
+            axes.plot(rows["layer"], rows["mean"], color=style.colour, marker=style.marker, markersize=3.5, label=name)
+            axes.fill_between(rows["layer"], rows["low"], rows["high"], color=style.colour, alpha=0.25, linewidth=0)
+    _draw_chance(axes, chance[chance["layer"].isin(means["layer"])], classes)
     over_layers(axes)
     axes.grid(axis="y")
     if axes.lines:
-        axes.legend(loc="best")
+        legend(axes)
 
 
-def _draw_chance(axes: Axes, chance: pd.DataFrame) -> None:
+def _draw_chance(axes: Axes, chance: pd.DataFrame, classes: Classes) -> None:
     label: str | None = "if independent"
-    for mark_class in CLASSES:
-        rows = chance[chance["class"] == mark_class].sort_values("layer")
-        axes.plot(rows["layer"], rows["chance"], color=CLASS_COLOURS[mark_class], linestyle=":", label=label)
+    for name in classes.names:
+        rows = chance[chance["class"] == name].sort_values("layer")
+        colour = class_style(classes, name).colour
+        axes.plot(rows["layer"], rows["chance"], color=colour, linestyle=":", label=label)
         label = None
 
 
-def _draw_difference(axes: Axes, differences: pd.DataFrame) -> None:
-    axes.set(xlabel="layer", ylabel="difference (bits)", title="Terminal minus internal")
+def _draw_difference(axes: Axes, differences: pd.DataFrame, classes: Classes) -> None:
+    axes.set(xlabel="layer", ylabel="difference (bits)", title=classes.difference)
     rows = differences[differences["difference"].notna() & differences["varies"]].sort_values("layer")
     if rows.empty:
         return

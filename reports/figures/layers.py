@@ -7,17 +7,18 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from reports.data.absence import why_not_drawn
+from reports.data.classes import Classes
 from reports.figures.style import (
-    CLASS_COLOURS,
-    CLASS_TITLES,
-    CLASSES,
     QUANTITY_LABELS,
     add_layer_colour_bar,
+    class_style,
     layer_colour,
+    legend,
     new_figure,
     not_drawn,
     note,
     over_layers,
+    panel_title,
     report_style,
     symmetric_log,
 )
@@ -25,10 +26,13 @@ from reports.figures.style import (
 SHARE_OF_A_TAIL = 1e-3
 SMALLEST_COVARIANCE = 1e-6
 WIDE_RANGE = 20
+MOST_COLUMNS = 4
 
 
-def distributions_by_layer(densities: pd.DataFrame, means: pd.DataFrame) -> Figure:
-    """Covariance above, MI below: the distribution in each layer by class, then the means over the layers.
+def distributions_by_layer(densities: pd.DataFrame, means: pd.DataFrame, classes: Classes) -> Figure:
+    """Covariance and MI: the distribution in each layer by class, then the means over the layers.
+
+    Covariance stands above MI, a column a class; with more than three classes beside it, a row a class.
 
     `densities` has quantity, layer, class, left, right, share, density; `means` has quantity, layer, class, mean, low,
     high (NaN where there is no interval) and varies: a layer that context does not touch would hide the others behind
@@ -39,62 +43,74 @@ def distributions_by_layer(densities: pd.DataFrame, means: pd.DataFrame) -> Figu
     hidden = pd.MultiIndex.from_frame(densities[["quantity", "layer", "class"]]).isin(untouched.index)
     densities = densities[~hidden]
     with report_style():
-        figure = new_figure(11, 6.6)
-        grid = figure.subplots(2, 3, width_ratios=(1, 1, 1.1))
-        for row, quantity in zip(grid, ("cov", "mi"), strict=True):
-            row[0].sharex(row[1])
-            row[0].sharey(row[1])
+        figure, panels = _panels(len(classes.names) + 1)
+        for row, quantity in zip(panels, ("cov", "mi"), strict=True):
             mine = means[means["quantity"] == quantity]
-            for axes, mark_class in zip(row, CLASSES, strict=False):
+            for axes, mark_class in zip(row, classes.names, strict=False):
+                if axes is not row[0]:
+                    axes.sharex(row[0])
+                    axes.sharey(row[0])
                 chosen = (densities["quantity"] == quantity) & (densities["class"] == mark_class)
-                _draw_densities(axes, densities[chosen], layers, quantity, mark_class)
+                panel_title(axes, classes.title(mark_class))
+                _draw_densities(axes, densities[chosen], layers, quantity)
                 if not axes.lines:
-                    note(axes, why_not_drawn(mine, mark_class))
-            _draw_means(row[2], mine, layers, quantity)
+                    note(axes, why_not_drawn(mine, [mark_class]))
+            _fit(list(row[:-1]), densities[densities["quantity"] == quantity], quantity)
+            _draw_means(row[-1], mine, layers, quantity, classes)
             add_layer_colour_bar(figure, list(row), layers)
         figure.suptitle("Covariance and mutual information over the layers")
     return figure
 
 
-def _draw_densities(axes: Axes, frame: pd.DataFrame, layers: list[int], quantity: str, mark_class: str) -> None:
+def _panels(count: int) -> tuple[Figure, list[list[Axes]]]:
+    """So many panels for either quantity."""
+    if count <= MOST_COLUMNS:
+        figure = new_figure(11 if count < 4 else 12.5, 6.6)
+        return figure, [list(row) for row in figure.subplots(2, count, squeeze=False)]
+    figure = new_figure(11, 2.7 * count)
+    return figure, [list(column) for column in figure.subplots(count, 2, squeeze=False).T]
+
+
+def _draw_densities(axes: Axes, frame: pd.DataFrame, layers: list[int], quantity: str) -> None:
     """One line a layer. Bins of covariance grow with its size, so the line is the share of the pairs in each bin."""
     height = "share" if quantity == "cov" else "density"
     label = "share of pairs per bin" if quantity == "cov" else "density of pairs"
-    axes.set(title=CLASS_TITLES[mark_class], xlabel=QUANTITY_LABELS[quantity], ylabel=label)
+    axes.set(xlabel=QUANTITY_LABELS[quantity], ylabel=label)
     if frame.empty:
         return
     for layer, rows in frame.groupby("layer", observed=True):
         centres = (rows["left"] + rows["right"]) / 2
         axes.plot(centres, rows[height], color=layer_colour(int(layer), layers), linewidth=1)
-    if quantity == "cov":
-        _logarithmic_covariance(axes, frame)
-    else:
-        seen = frame[frame["share"] > SHARE_OF_A_TAIL]
-        axes.set_xlim(float(seen["left"].min()), float(seen["right"].max()))
-    axes.set_ylim(bottom=0)
 
 
-def _logarithmic_covariance(axes: Axes, frame: pd.DataFrame) -> None:
-    """From the lowest to the highest covariance that a thousandth of a layer's pairs reaches."""
+def _fit(panels: list[Axes], frame: pd.DataFrame, quantity: str) -> None:
+    """One axis for all classes: from the lowest to the highest value that a thousandth of a layer's pairs reaches."""
     seen = frame[frame["share"] > SHARE_OF_A_TAIL]
+    drawn = [axes for axes in panels if axes.lines]
+    if seen.empty or not drawn:
+        return
     low, high = float(seen["left"].min()), float(seen["right"].max())
-    sizes = seen[["left", "right"]].abs().min(axis=1)
-    symmetric_log(axes.xaxis, max(float(sizes.quantile(0.1)), SMALLEST_COVARIANCE), low, high)
-    axes.set_xlim(low, high)
+    for axes in drawn:
+        if quantity == "cov":
+            sizes = seen[["left", "right"]].abs().min(axis=1)
+            symmetric_log(axes.xaxis, max(float(sizes.quantile(0.1)), SMALLEST_COVARIANCE), low, high)
+        axes.set_xlim(low, high)
+        axes.set_ylim(bottom=0)
 
 
-def _draw_means(axes: Axes, means: pd.DataFrame, layers: list[int], quantity: str) -> None:
+def _draw_means(axes: Axes, means: pd.DataFrame, layers: list[int], quantity: str, classes: Classes) -> None:
     axes.set(title="Means", xlabel="layer", ylabel=f"mean {QUANTITY_LABELS[quantity]}")
     not_drawn(axes, means)
     if not means["varies"].any():
-        note(axes, why_not_drawn(means))
+        note(axes, why_not_drawn(means, classes.named))
         return
     means = means[means["varies"]]
-    for mark_class in CLASSES:
+    for mark_class in classes.names:
         rows = means[means["class"] == mark_class].sort_values("layer")
         if rows.empty:
             continue
-        colour = CLASS_COLOURS[mark_class]
+        style = class_style(classes, mark_class)
+        colour = style.colour
         axes.plot(rows["layer"], rows["mean"], color=colour, linewidth=1.2, label=mark_class, zorder=2)
         axes.fill_between(rows["layer"], rows["low"], rows["high"], color=colour, alpha=0.25, linewidth=0)
         axes.scatter(
@@ -102,6 +118,7 @@ def _draw_means(axes: Axes, means: pd.DataFrame, layers: list[int], quantity: st
             rows["mean"],
             c=[layer_colour(int(layer), layers) for layer in rows["layer"]],
             s=16,
+            marker=style.marker,
             edgecolors=colour,
             linewidths=0.6,
             zorder=3,
@@ -111,4 +128,4 @@ def _draw_means(axes: Axes, means: pd.DataFrame, layers: list[int], quantity: st
     if quantity == "cov" and (sizes > 0).any() and sizes.max() > WIDE_RANGE * sizes.median():
         symmetric_log(axes.yaxis, float(sizes[sizes > 0].min()), float(means["mean"].min()), float(sizes.max()))
     if axes.lines:
-        axes.legend(loc="best")
+        legend(axes)

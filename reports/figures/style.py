@@ -1,9 +1,10 @@
 """How every figure looks, and how it becomes SVG and PNG.
 
-Two hues of Okabe and Ito (2008), told apart with every kind of colour vision and in print, stand for the two
-classes everywhere. Layers are coloured by cividis, made for colour-blind readers (Nuñez et al. 2018,
-doi:10.1371/journal.pone.0199239). Ink is drawn in a marker colour that the SVG turns into `currentColor`, so that
-one rendering reads well on light and on dark pages.
+A class has one colour everywhere, by its place in the study: hues of Okabe and Ito (2008) first, then those of Paul
+Tol's muted scheme (2021), told apart with every kind of colour vision. Sixteen hues are more than anyone tells apart
+for sure, so each class has a marker of its own too. Random tokens, the baseline, are grey. Layers are coloured by
+cividis, made for colour-blind readers (Nuñez et al. 2018, doi:10.1371/journal.pone.0199239). Ink is drawn in a marker
+colour that the SVG turns into `currentColor`, so that one rendering reads well on light and on dark pages.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import math
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import matplotlib as mpl
@@ -26,12 +28,37 @@ from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize, to_r
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullFormatter
 
+from reports.data.classes import Classes
 from store.foreign_text import for_page
-from store.keys import MARK_CLASSES
 
-CLASSES = MARK_CLASSES
-CLASS_COLOURS = {"internal": "#0072b2", "terminal": "#d55e00"}
-CLASS_TITLES = {"internal": "Internal (goes on)", "terminal": "Terminal (ends)"}
+PALETTE = (
+    ("#0072b2", "#45a5e0"),
+    ("#d55e00", "#f0883e"),
+    ("#009e73", "#1fc79a"),
+    ("#cc79a7", "#de94bd"),
+    ("#e69f00", "#f2b632"),
+    ("#56b4e9", "#7cc8f2"),
+    ("#332288", "#9a8cf0"),
+    ("#117733", "#4fb872"),
+    ("#999933", "#c2c25e"),
+    ("#882255", "#cf6fa0"),
+    ("#44aa99", "#63c9b8"),
+    ("#cc6677", "#e58795"),
+    ("#aa4499", "#d57ac7"),
+    ("#ddcc77", "#e8db95"),
+    ("#661100", "#c9775f"),
+    ("#88ccee", "#a9def8"),
+)
+"""The colour of each class in the study's order, on light paper and on dark."""
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*", "p", "h", "d", "H", "8", (4, 1, 0))
+BASELINE_MARKER = "."
+LINES: tuple[str | tuple[int, tuple[float, ...]], ...] = (
+    "-",
+    (0, (5, 1.2)),
+    (0, (3, 1, 1, 1)),
+    (0, (8, 1.5, 1.5, 1.5)),
+)
+"""Where lines have no markers, classes take these in turn."""
 INK = "#010203"
 NEUTRAL = "#7d8590"
 """Grey that reads on light and on dark paper, for what is rasterised and cannot follow the page."""
@@ -40,6 +67,20 @@ MI_COLOURS = mpl.colormaps["viridis"]
 COV_COLOURS = mpl.colormaps["PuOr"]
 QUANTITY_LABELS = {"mi": "mutual information (bits)", "cov": "covariance"}
 POINT_ALPHA = 0.25
+VALUES_NAMED = 3
+
+Marker = Any
+"""A marker as matplotlib takes it: a letter, or (corners, 1, turn) of a star."""
+
+
+@dataclass(frozen=True)
+class ClassStyle:
+    """How a class is drawn: its colour, its marker on lines over layers, its dashes on lines without markers."""
+
+    colour: str
+    marker: Marker
+    dashes: str | tuple[int, tuple[float, ...]]
+
 
 _RC: Any = {
     "font.family": "sans-serif",
@@ -83,10 +124,29 @@ def new_figure(width: float, height: float) -> Figure:
     return figure
 
 
-def class_colour_map(mark_class: str) -> Colormap:
-    """From nearly transparent to the full hue of the class: reads on light and on dark paper."""
-    red, green, blue = to_rgb(CLASS_COLOURS[mark_class])
-    return LinearSegmentedColormap.from_list(mark_class, [(red, green, blue, 0.12), (red, green, blue, 1.0)])
+def class_style(classes: Classes, name: str) -> ClassStyle:
+    """How a class of a study is drawn, everywhere the same."""
+    if name == classes.baseline:
+        return ClassStyle(NEUTRAL, BASELINE_MARKER, "-")
+    place = classes.named.index(name)
+    return ClassStyle(PALETTE[place][0], MARKERS[place], LINES[place % len(LINES)])
+
+
+def class_variable(classes: Classes, name: str) -> str:
+    """The CSS variable of the page that holds a class's colour."""
+    return "baseline" if name == classes.baseline else f"class-{classes.named.index(name) + 1}"
+
+
+def colour_variables(dark: bool) -> str:
+    """The page's CSS variables of all colours of classes, on light or on dark paper."""
+    colours = {f"class-{place + 1}": both[dark] for place, both in enumerate(PALETTE)} | {"baseline": NEUTRAL}
+    return " ".join(f"--{name}: {colour};" for name, colour in colours.items())
+
+
+def class_colour_map(colour: str) -> Colormap:
+    """From nearly transparent to the full hue of a class: reads on light and on dark paper."""
+    red, green, blue = to_rgb(colour)
+    return LinearSegmentedColormap.from_list(colour, [(red, green, blue, 0.12), (red, green, blue, 1.0)])
 
 
 def layer_colour(layer: int, layers: list[int]) -> tuple[float, float, float, float]:
@@ -100,6 +160,17 @@ def add_layer_colour_bar(figure: Figure, axes: list[Axes], layers: list[int]) ->
     whole = MaxNLocator("auto", integer=True, min_n_ticks=1)
     bar = figure.colorbar(mappable, ax=axes, label="layer", pad=0.015, aspect=30, ticks=whole)
     bar.outline.set_visible(False)
+
+
+def panel_title(axes: Axes, text: str) -> None:
+    """A title with the study's own words in it, which are no formulas."""
+    axes.set_title(in_figure(text), parse_math=False)
+
+
+def legend(axes: Axes, **options: Any) -> None:
+    """The legend of axes with a line for each of up to 17 classes: in two columns or three where they are many."""
+    entries = len(axes.get_legend_handles_labels()[1])
+    axes.legend(loc="best", ncols=1 if entries <= 5 else 2 if entries <= 10 else 3, **options)
 
 
 def note(axes: Axes, text: str) -> None:
@@ -127,7 +198,8 @@ def not_drawn(axes: Axes, means: pd.DataFrame) -> None:
 def _left_out(means: pd.DataFrame, cause: str) -> str:
     layers = sorted({int(layer) for layer in means["layer"]})
     named = f"layer {layers[0]}" if len(layers) == 1 else f"{len(layers)} layers from {layers[0]} to {layers[-1]}"
-    values = " and ".join(f"{value:.3g}" for value in means["mean"]) if len(layers) == 1 else ""
+    values = ", ".join(f"{value:.3g}" for value in means["mean"].head(VALUES_NAMED)) if len(layers) == 1 else ""
+    values += ", …" if values and len(means) > VALUES_NAMED else ""
     return f"not drawn: {named}, {cause}" + (f" ({values})" if values else "")
 
 
@@ -200,8 +272,8 @@ def to_svg(figure: Figure, key: str, dpi: int = 130) -> str:
     text = buffer.getvalue().decode("utf-8")
     figure.set_layout_engine("none")  # The layout stands now: solving it again for the bitmap would double the cost.
     svg = text[text.index("<svg") :].replace(INK, "currentColor")
-    for name, colour in CLASS_COLOURS.items():
-        svg = svg.replace(colour, f"var(--{name}, {colour})")
+    for place, (colour, _) in enumerate(PALETTE):
+        svg = svg.replace(colour, f"var(--class-{place + 1}, {colour})")
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r'(\bid="|href="#|url\(#)', lambda match: f"{match[1]}{key}-", svg)
     return re.sub(r"font: ([\d.]+)px [^;\"]*", r"font-size: \1px", svg).strip()

@@ -24,7 +24,7 @@ import pyarrow.csv
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from reports.figures.style import cut, to_png, to_svg
+from reports.figures.style import colour_variables, cut, to_png, to_svg
 from reports.page.exhibits import Exhibit, Failure, Report, Table, attempt
 from store.foreign_text import for_page, for_spreadsheet
 
@@ -77,7 +77,7 @@ def render_page(report: Report, rendered: Rendered) -> str:
         report=report,
         drawings={key: Markup(svg) for key, svg in rendered.drawings.items()},
         downloads={key: [download(name, csv) for name, csv in data.items()] for key, data in rendered.data.items()},
-        styles=Markup(_asset("report.css")),
+        styles=Markup(_asset("report.css") + _class_colours()),
         script=Markup(_asset("report.js")),
         is_exhibit=lambda part: isinstance(part, Exhibit),
         is_failure=lambda part: isinstance(part, Failure),
@@ -172,13 +172,23 @@ def _render_part(part: Exhibit | Table) -> _RenderedPart:
     return _RenderedPart(to_svg(part.figure, part.key), to_png(part.figure), data)
 
 
+def _class_colours() -> str:
+    """The colours of classes as CSS variables, by the system's choice of light or dark or the reader's."""
+    light, dark = colour_variables(dark=False), colour_variables(dark=True)
+    return (
+        f":root {{ {light} }}\n"
+        f'@media (prefers-color-scheme: dark) {{ :root:not([data-theme="light"]) {{ {dark} }} }}\n'
+        f':root[data-theme="dark"] {{ {dark} }}\n'
+    )
+
+
 def _frames(part: Exhibit | Table) -> Mapping[str, pd.DataFrame]:
     return part.data if isinstance(part, Exhibit) else {part.key: part.frame}
 
 
 def _standalone(svg: str) -> str:
     """An SVG file of its own: colours that every program reads, dark ink for white paper."""
-    plain = re.sub(r"var\(--\w+, (#\w+)\)", r"\1", svg).replace("currentColor", "#111418")
+    plain = re.sub(r"var\(--[\w-]+, (#\w+)\)", r"\1", svg).replace("currentColor", "#111418")
     return '<?xml version="1.0" encoding="utf-8"?>\n' + plain
 
 

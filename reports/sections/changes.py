@@ -7,12 +7,13 @@ from typing import Any
 
 import pandas as pd
 
+from reports.data.classes import Classes
 from reports.page.exhibits import Section, Table
 
 BOOKS_NAMED = 20
 
 
-def changes_section(before: Mapping[str, Any] | None, now: Mapping[str, Any]) -> Section:
+def changes_section(before: Mapping[str, Any] | None, now: Mapping[str, Any], classes: Classes) -> Section:
     """Compare the facts of two reports: keys books, pairs, mi_difference and made (of the earlier one)."""
     if before is None:
         return Section("changes", "Since the last report", "This is the first report in this folder.")
@@ -23,13 +24,15 @@ def changes_section(before: Mapping[str, Any] | None, now: Mapping[str, Any]) ->
         f"Compared with the report of {when}: {_books(came, 'added')}; {_books(went, 'no longer there')}. "
         f"{before.get('pairs', 0):,} pairs then, {now['pairs']:,} now."
     )
+    if classes.compared is None:
+        return Section("changes", "Since the last report", text)
     rows = _differences(before.get("mi_difference", {}), now["mi_difference"])
     frame = pd.DataFrame(rows, columns=["layer", "then", "now"]).astype({"then": float, "now": float})
     frame["change"] = frame["now"] - frame["then"]
     table = Table(
         "changes",
         "Then and now",
-        "Differences are terminal minus internal mean mutual information, in bits, layer by layer.",
+        f"Differences are {classes.difference}: mean mutual information, in bits, layer by layer.",
         frame,
         nothing="Neither report has a layer in which the classes can be compared.",
     )

@@ -10,10 +10,11 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from reports.data.classes import Classes, quoted
 from reports.data.intervals import QUANTITIES
 from reports.data.queries import Store, ask
 from reports.data.scope import GRID_MARKS, Scope
-from reports.figures.style import CLASSES, LAYER_COLOURS, MI_COLOURS, robust_limits
+from reports.figures.style import LAYER_COLOURS, MI_COLOURS, class_variable, robust_limits
 from reports.page.page import png_uri
 
 PICTURE_BYTES = 1_500_000
@@ -24,9 +25,9 @@ CURVE_BINS = 60
 
 
 def explorer_data(store: Store, scope: Scope, moments: pd.DataFrame) -> dict[str, Any]:
-    """What the slider shows, as JSON values, one panel a layer; internal pairs above the diagonal, terminal below."""
-    used = scope.book_rows.frame.set_index("book").loc[scope.example_book, ["internal_used", "terminal_used"]]
-    marks = int(min(GRID_MARKS, used.max()))
+    """What the slider shows, as JSON values, one panel a layer; see `two_triangles`."""
+    classes = scope.classes
+    marks = int(min(GRID_MARKS, scope.example_marks[list(classes.named[:2])].max()))
     block = block_size(marks, len(scope.layers))
     answer = ask(store, "layer_blocks", book=scope.example_book, marks=marks, block=block)
     by_layer = dict(tuple(answer.frame.groupby("layer", observed=True)))
@@ -34,7 +35,7 @@ def explorer_data(store: Store, scope: Scope, moments: pd.DataFrame) -> dict[str
     nothing = answer.frame.iloc[:0]
     panels = [
         {
-            quantity: _panel(by_layer.get(layer, nothing), moments[moments["layer"] == layer], quantity, side)
+            quantity: _panel(by_layer.get(layer, nothing), moments[moments["layer"] == layer], quantity, side, classes)
             for quantity in QUANTITIES
         }
         for layer in scope.layers
@@ -43,6 +44,8 @@ def explorer_data(store: Store, scope: Scope, moments: pd.DataFrame) -> dict[str
         "layers": list(scope.layers),
         "start": scope.layer,
         "book": scope.example_book,
+        "classes": [{"name": name, "colour": class_variable(classes, name)} for name in classes.names],
+        "alt": f"Matrix of all pairs: {triangles(classes)}",
         "marks": marks,
         "block": block,
         "panels": panels,
@@ -60,12 +63,19 @@ def block_size(marks: int, layers: int) -> int:
     return max(1, math.ceil(marks / side))
 
 
-def two_triangles(blocks: pd.DataFrame, quantity: str, side: int) -> np.ndarray:
-    """Both classes in one matrix, float64 `[side, side]`: internal above the diagonal, terminal below, NaN on it."""
+def triangles(classes: Classes) -> str:
+    """Which pairs stand where in a matrix, in words."""
+    above = f"{quoted(classes.named[0])} above the diagonal"
+    return f"{above}, {quoted(classes.named[1])} below" if classes.compared else above
+
+
+def two_triangles(blocks: pd.DataFrame, quantity: str, side: int, classes: Classes) -> np.ndarray:
+    """Two classes in one matrix, float64 `[side, side]`: the first above the diagonal, the second below, NaN on it."""
     matrix = np.full((side, side), np.nan)
-    for mark_class, rows in blocks.groupby("class", observed=True):
+    for place, mark_class in enumerate(classes.named[:2]):
+        rows = blocks[blocks["class"] == mark_class]
         row, column = rows["block_row"].to_numpy(dtype=int), rows["block_column"].to_numpy(dtype=int)
-        if mark_class == CLASSES[0]:
+        if place == 0:
             matrix[row, column] = rows[quantity]
         else:
             matrix[column, row] = rows[quantity]
@@ -73,8 +83,8 @@ def two_triangles(blocks: pd.DataFrame, quantity: str, side: int) -> np.ndarray:
     return matrix
 
 
-def _panel(blocks: pd.DataFrame, moments: pd.DataFrame, quantity: str, side: int) -> dict[str, Any]:
-    matrix = two_triangles(blocks, quantity, side)
+def _panel(blocks: pd.DataFrame, moments: pd.DataFrame, quantity: str, side: int, classes: Classes) -> dict[str, Any]:
+    matrix = two_triangles(blocks, quantity, side, classes)
     low, high = robust_limits(matrix)
     values = {str(name): rows[quantity].to_numpy(dtype=float) for name, rows in blocks.groupby("class", observed=True)}
     edges = np.linspace(low, high, CURVE_BINS + 1)
@@ -86,7 +96,7 @@ def _panel(blocks: pd.DataFrame, moments: pd.DataFrame, quantity: str, side: int
             name: [round(share, 5) for share in np.histogram(sample, edges)[0] / max(1, sample.size)]
             for name, sample in values.items()
         },
-        "numbers": {name: _numbers(moments[moments["class"] == name], quantity) for name in CLASSES},
+        "numbers": {name: _numbers(moments[moments["class"] == name], quantity) for name in classes.names},
     }
 
 

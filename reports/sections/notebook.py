@@ -6,32 +6,39 @@ from collections.abc import Callable
 
 import pandas as pd
 
-from analysis.moments import COV_EDGES, MI_EDGES
+from reports.data.classes import quoted
 from reports.data.queries import Answer, Store, ask
 from reports.data.scope import GRID_BOOKS, GRID_MARKS, GRID_PAIRS, MATRIX_MARKS, SCATTER_PAIRS, SEED, Scope
-from reports.data.statistics import both_classes, densities, gaussian_reference
+from reports.data.statistics import by_class, densities, gaussian_reference
 from reports.figures.activations import mean_activations
 from reports.figures.layers import distributions_by_layer
 from reports.figures.matrices import pair_matrices
-from reports.figures.scatter import mi_against_covariance, mi_against_covariance_by_layer
+from reports.figures.scatter import CORRELATIONS_SHOWN, mi_against_covariance, mi_against_covariance_by_layer
 from reports.figures.style import cut
 from reports.page.exhibits import Exhibit, Section, attempt
 
 NOTEBOOK_TITLE = "The six figures of the notebook"
-EDGES = {"mi": MI_EDGES, "cov": COV_EDGES}
+NEEDS_ROWS = (
+    "Its matrices and scatter plots need a row for each pair, and this study keeps summaries alone (--within "
+    "summaries): they are left out."
+)
 
 
 def notebook_section(store: Store, scope: Scope, moments: Answer, means: pd.DataFrame) -> Section:
-    """All six figures. `means` has quantity, layer, class, mean, low, high."""
-    matrix = ask(store, "pair_matrix", layer=scope.layer, book=scope.example_book, marks=MATRIX_MARKS)
-    makers: dict[str, Callable[[], Exhibit]] = {
-        "mean-activations": lambda: activations_exhibit(store, scope),
-        "matrices-mi": lambda: matrices_exhibit(scope, matrix, "mi"),
-        "matrices-cov": lambda: matrices_exhibit(scope, matrix, "cov"),
-        "mi-against-covariance": lambda: scatter_exhibit(store, scope, moments),
-        "mi-against-covariance-by-layer": lambda: grid_exhibit(store, scope, moments),
-        "distributions-by-layer": lambda: layers_exhibit(store, scope, moments, means),
-    }
+    """All six figures, or those that need no rows of pairs where the study keeps none.
+
+    `means` has quantity, layer, class, mean, low, high.
+    """
+    makers: dict[str, Callable[[], Exhibit]] = {"mean-activations": lambda: activations_exhibit(store, scope)}
+    if scope.rows_kept:
+        matrix = ask(store, "pair_matrix", layer=scope.layer, book=scope.example_book, marks=MATRIX_MARKS)
+        makers |= {
+            "matrices-mi": lambda: matrices_exhibit(scope, matrix, "mi"),
+            "matrices-cov": lambda: matrices_exhibit(scope, matrix, "cov"),
+            "mi-against-covariance": lambda: scatter_exhibit(store, scope, moments),
+            "mi-against-covariance-by-layer": lambda: grid_exhibit(store, scope, moments),
+        }
+    makers["distributions-by-layer"] = lambda: layers_exhibit(store, scope, moments, means)
     return Section(
         "six-figures",
         NOTEBOOK_TITLE,
@@ -42,33 +49,43 @@ def notebook_section(store: Store, scope: Scope, moments: Answer, means: pd.Data
             ", the only book."
             if scope.books_with_pairs == 1
             else ", the book whose mean mutual information is nearest the median of the books."
-        ),
+        )
+        + ("" if scope.rows_kept else f" {NEEDS_ROWS}"),
         tuple(attempt(key, f"The figure {key}", make) for key, make in makers.items()),
     )
 
 
 def activations_exhibit(store: Store, scope: Scope) -> Exhibit:
-    """Figure a: mean activation per dimension of both classes, and one against the other."""
+    """Figure a: mean activation per dimension of each class, and the second against the first."""
+    classes = scope.classes
     answer = ask(store, "activation_means", layer=scope.layer, books=scope.spread_books)
-    frame = both_classes(answer.frame)
+    frame = by_class(answer.frame, classes.names)
     marks = answer.frame.groupby("class", observed=True)["marks"].max().to_dict()
-    counts = " and ".join(f"{count:,} {name}" for name, count in marks.items())
+    counts = ", ".join(f"{marks[name]:,} marks of {quoted(name)}" for name in classes.names if name in marks)
+    against = (
+        f"Right: the same means, {quoted(classes.compared[1])} against {quoted(classes.compared[0])}; the largest "
+        "dimensions are numbered."
+        if classes.compared
+        else ""
+    )
     return Exhibit(
         "mean-activations",
         "Mean activation per dimension",
-        f"Left: the hidden state of layer {scope.layer}, averaged over {counts} marks, one value a dimension. "
-        "Right: the same means, terminal against internal; the largest dimensions are numbered.",
-        f"Line chart and scatter plot of the mean activation of {len(frame)} dimensions for both classes.",
-        mean_activations(frame, scope.layer),
+        f"{'Left: the' if against else 'The'} hidden state of layer {scope.layer}, averaged over {counts}: one value a "
+        f"dimension. {against}".strip(),
+        f"Line chart{' and scatter plot' if against else ''} of the mean activation of {len(frame)} dimensions for "
+        f"{classes.list()}.",
+        mean_activations(frame, scope.layer, classes),
         (answer.sql,),
         {"mean-activations": frame},
-        "A point off the dashed line is a dimension that tells the classes apart. Axes turn logarithmic away from zero "
-        "where a few dimensions dwarf the others." + _spread_note(scope),
+        ("A point off the dashed line is a dimension that tells the two classes apart. " if against else "")
+        + "Axes turn logarithmic away from zero where a few dimensions dwarf the others."
+        + _spread_note(scope),
     )
 
 
 def matrices_exhibit(scope: Scope, matrix: Answer, quantity: str) -> Exhibit:
-    """Figures b and c: matrices of all pairs of both classes, with their distributions below."""
+    """Figures b and c: matrices of all pairs within each class, with their distributions below."""
     name = {"mi": "mutual information", "cov": "covariance"}[quantity]
     scale = " about zero" if quantity == "cov" and (matrix.frame["cov"] < 0).any() else ""
     limited = f" Only the first {MATRIX_MARKS} marks of each class are shown." if _is_limited(scope) else ""
@@ -77,11 +94,11 @@ def matrices_exhibit(scope: Scope, matrix: Answer, quantity: str) -> Exhibit:
         f"Pairwise {name}",
         f"Each cell is one pair of marks of {cut(scope.example_book, 60)} in layer {scope.layer}, in the order of the "
         "text. Below: the distribution of the same values; dashed lines are means.",
-        f"Two heat maps of the {name} of all pairs of marks, internal and terminal, above their two histograms.",
-        pair_matrices(matrix.frame, quantity, scope.layer, scope.example_book),
+        f"Heat maps of the {name} of all pairs of marks within {scope.classes.list()}, above their histograms.",
+        pair_matrices(matrix.frame, quantity, scope.layer, scope.example_book, scope.classes),
         (matrix.sql,),
         {f"pairs-{quantity}": matrix.frame[["class", "i", "j", quantity]]},
-        f"Both classes share one colour scale{scale}, which leaves out 0.5 % of the values at either end. Stripes are "
+        f"There is one colour scale{scale} for all, which leaves out 0.5 % of the values at either end. Stripes are "
         "marks that resemble, or do not resemble, all others. The distribution leaves out 0.1 % at either end. Pairs "
         "that share a mark are not independent: read the intervals at the top, not the width of these curves."
         + limited,
@@ -89,7 +106,7 @@ def matrices_exhibit(scope: Scope, matrix: Answer, quantity: str) -> Exhibit:
 
 
 def scatter_exhibit(store: Store, scope: Scope, moments: Answer) -> Exhibit:
-    """Figure d: mutual information against covariance in one layer: internal, terminal, both."""
+    """Figure d: mutual information against covariance in one layer: each class, then all."""
     keep = scope.per_million(scope.scatter_books, MATRIX_MARKS, SCATTER_PAIRS)
     answer = ask(
         store,
@@ -101,14 +118,16 @@ def scatter_exhibit(store: Store, scope: Scope, moments: Answer) -> Exhibit:
         per_million=keep,
     )
     reference = gaussian_reference(answer.frame)
+    several = len(scope.classes.names) > 1
+    last = " Last: all classes, each point one pair." if several else ""
     return Exhibit(
         "mi-against-covariance",
         "Mutual information against covariance",
-        f"Left and middle: pairs of one class in layer {scope.layer}, stronger where there are more. Right: both "
-        "classes, each point one pair. Dashed: what Gaussian vectors of the same correlation would share.",
-        "Density plots of mutual information against covariance for internal and terminal pairs, and a scatter "
-        "plot of both.",
-        mi_against_covariance(answer.frame, reference, moments.frame, scope.layer),
+        f"Pairs within one class in layer {scope.layer}, stronger where there are more.{last} Dashed: what Gaussian "
+        "vectors of the same correlation would share.",
+        f"Density plots of mutual information against covariance of pairs within {scope.classes.list()}"
+        f"{', and a scatter plot of all' if several else ''}.",
+        mi_against_covariance(answer.frame, reference, moments.frame, scope.layer, scope.classes),
         (answer.sql, moments.sql),
         {"pair-sample": answer.frame, "gaussian-reference": reference},
         "Shades are logarithmic, and points are drawn in a mixed order. r is Pearson's, over all pairs of the layer. "
@@ -126,9 +145,10 @@ def grid_exhibit(store: Store, scope: Scope, moments: Answer) -> Exhibit:
         "mi-against-covariance-by-layer",
         "Mutual information against covariance in every layer",
         "One panel a layer; layer 0 is the embeddings, the last one comes after the final norm. r is over all pairs of "
-        "the layer, in the colour of its class.",
+        "the layer, in the colour of its class"
+        + (f", for the first {CORRELATIONS_SHOWN} classes." if len(scope.classes.names) > CORRELATIONS_SHOWN else "."),
         f"Grid of {len(scope.layers)} small scatter plots of mutual information against covariance, one a layer.",
-        mi_against_covariance_by_layer(answer.frame, moments.frame),
+        mi_against_covariance_by_layer(answer.frame, moments.frame, scope.classes),
         (answer.sql, moments.sql),
         {"layer-samples": answer.frame},
         "Mutual information is on one axis for all; covariance grows by orders of magnitude, so each panel has its "
@@ -140,14 +160,14 @@ def grid_exhibit(store: Store, scope: Scope, moments: Answer) -> Exhibit:
 def layers_exhibit(store: Store, scope: Scope, moments: Answer, means: pd.DataFrame) -> Exhibit:
     """Figure f: distributions and means of covariance and mutual information over the layers."""
     answer = ask(store, "layer_histograms", books=scope.spread_books)
-    frame = densities(answer.frame, EDGES)
+    frame = densities(answer.frame)
     return Exhibit(
         "distributions-by-layer",
         "Distributions and means over the layers",
-        "Left and middle: one line a layer, from dark (embeddings) to light (last). Right: means over the books, with "
-        "95 % intervals where they could be computed.",
+        "By class: one line a layer, from dark (embeddings) to light (last). Then: means over the books, with 95 % "
+        "intervals where they could be computed.",
         "Line charts of the distributions of covariance and mutual information in each layer, and of their means.",
-        distributions_by_layer(frame, means),
+        distributions_by_layer(frame, means, scope.classes),
         (answer.sql, moments.sql),
         {"histograms": frame, "means": means},
         "Bins of mutual information are 0.025 bits wide; bins of covariance are a twelfth of a decade, so that line "
@@ -157,8 +177,7 @@ def layers_exhibit(store: Store, scope: Scope, moments: Answer, means: pd.DataFr
 
 
 def _is_limited(scope: Scope) -> bool:
-    used = scope.book_rows.frame.set_index("book").loc[scope.example_book, ["internal_used", "terminal_used"]]
-    return bool((used > MATRIX_MARKS).any())
+    return bool((scope.example_marks > MATRIX_MARKS).any())
 
 
 def _sample_note(per_million: int, books: int, marks: int, pairs: int) -> str:

@@ -9,15 +9,16 @@ import pandas as pd
 
 from reports.data.absence import why_no_difference
 from reports.data.chance import PAIRS, Chance
+from reports.data.classes import quoted
 from reports.data.intervals import CLAIM_BOOKS, TOKEN_BOOKS
 from reports.data.queries import Answer
-from reports.data.scope import TOKEN_MARKS, Scope
+from reports.data.scope import TOKEN_MARKS, Scope, used_column
 from reports.figures.headline import headline
 from reports.page.exhibits import Exhibit, Section, Table
 
 
 def findings(differences: pd.DataFrame, moments: pd.DataFrame, scope: Scope) -> tuple[str, ...]:
-    """The main finding in words, from the differences terminal - internal over the layers.
+    """The main finding in words, from the differences of the first two classes over the layers.
 
     `differences` has quantity, layer, difference, low, high, varies, by_chance; `moments` layer, class, pairs,
     mi_min, mi_max.
@@ -26,15 +27,17 @@ def findings(differences: pd.DataFrame, moments: pd.DataFrame, scope: Scope) -> 
     if rows.empty:
         return (f"There is nothing to compare: {why_no_difference(moments, scope)}.",)
     largest = rows.loc[rows["difference"].abs().idxmax()]
-    more, less = ("terminal", "internal") if largest["difference"] > 0 else ("internal", "terminal")
+    first_class, second_class = map(quoted, scope.classes.compared or ())
+    more, less = (second_class, first_class) if largest["difference"] > 0 else (first_class, second_class)
     first = (
-        f"The classes differ most in layer {int(largest['layer'])}: pairs of {more} marks share "
-        f"{abs(largest['difference']):.3g} bits more than pairs of {less} marks{_interval(largest, scope)}."
+        f"The classes differ most in layer {int(largest['layer'])}: two marks of {more} share "
+        f"{abs(largest['difference']):.3g} bits more than two of {less}{_interval(largest, scope)}."
     )
-    return (first,) if rows["low"].isna().all() else (first, _counted(rows, scope.books_with_pairs))
+    counted = () if rows["low"].isna().all() else (_counted(rows, scope.books_with_pairs, first_class, second_class),)
+    return tuple(filter(None, (first, *counted, scope.classes.others_note)))
 
 
-def _counted(rows: pd.DataFrame, books: int) -> str:
+def _counted(rows: pd.DataFrame, books: int, first: str, second: str) -> str:
     """In how many layers the classes part, where there are books enough to say so, or one that is all there is."""
     if 1 < books < CLAIM_BOOKS:
         return (
@@ -43,15 +46,15 @@ def _counted(rows: pd.DataFrame, books: int) -> str:
         )
     above, below = _apart(rows, 0.0)
     less_above, less_below = _apart(rows, rows["by_chance"])
-    where = "In this one book, terminal" if books == 1 else "Terminal"
+    where = "In this one book, marks" if books == 1 else "Marks"
     return (
-        f"{where} marks share more in {above} of {len(rows)} layers and internal marks in {below}, with 95 % "
+        f"{where} of {second} share more in {above} of {len(rows)} layers and marks of {first} in {below}, with 95 % "
         "intervals over all layers at once that leave out zero. Taking off what independent vectors of these margins "
         f"would show, which is more than the bias of dependent ones, leaves {less_above} and {less_below}."
     )
 
 
-def numbers(study: dict[str, Any], scope: Scope) -> dict[str, str]:
+def numbers(study: dict[str, Any], scope: Scope, pairs_between: int) -> dict[str, str]:
     """The size of the study at a glance."""
     pairs = int(scope.book_means.frame["pairs"].sum())
     used = scope.marks_used.sum()
@@ -59,28 +62,42 @@ def numbers(study: dict[str, Any], scope: Scope) -> dict[str, str]:
         "model": model_name(study),
         "layers": f"{len(scope.layers)}",
         "books": f"{scope.books_with_pairs:,}",
-        "internal marks": f"{int(used['internal_used']):,}",
-        "terminal marks": f"{int(used['terminal_used']):,}",
-        "pairs": f"{pairs:,}",
+        **{used_column(name): f"{int(used[name]):,}" for name in scope.classes.names},
+        "pairs within classes": f"{pairs:,}",
+        **({"pairs between classes": f"{pairs_between:,}"} if pairs_between else {}),
     }
 
 
 def headline_exhibit(
     scope: Scope, moments: Answer, means: pd.DataFrame, differences: pd.DataFrame, chance: Chance
 ) -> Exhibit:
-    """The picture of the main finding: mean MI of both classes over the layers, and their difference."""
+    """The picture of the main finding: mean MI of each class over the layers, and the difference of the first two."""
+    classes = scope.classes
+    right = ""
+    if classes.compared:
+        first, second = map(quoted, classes.compared)
+        right = (
+            f" Right: {classes.difference}; above zero, marks of {second} resemble each other more than marks of "
+            f"{first}."
+        )
+    several = len(classes.names) > 1
     return Exhibit(
         "headline",
-        "What the two classes share, layer by layer",
-        "Left: mean mutual information of pairs within a class, averaged over books. Right: terminal minus internal; "
-        "above zero, marks that end resemble each other more than marks that go on. Bands are 95 % intervals.",
-        "Line chart of mean mutual information of both classes over the layers, and of their difference.",
-        headline(means, differences, chance.frame),
+        f"What {'the classes share' if several else f'{classes.list()} shares'}, layer by layer",
+        f"{'Left: mean' if right else 'Mean'} mutual information of pairs within a class, averaged over books.{right} "
+        "Bands are 95 % intervals.",
+        f"Line chart of mean mutual information within {classes.list()} over the layers"
+        f"{f', and of {classes.difference}' if right else ''}.",
+        headline(means, differences, chance.frame, classes),
         (scope.book_means.sql, moments.sql, chance.sql),
         {"means": means, "differences": differences, "chance": chance.frame},
-        "No internal mark is paired with a terminal one: a class can resemble itself more by a mean vector that its "
-        "marks share, and a difference is no evidence that the model keeps the classes apart. Layer 0 holds the "
-        "embeddings, which no context has touched: it is named, not drawn, and not counted. "
+        (
+            "All pairs here lie within a class: it can resemble itself more by a mean vector that its marks share, and "
+            "a difference is no evidence that the model keeps the classes apart. "
+            if right
+            else ""
+        )
+        + "Layer 0 holds the embeddings, which no context has touched: it is named, not drawn, and not counted. "
         + interval_note(scope)
         + chance_note(chance),
     )
@@ -89,6 +106,11 @@ def headline_exhibit(
 def interval_note(scope: Scope) -> str:
     """How the intervals were made, for captions."""
     books = scope.books_with_pairs
+    if books <= TOKEN_BOOKS and not scope.rows_kept:
+        return (
+            "There are no intervals: for so few books they come from the rows of pairs, and this study keeps summaries "
+            "alone (--within summaries)."
+        )
     if books <= TOKEN_BOOKS:
         how = (
             "Bands are 95 % intervals from a bootstrap over the tokens of the one book: they say how sure the numbers "
@@ -165,4 +187,7 @@ def _interval(row: pd.Series, scope: Scope) -> str:
 
 
 def _plain(value: Any) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    if not isinstance(value, list):
+        return str(value)
+    # A class is a name and its tokens; anything else in a list is a plain value.
+    return "; ".join(f"{one[0]}: {' '.join(map(str, one[1]))}" if isinstance(one, list) else str(one) for one in value)

@@ -5,26 +5,17 @@ from __future__ import annotations
 import pandas as pd
 
 from reports.data.chance import Chance
+from reports.data.classes import Classes, quoted
 from reports.data.queries import Answer, Store, ask
 from reports.data.scope import GRID_MARKS, MATRIX_MARKS, Scope
-from reports.data.statistics import cliffs_delta_by_layer
+from reports.data.statistics import cliffs_delta_by_layer, outlier_shares
 from reports.page.exhibits import Section, Table
 from store.books import BookStatus
 
 EXTREME_PAIRS = 8
 OUTLIERS_PER_LAYER = 5
-LAYER_HEADINGS = {
-    "mi_mean_internal": "MI internal",
-    "mi_mean_terminal": "MI terminal",
-    "cov_mean_internal": "cov internal",
-    "cov_mean_terminal": "cov terminal",
-    "r_internal": "pooled r internal",
-    "r_terminal": "pooled r terminal",
-    "standardised": "in pooled SD",
-    "cliffs_delta": "Cliff's delta",
-    "chance_internal": "internal if independent",
-    "chance_terminal": "terminal if independent",
-}
+LAYER_HEADINGS = {"mi_mean": "MI: {}", "cov_mean": "cov: {}", "r": "pooled r: {}", "chance": "if independent: {}"}
+SIZE_HEADINGS = {"standardised": "in pooled SD", "cliffs_delta": "Cliff's delta", "between_them": "MI between them"}
 EMBEDDINGS_APART = (
     "Layer 0, the embeddings, stands apart and is not sorted among the others: no context has touched it."
 )
@@ -33,57 +24,99 @@ TABLE_ROWS = 500
 
 
 def layer_table(
-    store: Store, scope: Scope, moments: Answer, means: pd.DataFrame, differences: pd.DataFrame, chance: Chance
+    store: Store,
+    scope: Scope,
+    moments: Answer,
+    means: pd.DataFrame,
+    differences: pd.DataFrame,
+    chance: Chance,
+    separation: Answer | None,
 ) -> Table:
-    """One row a layer: means over books, their difference with its interval, pooled r, and what is there by chance.
+    """One row a layer: means over books, their difference with its interval, separation, pooled r, and chance.
 
     `means` and `differences` are from `reports.data.intervals`: of the same means, so that the columns can be
-    subtracted.
+    subtracted; `separation` is from `reports.sections.separation`.
     """
-    values = ask(store, "mi_values", book=scope.example_book, marks=GRID_MARKS)
+    classes, sql = scope.classes, [scope.book_means.sql, moments.sql, chance.sql]
     wide = means.pivot_table(index="layer", columns=["quantity", "class"], values="mean", observed=True)
     wide.columns = [f"{quantity}_mean_{mark_class}" for quantity, mark_class in wide.columns]
     r = moments.frame.pivot_table(index="layer", columns="class", values="r", observed=True)
     wide = wide.join(r.add_prefix("r_"))
-    chosen = differences[differences["quantity"] == "mi"].set_index("layer")
-    wide = wide.join(chosen[["difference", "low", "high", "standardised", "varies"]])
-    names = [f"{quantity}_{name}" for quantity in ("mi_mean", "cov_mean", "r") for name in ("internal", "terminal")]
     level = chance.frame.pivot_table(index="layer", columns="class", values="chance")
-    frame = wide.join(level.add_prefix("chance_")).join(cliffs_delta_by_layer(values.frame))
-    # Where all pairs of a class are equal, delta is -1, 0 or 1 whatever the sizes: no effect size, and no number.
-    frame["cliffs_delta"] = frame["cliffs_delta"].where(frame["varies"].eq(True))
-    sizes = ["difference", "low", "high", "standardised", "cliffs_delta"]
-    columns = [*names, *sizes, "chance_internal", "chance_terminal"]
+    frame = wide.join(level.add_prefix("chance_"))
+    sizes: list[str] = []
+    if classes.compared is not None:
+        chosen = differences[differences["quantity"] == "mi"].set_index("layer")
+        sizes = ["difference", "low", "high", "standardised"]
+        frame = frame.join(chosen[[*sizes, "varies"]])
+    if classes.compared is not None and scope.rows_kept:
+        values = ask(store, "mi_values", book=scope.example_book, marks=GRID_MARKS)
+        frame = frame.join(cliffs_delta_by_layer(values.frame, *classes.compared))
+        # Where all pairs of a class are equal, delta is -1, 0 or 1 whatever the sizes: no effect size, and no number.
+        frame["cliffs_delta"] = frame["cliffs_delta"].where(frame["varies"].eq(True))
+        sizes.append("cliffs_delta")
+        sql.append(values.sql)
+    if separation is not None and not separation.frame.empty:
+        between = ["between_them", "separation"]
+        frame = frame.join(separation.frame.set_index("layer")[between])
+        sizes += between
+        sql.append(separation.sql)
+    headings = {f"{key}_{name}": text.format(name) for key, text in LAYER_HEADINGS.items() for name in classes.names}
+    names = [column for column in headings if not column.startswith("chance_")]
+    columns = [*names, *sizes, *(f"chance_{name}" for name in classes.names)]
     return Table(
         "layers",
         "Layer by layer",
-        "Means over books of each book's mean; difference is terminal minus internal mean mutual information in bits "
-        "with its 95 % interval, and in pooled SD the same in standard deviations over the pairs of all books.",
+        _layer_caption(classes, sizes),
         frame.reindex(columns=columns).reset_index(),
-        LAYER_HEADINGS,
-        (scope.book_means.sql, moments.sql, chance.sql, values.sql),
-        f"Cliff's delta sets each terminal pair of {scope.example_book} (first {GRID_MARKS} marks) against each "
-        "internal pair of it: how often the terminal one shares more, less how often it shares less, from -1 to 1. It "
-        "describes that one book, has no interval, and has chance in it as the means do. r is Pearson's between mutual "
-        "information and covariance, pooled over the pairs of all books; if independent is what the estimator would "
-        "find between independent vectors of these margins, more than the bias of dependent ones.",
+        headings | SIZE_HEADINGS,
+        tuple(sql),
+        _layer_reading(scope, sizes),
         apart=EMBEDDINGS_APART if len(frame) > 1 else "",
+    )
+
+
+def _layer_caption(classes: Classes, sizes: list[str]) -> str:
+    said = "Means over books of each book's mean."
+    if "difference" in sizes:
+        said += (
+            f" Difference is {classes.difference}: mean mutual information in bits with its 95 % interval, and in "
+            "pooled SD the same in standard deviations over the pairs of all books."
+        )
+    if "separation" in sizes:
+        said += " Separation is half the sum of the two within less the mean between them, in bits."
+    return said
+
+
+def _layer_reading(scope: Scope, sizes: list[str]) -> str:
+    delta = ""
+    if "cliffs_delta" in sizes:
+        first, second = map(quoted, scope.classes.compared or ())
+        delta = (
+            f"Cliff's delta sets each pair of {second} of {scope.example_book} (first {GRID_MARKS} marks) against each "
+            f"pair of {first} of it: how often the one of {second} shares more, less how often it shares less, from -1 "
+            "to 1. It describes that one book, has no interval, and has chance in it as the means do. "
+        )
+    return delta + (
+        "r is Pearson's between mutual information and covariance, pooled over the pairs of all books; if independent "
+        "is what the estimator would find between independent vectors of these margins, more than the bias of "
+        "dependent ones."
     )
 
 
 def outlier_section(store: Store, scope: Scope, outlier_z: float | None) -> Section:
     """Dimensions that are left out as outliers, layer by layer."""
     answer = ask(store, "outlier_dimensions", books=scope.spread_books)
-    top = answer.frame.groupby("layer", observed=True).head(OUTLIERS_PER_LAYER)
-    counts = answer.frame.groupby("layer", observed=True)["dimension"].nunique()
-    frame = top.assign(dimensions_in_layer=top["layer"].map(counts))
+    names = scope.classes.names
+    frame = outlier_shares(answer.frame, names, OUTLIERS_PER_LAYER)
     table = Table(
         "outlier-dimensions",
         "What most marks leave out",
         f"The {OUTLIERS_PER_LAYER} dimensions of each layer that most marks leave out, and the share of the marks of "
         "each class that do.",
-        frame.drop(columns=["marks"]),
-        {"marks_without": "marks that leave it out", "dimensions_in_layer": "outlier dimensions in the layer"},
+        frame,
+        {f"share_{name}": f"share: {name}" for name in names}
+        | {"marks_without": "marks that leave it out", "dimensions_in_layer": "outlier dimensions in the layer"},
         (answer.sql,),
         "A dimension is left out of a pair where either vector has it beyond the study's threshold of standard "
         "deviations. Dimensions that stay on the list from layer to layer are the massive activations of the residual "
@@ -98,6 +131,9 @@ def outlier_section(store: Store, scope: Scope, outlier_z: float | None) -> Sect
 
 def extremes_section(store: Store, scope: Scope) -> Section:
     """The pairs that share the most and the least information, with their words in context."""
+    if not scope.rows_kept:
+        said = "This study keeps summaries of its pairs alone (--within summaries): no single pair can be shown."
+        return Section("extremes", "Pairs in their words", said)
     answer = ask(
         store,
         "extreme_pairs",

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from analysis.histograms import FixedBins
-from analysis.moments import COV_EDGES, MI_EDGES
+from analysis.summaries import COV_EDGES, MI_EDGES
 
 EDGES = {
     "mi": MI_EDGES,

@@ -14,8 +14,6 @@ import pytest
 
 from tests.cluster.artefacts import ROOT
 
-pytestmark = pytest.mark.deploy
-
 DOCKERFILE = ROOT / "Dockerfile"
 
 

@@ -21,7 +21,7 @@ LAYER = 2
 def three_books(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store of three books, four layers, twelve marks of each class and sixteen dimensions."""
     location = tmp_path_factory.mktemp("stores") / "three-books"
-    build_store(location, books=3, layers=4, marks=12, width=16, seed=1)
+    build_store(location, books=3, layers=4, marks=12, width=16, seed=1, baseline=None)
     return location
 
 

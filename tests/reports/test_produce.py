@@ -20,7 +20,7 @@ from store.query.reader import open_store
 from store.study import Study
 from store.upkeep.compaction import compact
 from store.writer import StudyWriter, publish_chunk
-from tests.builders import RUN, book_chunks, build_store, publish_book, record_of, synthetic_study
+from tests.builders import RUN, book_chunks, build_store, publish_book, synthetic_study
 
 PIXEL = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
@@ -104,20 +104,16 @@ def test_a_store_without_pairs_gives_a_page_that_says_so(tmp_path):
     assert produced.findings[0] in produced.page.read_text()
 
 
-def test_one_class_only(tmp_path):
-    study = synthetic_study(layers=2, marks=6, width=8)
-    files = [
-        publish_chunk(tmp_path / "store", key, _internal_only(table), RUN)
-        for key, table in book_chunks(study, 0)
-        if key.mark_class != "terminal"
-    ]
-    commit(tmp_path / "store", study, record_of(study, 0, files))
+def test_a_class_that_no_book_has(tmp_path):
+    study = synthetic_study(layers=2, marks=6, width=8, baseline=None)
+    record = publish_book(tmp_path / "store", study, 0, marks={"internal": 6, "terminal": 0})
+    commit(tmp_path / "store", study, record)
     produced = produce_report(Request(str(tmp_path / "store"), str(tmp_path / "out"), pdf=True), NOW)
     assert produced.failures == ()
-    assert produced.findings == (
-        "There is nothing to compare: no terminal pairs are stored, though 6 marks were used.",
-    )
-    assert "no terminal pairs" in produced.page.read_text()
+    assert produced.findings == ("There is nothing to compare: no mark of “terminal” was used.",)
+    page = produced.page.read_text()
+    assert "no terminal pairs" in page
+    assert "No book has pairs between “internal” and “terminal” and within both." in page
 
 
 @pytest.mark.parametrize(("layers", "marks", "width"), [(1, 6, 8), (3, 2, 4), (2, 40, 5)])

@@ -1,5 +1,4 @@
--- Every book the store was given, used or not, with its marks.
-SELECT book, title, author, source, characters, tokens, unique_tokens,
-       internal_found, terminal_found, internal_used, terminal_used, status, reason
+-- Every book the store was given, used or not, with its marks by class.
+SELECT book, title, author, source, characters, tokens, unique_tokens, found, used, status, reason
 FROM books
 ORDER BY book

@@ -1,5 +1,5 @@
--- The hidden states of marks spread evenly over one book, in every layer.
+-- The hidden states of about as many marks of each class, spread evenly over one book, in every layer.
 SELECT layer, class, i, state
-FROM hidden_states
-WHERE book = $book AND i % (CASE class WHEN 'internal' THEN $internal ELSE $terminal END) = 0
+FROM hidden_states JOIN activations USING (layer, class, book)
+WHERE book = $book AND i % greatest(1, marks // $marks) = 0
 ORDER BY layer, class, i

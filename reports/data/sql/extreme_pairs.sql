@@ -13,6 +13,6 @@ SELECT c.class, extreme, pair.book AS book, pair.i AS i, pair.j AS j,
        x.before AS before_i, x.token AS token_i, x.after AS after_i,
        y.before AS before_j, y.token AS token_j, y.after AS after_j
 FROM chosen c
-LEFT JOIN tokens x ON x.book = pair.book AND x.class = c.class AND x.i = pair.i
-LEFT JOIN tokens y ON y.book = pair.book AND y.class = c.class AND y.i = pair.j
+LEFT JOIN marks x ON x.book = pair.book AND x.class = c.class AND x.i = pair.i
+LEFT JOIN marks y ON y.book = pair.book AND y.class = c.class AND y.i = pair.j
 ORDER BY c.class, extreme DESC, CASE WHEN extreme = 'most' THEN -pair.mi ELSE pair.mi END, book, i, j

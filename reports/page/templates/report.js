@@ -45,7 +45,7 @@
     const copy = svg.cloneNode(true);
     copy.setAttribute("xmlns", "http://www.w3.org/2000/svg");
     copy.setAttribute("style", "color:#111418;background:#ffffff;font-family:sans-serif");
-    const text = new XMLSerializer().serializeToString(copy).replace(/var\(--\w+, (#\w+)\)/g, "$1");
+    const text = new XMLSerializer().serializeToString(copy).replace(/var\(--[\w-]+, (#\w+)\)/g, "$1");
     return new Blob([text], { type: "image/svg+xml" });
   };
   const save = (blob, name) => {
@@ -87,12 +87,14 @@
   const format = (value) => (value === null ? "–" : Number(value).toPrecision(4));
   const drawCurve = (target, curves) => {
     const height = Math.max(...Object.values(curves).flat(), 1e-12);
-    const shapes = Object.entries(curves).filter(([, shares]) => shares.length).map(([name, shares]) => {
+    const drawn = data.classes.filter((one) => curves[one.name] && curves[one.name].length);
+    const shapes = drawn.map(({ name, colour }) => {
+      const shares = curves[name];
       const points = shares.map((share, bin) => `${(300 * (bin + 0.5)) / shares.length},${95 - (88 * share) / height}`);
       const shape = document.createElementNS("http://www.w3.org/2000/svg", "polyline");
       shape.setAttribute("points", points.join(" "));
-      shape.setAttribute("class", name);
-      shape.setAttribute("style", `fill:none;stroke:var(--${name});stroke-width:1.6`);
+      shape.setAttribute("data-class", name);
+      shape.setAttribute("style", `fill:none;stroke:var(--${colour});stroke-width:1.6`);
       return shape;
     });
     target.replaceChildren(...shapes);
@@ -107,7 +109,9 @@
       byId(`low-${quantity}`).textContent = format(panel.low);
       byId(`high-${quantity}`).textContent = format(panel.high);
       drawCurve(byId(`curve-${quantity}`), panel.curves);
-      for (const name of ["internal", "terminal"]) byId(`${name}-${quantity}`).textContent = panel.numbers[name];
+      data.classes.forEach(({ name }, place) => {
+        byId(`numbers-${place}-${quantity}`).textContent = panel.numbers[name];
+      });
     }
   };
   const move = (by) => {

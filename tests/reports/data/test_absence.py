@@ -17,6 +17,7 @@ from reports.figures.layers import distributions_by_layer
 from reports.page.page import render_parts
 from store.query.reader import open_store
 from tests import builders
+from tests.reports.classes import TWO
 
 EQUAL = (
     "in every layer all pairs of a class have the same value, as where each mark is read without the words before it "
@@ -32,7 +33,7 @@ def moments(rows: list[tuple[int, str, int, float]]) -> pd.DataFrame:
 
 def with_marks(scope, internal: int, terminal: int, summarised: tuple[str, ...] = ("internal", "terminal")):
     """The scope as it would be with one book of so many marks."""
-    books = pd.DataFrame({"book": ["b"], "status": "used", "internal_used": internal, "terminal_used": terminal})
+    books = pd.DataFrame({"book": ["b"], "status": "used", "marks: internal": internal, "marks: terminal": terminal})
     layer_rows = pd.DataFrame({"layer": 0, "class": list(summarised)})
     return replace(scope, book_rows=Answer(books, ""), layer_rows=Answer(layer_rows, ""))
 
@@ -40,14 +41,14 @@ def with_marks(scope, internal: int, terminal: int, summarised: tuple[str, ...] 
 @pytest.mark.parametrize(
     ("internal", "terminal", "summarised", "says"),
     [
-        (5, 0, ("internal",), "no terminal mark was used"),
-        (5, 1, ("internal",), "no book has more than one terminal mark, and a pair takes two"),
-        (5, 9, ("internal",), "no terminal pairs are stored, though 9 marks were used"),
+        (5, 0, ("internal",), "no mark of “terminal” was used"),
+        (5, 1, ("internal",), "no book has more than one mark of “terminal”, and a pair takes two"),
+        (5, 9, ("internal",), "no pairs within “terminal” are stored, though 9 marks were used"),
         (
             5,
             9,
             ("internal", "terminal"),
-            "no terminal pair has a value: fewer than two dimensions are left in each",
+            "no pair within “terminal” has a value: fewer than two dimensions are left in each",
         ),
     ],
 )
@@ -78,13 +79,13 @@ def test_classes_that_cannot_be_compared_have_their_own_cause(scope, rows, says)
     [
         ([], "no book is committed yet"),
         ([("failed", 0), ("failed", 0), ("rejected", 0)], "none of its 3 books was used (2 failed, 1 rejected)"),
-        ([("used", 0)], "no internal mark was used; no terminal mark was used"),
+        ([("used", 0)], "no mark of “internal” was used; no mark of “terminal” was used"),
     ],
 )
 def test_a_store_without_pairs_has_its_own_cause(books, says):
-    frame = pd.DataFrame(books, columns=["status", "internal_used"])
-    frame["terminal_used"] = frame["internal_used"]
-    assert why_no_pairs_at_all(frame, pd.DataFrame({"layer": [], "class": []})) == says
+    frame = pd.DataFrame(books, columns=["status", "marks: internal"])
+    frame["marks: terminal"] = frame["marks: internal"]
+    assert why_no_pairs_at_all(frame, pd.DataFrame({"layer": [], "class": []}), TWO) == says
 
 
 @pytest.mark.parametrize(
@@ -99,7 +100,12 @@ def test_a_store_without_pairs_has_its_own_cause(books, says):
     ],
 )
 def test_an_empty_chart_says_why(rows, mark_class, says):
-    assert why_not_drawn(pd.DataFrame(rows, columns=["layer", "class", "varies"]), mark_class) == says
+    assert (
+        why_not_drawn(
+            pd.DataFrame(rows, columns=["layer", "class", "varies"]), [mark_class] if mark_class else TWO.names
+        )
+        == says
+    )
 
 
 @pytest.fixture
@@ -107,9 +113,9 @@ def equal_states(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A store as `--before 0` makes it: all states of a class are one vector, in every layer."""
     made = builders.hidden_states
     monkeypatch.setattr(
-        builders, "hidden_states", lambda *arguments: np.repeat(made(*arguments)[:1], arguments[3], axis=0)
+        builders, "hidden_states", lambda *arguments: np.repeat((states := made(*arguments))[:1], len(states), axis=0)
     )
-    builders.build_store(tmp_path / "store", books=1, layers=3, marks=5, width=16)
+    builders.build_store(tmp_path / "store", books=1, layers=3, marks=5, width=16, baseline=None)
     return tmp_path / "store"
 
 
@@ -132,11 +138,11 @@ def test_one_class_alone_is_named_as_missing_and_the_other_is_drawn():
     columns = ["quantity", "layer", "class", "mean", "low", "high", "varies"]
     means = pd.DataFrame(rows, columns=columns)
     nothing = pd.DataFrame(columns=["quantity", "layer", "difference", "low", "high", "varies", "by_chance"])
-    left, right = headline(means, nothing, pd.DataFrame({"layer": [], "class": [], "chance": []})).axes
+    left, right = headline(means, nothing, pd.DataFrame({"layer": [], "class": [], "chance": []}), TWO).axes
     assert list(left.lines[0].get_ydata()) == [2.0, 3.0]
     assert [text.get_text() for text in right.texts] == ["no terminal pairs"]
     densities = pd.DataFrame(columns=["quantity", "layer", "class", "left", "right", "share", "density"])
-    figure = distributions_by_layer(densities, means)
+    figure = distributions_by_layer(densities, means, TWO)
     panels = [axes for axes in figure.axes if axes.get_label() != "<colorbar>"]
     assert [[text.get_text() for text in axes.texts] for axes in panels[3:5]] == [
         ["no value lies in the range drawn"],

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-import pyarrow as pa
 
 from analysis.nulls import chance_mi, expected_mi_of_entropy
 from reports.build import build_report
 from reports.data.chance import PAIRS, chance_level
 from reports.data.queries import ask
 from reports.data.scope import GRID_MARKS, SEED, choose_scope
-from store.columns import TABLES
-from store.keys import MARK_CLASSES, ChunkKey
 from store.query.reader import open_store
-from store.writer import StudyWriter, publish_chunk
-from tests.builders import RUN, book_chunks, hidden_states, record_of, shard_of, synthetic_study
+from tests.builders import build_store, hidden_states
 
 
 def test_a_store_without_states_has_a_computed_level(store, scope):
@@ -28,18 +24,7 @@ def test_a_store_without_states_has_a_computed_level(store, scope):
 
 
 def test_a_store_that_keeps_states_shows_them_in_the_report(tmp_path):
-    study = synthetic_study(layers=2, marks=20, width=40)
-    chunks = list(book_chunks(study, 0))
-    for layer in range(2):
-        for mark_class in MARK_CLASSES:
-            states = hidden_states(layer, mark_class, 0, 20, 40, study.config["seed"])
-            rows = [{"book": "book0", "i": i, "state": state.tolist()} for i, state in enumerate(states)]
-            table = pa.Table.from_pylist(rows, schema=TABLES["hidden_states"].schema)
-            chunks.append((ChunkKey("hidden_states", shard_of(study, 0), layer, mark_class), table))
-    files = [publish_chunk(tmp_path, key, table, RUN) for key, table in chunks]
-    writer = StudyWriter.open(tmp_path, study)
-    with writer.lock():
-        writer.commit(record_of(study, 0, files))
+    study = build_store(tmp_path, books=1, layers=2, marks=20, width=40, baseline=None, keep_hidden_states=True)
     with open_store(tmp_path) as store:
         scope = choose_scope(store)
         assert scope is not None
@@ -47,7 +32,7 @@ def test_a_store_that_keeps_states_shows_them_in_the_report(tmp_path):
         report = build_report(store)
     assert chance.measured
     rows = chance.frame.set_index(["layer", "class"])["chance"]
-    states = hidden_states(1, "terminal", 0, 20, 40, study.config["seed"])
+    states = hidden_states(study, 1, "terminal", 0)
     assert rows[1, "terminal"] == chance_mi(states, 15, 5.0, pairs=PAIRS, rng=np.random.default_rng(SEED))
     (table,) = [part for section in report.sections for part in section.parts if part.key == "layers"]
     assert table.frame.set_index("layer").loc[1, "chance_terminal"] == rows[1, "terminal"]

@@ -8,6 +8,7 @@ import pytest
 
 from analysis.bootstrap import RESAMPLES, percentile_interval
 from reports.data.intervals import draws_over_tokens, layer_differences, layer_means, observed_means
+from tests.reports.classes import TWO
 
 
 def additive_pairs(marks: int, seed: int, layers: int = 1) -> pd.DataFrame:
@@ -26,7 +27,7 @@ def additive_pairs(marks: int, seed: int, layers: int = 1) -> pd.DataFrame:
 def test_one_draw_equals_a_plain_loop_over_pairs():
     pairs = additive_pairs(7, seed=0, layers=2)
     slabs = [pairs[pairs["layer"] == layer] for layer in (0, 1)]
-    draws = draws_over_tokens(slabs, means_of(pairs), seed=5)
+    draws = draws_over_tokens(slabs, means_of(pairs), TWO, seed=5)
     for column, mark_class in enumerate(("internal", "terminal")):
         rng = np.random.default_rng([5, column])
         weights = rng.multinomial(7, np.full(7, 1 / 7), size=RESAMPLES)
@@ -39,23 +40,23 @@ def test_one_draw_equals_a_plain_loop_over_pairs():
 def test_a_book_without_a_class_does_not_count_there():
     rows = [(0, "internal", "a", 1.0, 1.0), (0, "internal", "b", 3.0, 3.0), (0, "terminal", "a", 5.0, 5.0)]
     frame = pd.DataFrame(rows, columns=["layer", "class", "book", "mi_mean", "cov_mean"])
-    observed = observed_means(frame, [0])
-    means = layer_means(observed, None, [0], moments_of([0]))
+    observed = observed_means(frame, [0], TWO)
+    means = layer_means(observed, None, [0], moments_of([0]), TWO)
     found = means.set_index(["quantity", "class"])["mean"]
     assert found["mi", "internal"] == 2
     assert found["mi", "terminal"] == 5
     assert means.set_index(["quantity", "class"])["books"]["mi", "terminal"] == 1
 
 
-def test_differences_are_terminal_minus_internal_and_cover_all_layers_at_once():
+def test_differences_are_the_second_class_minus_the_first_and_cover_all_layers_at_once():
     """Without a true difference, the band over ten layers leaves zero out somewhere in about one study of twenty."""
     rng = np.random.default_rng(1)
     studies, misses = 120, 0
     moments = moments_of(range(10))
     for _ in range(studies):
         observed = rng.normal(size=(60, 2, 10, 2))
-        means = layer_means(observed, None, range(10), moments)
-        differences = layer_differences(means, observed, None, moments).query("quantity == 'mi'")
+        means = layer_means(observed, None, range(10), moments, TWO)
+        differences = layer_differences(means, observed, None, range(10), moments, TWO).query("quantity == 'mi'")
         np.testing.assert_allclose(
             differences["difference"], (observed[:, 0, :, 1] - observed[:, 0, :, 0]).mean(axis=0)
         )
@@ -67,7 +68,9 @@ def test_the_standardised_difference_divides_by_the_spread_of_the_pairs():
     observed = np.zeros((3, 2, 1, 2))
     observed[:, :, :, 1] = 6.0
     moments = moments_of([0]).assign(mi_std=3.0, cov_std=0.0)
-    frame = layer_differences(layer_means(observed, None, [0], moments), observed, None, moments).set_index("quantity")
+    frame = layer_differences(
+        layer_means(observed, None, [0], moments, TWO), observed, None, [0], moments, TWO
+    ).set_index("quantity")
     assert frame.loc["mi", "standardised"] == 2
     assert np.isnan(frame.loc["cov", "standardised"])
     assert np.isnan(frame.loc["mi", "low"])
@@ -75,20 +78,20 @@ def test_the_standardised_difference_divides_by_the_spread_of_the_pairs():
 
 def test_one_class_only_has_no_difference():
     pairs = additive_pairs(20, seed=0).query("`class` == 'internal'")
-    draws = draws_over_tokens([pairs], means_of(pairs))
+    draws = draws_over_tokens([pairs], means_of(pairs), TWO)
     frame = pd.DataFrame({"layer": 0, "class": "internal", "book": "a", "mi_mean": [1.0], "cov_mean": [1.0]})
     moments = moments_of([0]).query("`class` == 'internal'")
-    observed = observed_means(frame, [0])
-    means = layer_means(observed, draws, [0], moments)
-    assert layer_differences(means, observed, draws, moments)["difference"].isna().all()
+    observed = observed_means(frame, [0], TWO)
+    means = layer_means(observed, draws, [0], moments, TWO)
+    assert layer_differences(means, observed, draws, [0], moments, TWO)["difference"].isna().all()
 
 
 def test_layers_that_context_does_not_touch_have_no_interval():
     observed = np.random.default_rng(0).normal(size=(30, 2, 3, 2))
     moments = moments_of([0, 1, 2])
     moments.loc[moments["layer"] == 1, "mi_max"] = 0.0
-    means = layer_means(observed, None, [0, 1, 2], moments)
-    frame = layer_differences(means, observed, None, moments).set_index(["quantity", "layer"])
+    means = layer_means(observed, None, [0, 1, 2], moments, TWO)
+    frame = layer_differences(means, observed, None, [0, 1, 2], moments, TWO).set_index(["quantity", "layer"])
     assert frame.loc["mi", "varies"].tolist() == [False, False, True]
     assert frame.loc["cov", "varies"].tolist() == [False, True, True]
     assert frame["low"].notna().tolist() == frame["varies"].tolist()
@@ -99,8 +102,8 @@ def test_draws_from_some_marks_lie_about_the_mean_over_all():
     means = means_of(pairs)
     some = pairs[(pairs["i"] < 20) & (pairs["j"] < 20)]
     assert abs(means_of(some) - means).max() > 0.1
-    np.testing.assert_allclose(draws_over_tokens([some], means).mean(axis=0), means, atol=0.1)
-    low, high = percentile_interval(draws_over_tokens([some], means))
+    np.testing.assert_allclose(draws_over_tokens([some], means, TWO).mean(axis=0), means, atol=0.1)
+    low, high = percentile_interval(draws_over_tokens([some], means, TWO))
     assert ((low < means) & (means < high)).all()
 
 
@@ -109,7 +112,9 @@ def test_a_book_with_one_class_only_has_its_share_in_that_class():
     observed = np.random.default_rng(4).normal(size=(40, 2, 3, 2))
     observed[10:, :, :, 1] = np.nan
     moments = moments_of(range(3))
-    found = layer_differences(layer_means(observed, None, range(3), moments), observed, None, moments)
+    found = layer_differences(
+        layer_means(observed, None, range(3), moments, TWO), observed, None, range(3), moments, TWO
+    )
     internal, terminal = observed[:, 0, 1, 0], observed[:10, 0, 1, 1]
     row = found[(found["quantity"] == "mi") & (found["layer"] == 1)].iloc[0]
     assert row["difference"] == pytest.approx(terminal.mean() - internal.mean())

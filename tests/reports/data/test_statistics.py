@@ -6,14 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.moments import COV_EDGES, MI_EDGES
 from reports.data.queries import ask
 from reports.data.scope import GRID_MARKS
 from reports.data.statistics import (
-    both_classes,
+    by_class,
     cliffs_delta_by_layer,
     densities,
     gaussian_reference,
+    outlier_shares,
     relative_depth,
     spread_over_books,
     square,
@@ -35,7 +35,9 @@ def test_the_gaussian_reference_leaves_constant_vectors_out_and_survives_perfect
 
 
 def test_cliffs_delta_of_each_layer_compares_every_pair_with_every_pair(store, scope):
-    found = cliffs_delta_by_layer(ask(store, "mi_values", book=scope.example_book, marks=GRID_MARKS).frame)
+    found = cliffs_delta_by_layer(
+        ask(store, "mi_values", book=scope.example_book, marks=GRID_MARKS).frame, "internal", "terminal"
+    )
     assert tuple(found.index) == scope.layers
     for layer in scope.layers:
         rows = ask(store, "book_pairs", layer=layer, book=scope.example_book, marks=GRID_MARKS).frame
@@ -45,19 +47,19 @@ def test_cliffs_delta_of_each_layer_compares_every_pair_with_every_pair(store, s
 
 def test_one_class_alone_has_no_cliffs_delta():
     values = pd.DataFrame({"layer": [0, 1], "class": "internal", "mi": [np.ones(3), np.empty(0)]})
-    assert cliffs_delta_by_layer(values).isna().tolist() == [True, True]
+    assert cliffs_delta_by_layer(values, "internal", "terminal").isna().tolist() == [True, True]
 
 
 def test_densities_of_each_layer_sum_to_one(store):
     histograms = ask(store, "layer_histograms", books=None).frame
-    frame = densities(histograms, {"mi": MI_EDGES, "cov": COV_EDGES})
+    frame = densities(histograms)
     totals = frame.groupby(["quantity", "layer", "class"])["share"].sum()
     np.testing.assert_allclose(totals, 1.0)
     np.testing.assert_allclose(frame["density"] * (frame["right"] - frame["left"]), frame["share"])
 
 
 def test_densities_agree_with_the_pairs(store):
-    frame = densities(ask(store, "layer_histograms", books=None).frame, {"mi": MI_EDGES, "cov": COV_EDGES})
+    frame = densities(ask(store, "layer_histograms", books=None).frame)
     values = store.sql("SELECT mi FROM pairs WHERE layer = 1 AND class = 'terminal'").df()["mi"]
     rows = frame.query("quantity == 'mi' and layer == 1 and `class` == 'terminal'")
     for row in rows.itertuples():
@@ -78,7 +80,7 @@ def test_no_histogram_gives_an_empty_frame():
 
 def test_a_class_without_marks_is_nan():
     means = pd.DataFrame({"dimension": [0, 1], "class": "internal", "mean": [1.0, 2.0]})
-    assert both_classes(means)["terminal"].isna().all()
+    assert by_class(means, ("internal", "terminal"))["mean_terminal"].isna().all()
 
 
 def test_a_matrix_of_no_pairs_is_empty():
@@ -95,3 +97,14 @@ def test_spread_is_the_quantiles_over_books():
     spread = spread_over_books(means).set_index("quantity")
     assert spread.loc["mi", ["q25", "q50", "q75"]].tolist() == pytest.approx([1, 2, 3])
     assert spread.loc["cov", "q95"] == 7
+
+
+def test_the_outlier_dimensions_that_most_marks_leave_out_come_first():
+    rows = [(1, 7, "and", 3, 4, 4), (1, 7, "but", 1, 2, 4), (1, 5, "and", 4, 4, 4), (1, 9, "but", 1, 2, 1)]
+    frame = pd.DataFrame(rows, columns=["layer", "dimension", "class", "left_out", "marks", "marks_without"])
+    shares = outlier_shares(frame, ("and", "but"), most=2)
+    assert shares["dimension"].tolist() == [5, 7]
+    assert shares["share_and"].tolist() == [1.0, 0.75]
+    assert shares["share_but"].tolist()[1] == 0.5
+    assert np.isnan(shares["share_but"].tolist()[0])
+    assert shares["dimensions_in_layer"].tolist() == [3, 3]

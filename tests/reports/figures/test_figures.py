@@ -9,9 +9,8 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
 
-from analysis.moments import COV_EDGES, MI_EDGES
 from reports.data.queries import ask
-from reports.data.statistics import both_classes, densities, gaussian_reference, spread_over_books
+from reports.data.statistics import by_class, densities, gaussian_reference, spread_over_books
 from reports.figures.activations import mean_activations
 from reports.figures.books import means_by_book
 from reports.figures.comparison import compare_depths
@@ -19,9 +18,8 @@ from reports.figures.headline import headline
 from reports.figures.layers import distributions_by_layer
 from reports.figures.matrices import pair_matrices
 from reports.figures.scatter import mi_against_covariance, mi_against_covariance_by_layer
-from reports.figures.style import CLASS_COLOURS, report_style, to_png, to_svg
-
-EDGES = {"mi": MI_EDGES, "cov": COV_EDGES}
+from reports.figures.style import class_style, report_style, to_png, to_svg
+from tests.reports.classes import TWO
 
 
 def line_of(axes, label):
@@ -31,7 +29,7 @@ def line_of(axes, label):
 
 @pytest.fixture
 def activations(store):
-    return both_classes(ask(store, "activation_means", layer=2, books=None).frame)
+    return by_class(ask(store, "activation_means", layer=2, books=None).frame, TWO.names)
 
 
 @pytest.fixture
@@ -40,25 +38,29 @@ def moments(store):
 
 
 def test_mean_activations_are_drawn_one_point_a_dimension(activations):
-    by_dimension, against = mean_activations(activations, 2).axes
-    for mark_class, colour in CLASS_COLOURS.items():
+    by_dimension, against = mean_activations(activations, 2, TWO).axes
+    for mark_class, colour in (("internal", "#0072b2"), ("terminal", "#d55e00")):
         line = line_of(by_dimension, mark_class)
-        np.testing.assert_array_equal(line.get_ydata(), activations[mark_class])
-        assert to_hex(line.get_color()) == colour
-    np.testing.assert_array_equal(against.collections[0].get_offsets(), activations[["internal", "terminal"]])
-    assert against.get_title() == f"r = {np.corrcoef(activations['internal'], activations['terminal'])[0, 1]:.3f}"
+        np.testing.assert_array_equal(line.get_ydata(), activations[f"mean_{mark_class}"])
+        assert to_hex(line.get_color()) == colour == class_style(TWO, mark_class).colour
+    means = activations[["mean_internal", "mean_terminal"]]
+    np.testing.assert_array_equal(against.collections[0].get_offsets(), means)
+    assert against.get_title() == f"r = {means.corr().iloc[0, 1]:.3f}"
 
 
 def test_a_dimension_that_dwarfs_the_others_turns_the_axes_logarithmic(activations):
-    assert mean_activations(activations.assign(internal=1.0, terminal=1.0), 0).axes[0].get_yscale() == "linear"
-    activations.loc[3, "internal"] = 1e4
-    assert [axes.get_yscale() for axes in mean_activations(activations, 0).axes] == ["symlog", "symlog"]
+    assert (
+        mean_activations(activations.assign(mean_internal=1.0, mean_terminal=1.0), 0, TWO).axes[0].get_yscale()
+        == "linear"
+    )
+    activations.loc[3, "mean_internal"] = 1e4
+    assert [axes.get_yscale() for axes in mean_activations(activations, 0, TWO).axes] == ["symlog", "symlog"]
 
 
 @pytest.mark.parametrize("quantity", ["mi", "cov"])
 def test_matrices_hold_every_pair_on_both_sides_of_an_empty_diagonal(store, quantity):
     pairs = ask(store, "pair_matrix", layer=2, book="book0", marks=500).frame
-    figure = pair_matrices(pairs, quantity, 2, "book0")
+    figure = pair_matrices(pairs, quantity, 2, "book0", TWO)
     images = [axes.images[0] for axes in figure.axes if axes.images]
     assert len(images) == 2
     for image, mark_class in zip(images, ("internal", "terminal"), strict=True):
@@ -73,9 +75,9 @@ def test_matrices_hold_every_pair_on_both_sides_of_an_empty_diagonal(store, quan
 
 def test_the_distribution_below_the_matrices_integrates_to_the_share_inside_the_limits(store):
     pairs = ask(store, "pair_matrix", layer=2, book="book0", marks=500).frame
-    figure = pair_matrices(pairs, "mi", 2, "book0")
+    figure = pair_matrices(pairs, "mi", 2, "book0", TWO)
     (axes,) = [axes for axes in figure.axes if axes.get_ylabel() == "density of pairs"]
-    for number, mark_class in enumerate(CLASS_COLOURS):
+    for number, mark_class in enumerate(TWO.names):
         heights, edges, _ = axes.patches[2 * number].get_data()
         values = pairs.loc[pairs["class"] == mark_class, "mi"]
         inside = values.between(edges[0], edges[-1]).mean()
@@ -85,7 +87,7 @@ def test_the_distribution_below_the_matrices_integrates_to_the_share_inside_the_
 
 def test_scatter_titles_give_r_over_all_pairs_and_the_points_are_the_sample(store, moments):
     sample = ask(store, "pair_sample", layer=2, books=None, marks=500, seed=0, per_million=500_000).frame
-    figure = mi_against_covariance(sample, gaussian_reference(sample), moments, 2)
+    figure = mi_against_covariance(sample, gaussian_reference(sample), moments, 2, TWO)
     exact = store.sql(
         "SELECT class, corr(mi::DOUBLE, cov::DOUBLE) FROM pairs WHERE layer = 2 GROUP BY class"
     ).fetchall()
@@ -98,7 +100,7 @@ def test_scatter_titles_give_r_over_all_pairs_and_the_points_are_the_sample(stor
 
 def test_the_grid_has_a_panel_for_every_layer_with_the_points_of_that_layer(store, moments):
     samples = ask(store, "layer_samples", books=None, marks=250, seed=0, per_million=1_000_000).frame
-    figure = mi_against_covariance_by_layer(samples, moments)
+    figure = mi_against_covariance_by_layer(samples, moments, TWO)
     shown = [axes for axes in figure.axes if axes.get_visible()]
     assert [axes.get_title() for axes in shown] == ["layer 0", "layer 1", "layer 2", "layer 3"]
     for layer, axes in enumerate(shown):
@@ -111,15 +113,15 @@ def test_the_grid_has_a_panel_for_every_layer_with_the_points_of_that_layer(stor
 
 @pytest.mark.parametrize("layers", [1, 2, 13, 97])
 def test_the_grid_takes_any_number_of_layers(layers):
-    rows = [(layer, name, 0.5) for layer in range(layers) for name in CLASS_COLOURS]
+    rows = [(layer, name, 0.5) for layer in range(layers) for name in TWO.names]
     moments = pd.DataFrame(rows, columns=["layer", "class", "r"])
     samples = pd.DataFrame(rows, columns=["layer", "class", "mi"]).assign(cov=1.0)
-    figure = mi_against_covariance_by_layer(samples, moments)
+    figure = mi_against_covariance_by_layer(samples, moments, TWO)
     assert sum(axes.get_visible() for axes in figure.axes) == layers
 
 
 def test_lines_over_layers_are_the_shares_and_the_means(store, moments):
-    frame = densities(ask(store, "layer_histograms", books=None).frame, EDGES)
+    frame = densities(ask(store, "layer_histograms", books=None).frame)
     means = pd.concat(
         [
             moments.rename(columns={f"{quantity}_mean": "mean"})[["layer", "class", "mean"]].assign(
@@ -128,17 +130,17 @@ def test_lines_over_layers_are_the_shares_and_the_means(store, moments):
             for quantity in ("mi", "cov")
         ]
     )
-    figure = distributions_by_layer(frame, means)
+    figure = distributions_by_layer(frame, means, TWO)
     panels = [axes for axes in figure.axes if axes.get_label() != "<colorbar>"]
     assert len(panels) == 6
     chosen = frame[frame["quantity"] == "mi"]
-    for axes, mark_class in zip(panels[3:5], CLASS_COLOURS, strict=True):
+    for axes, mark_class in zip(panels[3:5], TWO.names, strict=True):
         assert len(axes.lines) == 4
         for layer, line in enumerate(axes.lines):
             rows = chosen[(chosen["layer"] == layer) & (chosen["class"] == mark_class)]
             np.testing.assert_array_equal(line.get_ydata(), rows["density"])
     for axes, quantity in ((panels[2], "cov"), (panels[5], "mi")):
-        for mark_class in CLASS_COLOURS:
+        for mark_class in TWO.names:
             expected = moments.loc[moments["class"] == mark_class, f"{quantity}_mean"]
             np.testing.assert_array_equal(line_of(axes, mark_class).get_ydata(), expected)
     assert [axes.get_ylabel() for axes in figure.axes].count("layer") == 2
@@ -149,14 +151,14 @@ def test_the_headline_draws_means_and_differences():
         [
             ("mi", layer, name, layer + (name == "terminal"), layer, layer + 2)
             for layer in range(3)
-            for name in CLASS_COLOURS
+            for name in TWO.names
         ],
         columns=["quantity", "layer", "class", "mean", "low", "high"],
     ).assign(varies=True)
     values = {"quantity": "mi", "difference": 1.0, "low": 0.5, "high": 1.5, "varies": True, "by_chance": 0.25}
     differences = pd.DataFrame({"layer": range(3), **values})
     chance = pd.DataFrame({"layer": [0, 1, 2] * 2, "class": ["internal"] * 3 + ["terminal"] * 3, "chance": 0.1})
-    left, right = headline(means, differences, chance).axes
+    left, right = headline(means, differences, chance, TWO).axes
     assert [list(line.get_ydata()) for line in left.lines if line.get_linestyle() == ":"] == [[0.1] * 3] * 2
     assert list(line_of(right, "less that of independent vectors").get_ydata()) == [0.75] * 3
     assert list(line_of(left, "terminal").get_ydata()) == [1, 2, 3]
@@ -167,12 +169,10 @@ def test_the_headline_draws_means_and_differences():
 
 @pytest.mark.parametrize("books", [3, 40])
 def test_books_are_lines_where_few_and_bands_where_many(books):
-    rows = [
-        (layer, name, f"b{book}", book, -book) for layer in (1, 2) for name in CLASS_COLOURS for book in range(books)
-    ]
+    rows = [(layer, name, f"b{book}", book, -book) for layer in (1, 2) for name in TWO.names for book in range(books)]
     means = pd.DataFrame(rows, columns=["layer", "class", "book", "mi_mean", "cov_mean"])
     spread = spread_over_books(means)
-    axes = means_by_book(means, spread).axes[0]
+    axes = means_by_book(means, spread, TWO).axes[0]
     assert len(axes.lines) == (2 * books if books == 3 else 2)
     if books == 40:
         assert list(line_of(axes, "internal").get_ydata()) == [19.5, 19.5]
@@ -181,17 +181,12 @@ def test_books_are_lines_where_few_and_bands_where_many(books):
 
 def test_two_studies_are_solid_and_dashed():
     means = pd.DataFrame(
-        [
-            (study, "mi", depth, name, 1.0, 0.9, 1.1)
-            for study in ("a", "b")
-            for depth in (0, 1)
-            for name in CLASS_COLOURS
-        ],
+        [(study, "mi", depth, name, 1.0, 0.9, 1.1) for study in ("a", "b") for depth in (0, 1) for name in TWO.names],
         columns=["study", "quantity", "depth", "class", "mean", "low", "high"],
     ).assign(varies=True)
     differences = means[means["class"] == "internal"].rename(columns={"mean": "difference"})
     chance = means.drop(columns="quantity").assign(chance=np.where(means["study"] == "a", 0.1, 0.2))
-    left, right = compare_depths(means, differences, chance).axes
+    left, right = compare_depths(means, differences, chance, TWO, TWO.difference).axes
     lines = [line for line in left.lines if not line.get_label().startswith("_")]
     assert [line.get_linestyle() for line in lines] == ["-", "-", "--", "--"]
     dotted = [line for line in left.lines if line.get_label().startswith("_")]
@@ -201,24 +196,24 @@ def test_two_studies_are_solid_and_dashed():
 
 def test_one_class_without_pairs_is_said_and_not_drawn(store, activations, moments):
     pairs = ask(store, "pair_matrix", layer=2, book="book0", marks=500).frame.query("`class` == 'internal'")
-    texts = [text.get_text() for axes in pair_matrices(pairs, "mi", 2, "book0").axes for text in axes.texts]
+    texts = [text.get_text() for axes in pair_matrices(pairs, "mi", 2, "book0", TWO).axes for text in axes.texts]
     assert texts == ["no terminal pairs"]
-    figure = mean_activations(activations.assign(terminal=np.nan), 2)
+    figure = mean_activations(activations.assign(mean_terminal=np.nan), 2, TWO)
     assert [text.get_text() for text in figure.axes[1].texts] == ["no terminal marks"]
     sample = ask(store, "pair_sample", layer=2, books=None, marks=500, seed=0, per_million=1_000_000).frame
     only = sample[sample["class"] == "internal"]
-    figure = mi_against_covariance(only, gaussian_reference(only), moments.query("`class` == 'internal'"), 2)
+    figure = mi_against_covariance(only, gaussian_reference(only), moments.query("`class` == 'internal'"), 2, TWO)
     assert figure.axes[1].get_title().endswith("no pairs")
 
 
 def test_a_figure_becomes_svg_that_follows_the_page_and_a_bitmap_on_white(activations):
     with report_style():
-        figure = mean_activations(activations, 2)
+        figure = mean_activations(activations, 2, TWO)
     svg = to_svg(figure, "one")
     assert svg.startswith("<svg")
     assert "currentColor" in svg
     assert "#010203" not in svg
-    assert "var(--internal, #0072b2)" in svg
+    assert "var(--class-1, #0072b2)" in svg
     assert 'id="one-' in svg
     assert "Mean activation per dimension, layer 2" in svg
     assert to_png(figure).startswith(b"\x89PNG")
@@ -226,33 +221,33 @@ def test_a_figure_becomes_svg_that_follows_the_page_and_a_bitmap_on_white(activa
 
 def test_text_in_a_figure_is_escaped(store):
     pairs = ask(store, "pair_matrix", layer=2, book="book0", marks=500).frame
-    svg = to_svg(pair_matrices(pairs, "mi", 2, "<script>alert(1)</script> $x$"), "one")
+    svg = to_svg(pair_matrices(pairs, "mi", 2, "<script>alert(1)</script> $x$", TWO), "one")
     assert "<script" not in svg
     assert "&lt;script&gt;alert(1)&lt;/script&gt; $x$" in svg
 
 
 def test_the_embeddings_are_named_and_hide_no_other_layer(moments, store):
-    frame = densities(ask(store, "layer_histograms", books=None).frame, EDGES)
+    frame = densities(ask(store, "layer_histograms", books=None).frame)
     means = pd.concat(
         moments.assign(quantity=quantity, mean=moments[f"{quantity}_mean"], low=np.nan, high=np.nan)
         for quantity in ("mi", "cov")
     )
     means = means.assign(varies=means["layer"] > 0)
-    figure = distributions_by_layer(frame, means)
+    figure = distributions_by_layer(frame, means, TWO)
     panels = [axes for axes in figure.axes if axes.get_label() != "<colorbar>"]
     assert [len(axes.lines) for axes in panels[3:5]] == [3, 3]
     assert list(line_of(panels[5], "internal").get_xdata()) == [1, 2, 3]
     assert panels[5].texts[0].get_text().startswith("not drawn: layer 0, untouched by context")
     samples = ask(store, "layer_samples", books=None, marks=250, seed=0, per_million=1_000_000).frame
     samples.loc[samples["layer"] == 0, "mi"] = np.float32(99)
-    grid = mi_against_covariance_by_layer(samples, moments)
+    grid = mi_against_covariance_by_layer(samples, moments, TWO)
     assert grid.axes[0].get_ylim()[1] < 10
     assert grid.axes[0].texts[0].get_text() == "embeddings alone:\nmean 99 and 99 bits"
 
 
 def test_a_correlation_that_is_not_defined_is_said(moments, store):
     samples = ask(store, "layer_samples", books=None, marks=250, seed=0, per_million=1_000_000).frame
-    figure = mi_against_covariance_by_layer(samples, moments.assign(r=math.nan))
+    figure = mi_against_covariance_by_layer(samples, moments.assign(r=math.nan), TWO)
     assert figure.axes[1].texts[0].get_text() == "r undefined"
 
 
@@ -267,7 +262,7 @@ def test_layers_are_whole_numbers_on_every_axis(layers):
         (quantity, layer, name, 1.0 + layer, np.nan, np.nan, True)
         for quantity in ("mi", "cov")
         for layer in range(1, 1 + layers)
-        for name in CLASS_COLOURS
+        for name in TWO.names
     ]
     means = pd.DataFrame(rows, columns=["quantity", "layer", "class", "mean", "low", "high", "varies"])
     differences = means[means["class"] == "internal"].rename(columns={"mean": "difference"}).assign(by_chance=0.0)
@@ -276,9 +271,9 @@ def test_layers_are_whole_numbers_on_every_axis(layers):
         mi_mean=1.0, cov_mean=2.0
     )
     figures = [
-        headline(means, differences, pd.DataFrame({"layer": [], "class": [], "chance": []})),
-        distributions_by_layer(nothing, means),
-        means_by_book(by_book, spread_over_books(by_book)),
+        headline(means, differences, pd.DataFrame({"layer": [], "class": [], "chance": []}), TWO),
+        distributions_by_layer(nothing, means, TWO),
+        means_by_book(by_book, spread_over_books(by_book), TWO),
     ]
     axes_of_layers = 0
     for figure in figures:

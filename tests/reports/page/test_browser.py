@@ -22,7 +22,7 @@ READ_EXPLORER = """(() => JSON.stringify({
   layer: document.getElementById("layer-number").textContent,
   matrix: document.getElementById("matrix-mi").src,
   width: document.getElementById("matrix-mi").naturalWidth,
-  mean: document.getElementById("terminal-mi").textContent,
+  mean: document.getElementById("numbers-1-mi").textContent,
   curves: document.querySelectorAll("#curve-cov polyline").length,
 }))()"""
 

@@ -31,6 +31,7 @@ from reports.page.page import (
     table_rows,
     to_csv,
 )
+from tests.reports.classes import TWO
 
 SCRIPT = "<script>alert(1)</script>"
 IMAGE = '"><img src=x onerror="alert(1)">'
@@ -151,6 +152,7 @@ def test_titles_tokens_and_reasons_stay_text():
     table = Table(IMAGE, SCRIPT, IMAGE, hostile, {"token": IMAGE}, (SCRIPT,))
     section = Section(IMAGE, SCRIPT, IMAGE, (table,), None)
     explorer = {"layers": [0], "start": 0, "panels": [], "book": "</script>" + SCRIPT, "sql": SCRIPT}
+    explorer |= {"classes": [{"name": SCRIPT, "colour": "class-1"}], "alt": IMAGE}
     sections = (section, Section("explorer-section", "x", "y", (), explorer))
     report = Report(SCRIPT, IMAGE, "snapshot", (SCRIPT, IMAGE), {SCRIPT: IMAGE}, sections, {})
     page = render_page(report, render_parts(report))
@@ -202,7 +204,7 @@ def test_what_is_invisible_or_turns_the_direction_is_seen_on_the_page():
 
 def test_a_figure_holds_no_character_that_breaks_xml(store):
     pairs = ask(store, "pair_matrix", layer=2, book="book0", marks=500).frame
-    svg = to_svg(pair_matrices(pairs, "mi", 2, "a\x00\x1b\u202e\ufffe" + "y" * 3000), "one")
+    svg = to_svg(pair_matrices(pairs, "mi", 2, "a\x00\x1b\u202e\ufffe" + "y" * 3000, TWO), "one")
     ElementTree.fromstring(svg.replace("xlink:", ""))
     assert "a\\x00\\x1b\\u202e\\ufffeyyy" in svg
     assert "y" * 60 not in svg

@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
-import pyarrow.compute as pc
 import pytest
 
 from reports.build import build_report, compute_numbers
@@ -14,8 +13,8 @@ from reports.data.queries import Answer
 from reports.data.scope import choose_scope
 from reports.sections.overview import findings, interval_note
 from store.query.reader import open_store
-from store.writer import StudyWriter, publish_chunk
-from tests.builders import RUN, book_chunks, publish_book, record_of, summary_row, synthetic_study, table_of
+from store.writer import StudyWriter
+from tests.builders import publish_book, synthetic_study
 
 MOMENTS = pd.DataFrame(columns=["layer", "class", "pairs", "mi_min", "mi_max"])
 """Asked for only where there is nothing to compare."""
@@ -24,7 +23,7 @@ MOMENTS = pd.DataFrame(columns=["layer", "class", "pairs", "mi_min", "mi_max"])
 def with_books(scope, count: int, marks: int = 12):
     """The scope as it would be with so many books, each with so many marks of each class."""
     names = [f"book{number}" for number in range(count)]
-    rows = pd.DataFrame({"book": names, "internal_used": marks, "terminal_used": marks})
+    rows = pd.DataFrame({"book": names, "marks: internal": marks, "marks: terminal": marks})
     return replace(scope, book_rows=Answer(rows, ""), book_means=Answer(pd.DataFrame({"book": names}), ""))
 
 
@@ -39,15 +38,15 @@ def differences(layers: list[tuple[float, float, float]], by_chance: float = 0.0
     [
         (
             (0.15, 0.1, 0.2),
-            "terminal marks share 0.15 bits more than pairs of internal marks (95 % interval 0.1 to 0.2)",
+            "two marks of “terminal” share 0.15 bits more than two of “internal” (95 % interval 0.1 to 0.2)",
         ),
         (
             (-0.15, -0.2, -0.1),
-            "internal marks share 0.15 bits more than pairs of terminal marks (95 % interval 0.1 to 0.2)",
+            "two marks of “internal” share 0.15 bits more than two of “terminal” (95 % interval 0.1 to 0.2)",
         ),
         ((-0.15, -0.4, 0.1), "(95 % interval -0.1 to 0.4, not distinguishable from zero)"),
         ((0.15, -0.1, 0.4), "(95 % interval -0.1 to 0.4, not distinguishable from zero)"),
-        ((-0.15, np.nan, np.nan), "internal marks share 0.15 bits more than pairs of terminal marks."),
+        ((-0.15, np.nan, np.nan), "two marks of “internal” share 0.15 bits more than two of “terminal”."),
     ],
 )
 def test_the_interval_is_of_the_size_that_the_sentence_names(scope, row, says):
@@ -57,7 +56,7 @@ def test_the_interval_is_of_the_size_that_the_sentence_names(scope, row, says):
 def test_layers_are_counted_with_and_without_what_independent_vectors_would_show(scope):
     rows = [(0.3, 0.2, 0.4), (0.15, 0.1, 0.2), (-0.3, -0.4, -0.2), (0.0, -0.1, 0.1)]
     _, counted = findings(differences(rows, by_chance=0.15), MOMENTS, with_books(scope, 8))
-    assert counted.startswith("Terminal marks share more in 2 of 4 layers and internal marks in 1,")
+    assert counted.startswith("Marks of “terminal” share more in 2 of 4 layers and marks of “internal” in 1,")
     assert counted.endswith("which is more than the bias of dependent ones, leaves 1 and 2.")
 
 
@@ -72,7 +71,7 @@ def test_few_books_count_no_layers(scope, books):
 
 def test_one_book_counts_layers_in_its_own_name(scope):
     _, counted = findings(differences([(0.3, 0.2, 0.4)]), MOMENTS, with_books(scope, 1))
-    assert counted.startswith("In this one book, terminal marks share more in 1 of 1 layers")
+    assert counted.startswith("In this one book, marks of “terminal” share more in 1 of 1 layers")
 
 
 @pytest.mark.parametrize(
@@ -126,23 +125,13 @@ def test_the_columns_of_the_layer_table_are_of_the_same_means(tmp_path):
     np.testing.assert_allclose(frame["difference"], frame["mi_mean_terminal"] - frame["mi_mean_internal"])
     np.testing.assert_allclose(frame["mi_mean_internal"], by_book["mi"], rtol=1e-6)
     assert (abs(frame["mi_mean_internal"] - pooled["mi"]) > 1e-3).any()
-    assert table.headings["r_internal"] == "pooled r internal"
+    assert table.headings["r_internal"] == "pooled r: internal"
 
 
 def store_of_unequal_books(location) -> None:
     """Two books, one with pairs of twelve marks of each class, one with pairs of four."""
-    study = synthetic_study(layers=3, marks=12, width=16)
+    study = synthetic_study(layers=3, marks=12, width=16, baseline=None)
     writer = StudyWriter.open(location, study)
-    summaries = []
     with writer.lock():
         writer.commit(publish_book(location, study, 0))
-        files = []
-        for key, table in book_chunks(study, 1):
-            if key.table == "pairs":
-                table = table.filter(pc.less(table["j"], 4))
-                where = {"layer": key.layer, "class": key.mark_class, "book": "book1"}
-                summaries.append(where | summary_row(table))
-            elif key.table == "summaries":
-                table = table_of("summaries", summaries)
-            files.append(publish_chunk(location, key, table, RUN))
-        writer.commit(record_of(study, 1, files))
+        writer.commit(publish_book(location, study, 1, marks={"internal": 4, "terminal": 4}))

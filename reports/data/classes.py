@@ -1,0 +1,80 @@
+"""The classes of a study as a report speaks of them: their order, their words, and which two it sets apart."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from store.study import BASELINE, Study
+
+_TOKENS_SHOWN = 24
+
+
+@dataclass(frozen=True)
+class Classes:
+    """The classes of one study: `names` in its order, the baseline last where there is one; `tokens` of each.
+
+    >>> classes = Classes(("and", "but", "baseline"), {"and": ("and",), "but": ("but", "yet")})
+    >>> classes.compared, classes.title("but"), classes.difference
+    (('and', 'but'), 'but: but yet', '“but” minus “and”')
+    """
+
+    names: tuple[str, ...]
+    tokens: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, study: Study) -> Classes:
+        """The classes of a study."""
+        return cls(study.class_names, {name: tuple(tokens) for name, tokens in study.config.get("classes", ())})
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """The classes that the study names: all but the baseline."""
+        return tuple(name for name in self.names if name != BASELINE)
+
+    @property
+    def baseline(self) -> str | None:
+        """The class of random tokens, where the study has it."""
+        return BASELINE if BASELINE in self.names else None
+
+    @property
+    def compared(self) -> tuple[str, str] | None:
+        """The first two named classes, whose difference is the second less the first; None where one is named."""
+        return (self.named[0], self.named[1]) if len(self.named) > 1 else None
+
+    @property
+    def difference(self) -> str:
+        """The difference in words. Raises ValueError where nothing is compared."""
+        if self.compared is None:
+            raise ValueError("a study of one class has no difference")
+        first, second = self.compared
+        return f"{quoted(second)} minus {quoted(first)}"
+
+    @property
+    def others_note(self) -> str:
+        """A sentence on which of more than two classes are compared; nothing where there are two."""
+        if self.compared is None or len(self.named) == 2:
+            return ""
+        return (
+            f"All {len(self.named)} classes are drawn; differences are those of the first two that the study names, "
+            f"{self.difference}."
+        )
+
+    def title(self, name: str) -> str:
+        """A class with its tokens, for the title of a panel."""
+        if name == BASELINE:
+            return f"{name}: random tokens"
+        tokens = " ".join(self.tokens.get(name, ()))
+        if not tokens or tokens == name:
+            return name
+        return f"{name}: {tokens if len(tokens) <= _TOKENS_SHOWN else tokens[: _TOKENS_SHOWN - 1] + '…'}"
+
+    def list(self, names: Sequence[str] | None = None) -> str:
+        """Classes in words, all of them by default: “and”, “but” and “the”."""
+        words = [quoted(name) for name in (self.names if names is None else names)]
+        return " and ".join(filter(None, (", ".join(words[:-1]), words[-1]))) if words else "none"
+
+
+def quoted(name: str) -> str:
+    """A class's name within a sentence, where it may be a word like any other."""
+    return f"“{name}”"

@@ -1,0 +1,114 @@
+"""Reports of one class, of three with a baseline, and of pairs that are kept as summaries alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from reports.build import build_report
+from reports.page.exhibits import Exhibit, Report, Table
+from reports.page.page import render_page, render_parts
+from store.query.reader import open_store
+from tests.builders import build_store
+
+
+def report_of(location: Path, **settings) -> Report:
+    build_store(location, books=1, layers=3, marks=6, width=12, **settings)
+    with open_store(location) as store:
+        report = build_report(store)
+    assert report.failures == ()
+    return report
+
+
+def texts(report: Report) -> str:
+    """All words of a report, but those within figures."""
+    said = [report.title, *report.findings, *report.figures_in_numbers]
+    for section in report.sections:
+        if section.key != "study-section":
+            said += [section.title, section.introduction]
+            for part in section.parts:
+                said += [part.title, part.caption, part.reading]
+                said += [part.alt] if isinstance(part, Exhibit) else map(str, part.headings.values())
+    return "\n".join(said)
+
+
+def part(report: Report, key: str) -> Exhibit | Table:
+    (found,) = [one for section in report.sections for one in section.parts if one.key == key]
+    return found
+
+
+def introduction(report: Report, key: str) -> str:
+    (found,) = [section for section in report.sections if section.key == key]
+    return found.introduction
+
+
+def test_words_for_classes_are_all_that_a_report_speaks_of(tmp_path):
+    classes = [["and", ["and"]], ["but", ["but", "yet"]], ["the", ["the"]]]
+    report = report_of(tmp_path / "store", classes=classes)
+    said = texts(report).replace("internal vs. terminal punctuation", "")
+    assert "internal" not in said
+    assert "terminal" not in said
+    note = "All 3 classes are drawn; differences are those of the first two that the study names, “but” minus “and”."
+    assert report.findings[-1] == note
+    assert note in introduction(report, "within-and-between")
+    rendered = render_parts(report)
+    assert rendered.failures == {}
+    for name in ("and", "but: but yet", "the", "baseline: random tokens"):
+        assert name in rendered.drawings["matrices-mi"]
+    assert [one["name"] for one in report.sections[3].explorer["classes"]] == ["and", "but", "the", "baseline"]
+    assert "numbers-3-mi" in render_page(report, rendered)
+
+
+def test_separation_is_that_of_the_pairs(tmp_path):
+    report = report_of(tmp_path / "store")
+    frame = part(report, "within-and-between-figure").data["within-and-between"].set_index("layer")
+    with open_store(tmp_path / "store") as store:
+        within = store.sql("SELECT class, avg(mi) AS mi FROM pairs WHERE layer = 2 GROUP BY ALL").df()
+        mi = dict(zip(within["class"], within["mi"], strict=True))
+        ((between,),) = store.sql(
+            "SELECT avg(mi) FROM cross_pairs WHERE layer = 2 AND class = 'internal' AND other = 'terminal'"
+        ).fetchall()
+    found = frame.loc[2, ["first", "second", "between_them", "baseline"]]
+    np.testing.assert_allclose(found, [mi["internal"], mi["terminal"], between, mi["baseline"]], rtol=1e-6)
+    separation = (mi["internal"] + mi["terminal"]) / 2 - between
+    assert frame.loc[2, "separation"] == pytest.approx(separation, rel=1e-5)
+    assert part(report, "layers").frame.set_index("layer").loc[2, "separation"] == pytest.approx(separation, rel=1e-5)
+    left, right = part(report, "within-and-between-figure").figure.axes
+    labels = ["within internal", "within terminal", "between them", "within baseline"]
+    assert [line.get_label() for line in left.lines] == labels
+    assert list(right.lines[1].get_xdata()) == [1, 2]
+    assert "not drawn: layer 0" in left.texts[0].get_text()
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"between": "none", "measures": "notebook", "baseline": None}, "no pairs between classes (--between none)"),
+        ({"classes": [["stops", ["."]]]}, "The study names one class, “stops”: no pairs lie between two."),
+    ],
+)
+def test_without_pairs_between_two_there_is_a_sentence(tmp_path, settings, says):
+    report = report_of(tmp_path / "store", **settings)
+    assert says in introduction(report, "within-and-between")
+    assert "separation" not in part(report, "layers").frame
+
+
+def test_one_class_alone_is_compared_with_nothing(tmp_path):
+    report = report_of(tmp_path / "store", classes=[["stops", ["."]]], baseline=None)
+    assert report.findings == ("There is nothing to compare: the study names one class, “stops”.",)
+    assert len(part(report, "headline").figure.axes) == 1
+    assert "difference" not in part(report, "layers").frame
+    assert render_parts(report).failures == {}
+
+
+def test_summaries_alone_make_a_report_without_what_needs_rows(tmp_path):
+    report = report_of(tmp_path / "store", within="summaries", between="summaries")
+    assert "(--within summaries)" in introduction(report, "six-figures")
+    assert "(--within summaries)" in introduction(report, "extremes")
+    assert part(report, "within-and-between-figure")
+    assert "There are no intervals" in part(report, "headline").reading
+    keys = [one.key for section in report.sections for one in section.parts]
+    assert "mean-activations" in keys
+    assert "matrices-mi" not in keys
