@@ -63,10 +63,15 @@ def _post(answer: Connection, address: str, body: bytes) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     logging.disable()  # urllib3 logs the paths of answers that it cannot read
+    answer.send(post(address, body))
+
+
+def post(address: str, body: bytes) -> str | None:
+    """POST a JSON document from this process; None, or in one sentence why it was not received."""
     try:
-        answer.send(_refusal(address, body))
+        return _refusal(address, body)
     except Exception as error:
-        answer.send(f"{server_name(address)}: {_reason(error, address)}")
+        return f"{server_name(address)}: {_reason(error, address)}"
 
 
 def _refusal(address: str, body: bytes) -> str | None:
