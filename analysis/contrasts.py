@@ -9,7 +9,9 @@ other. The **separation** is (W_A + W_B) / 2 - B_AB: whether marks are more alik
 0 for two random halves of one class. All have the measure's unit.
 
 Marks of one passage resemble each other and marks of different passages nearly do not, so the passages of a book are
-its independent observations. The estimates are ratios of sums over pairs of passages; their **pseudo-values**
+its independent observations. `PairSums.across` keeps the pairs of marks of different passages: neighbours in the text
+then count neither as likeness of a class nor against it, and two random halves of a class are separated by nothing. The
+estimates are ratios of sums over pairs of passages; their **pseudo-values**
 (Quenouille 1956, doi:10.1093/biomet/43.3-4.353; for U-statistics Arvesen 1969, doi:10.1214/aoms/1177697287) are one
 number a passage, whose mean and spread are the estimate and its error. They go where the means of books go: through
 `analysis.bootstrap.half_widths_over_books`.
@@ -31,7 +33,7 @@ Floats = NDArray[np.float64]
 EXACT_FLIPS = 12
 """With up to so many books all 2^books sign patterns are tried; with more, `RANDOM_FLIPS` of them."""
 
-RANDOM_FLIPS = 20_000
+RANDOM_FLIPS = 5_000
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,11 @@ class PairSums:
         both = self.pairs + self.pairs.T, self.sums + self.sums.transpose(0, 2, 1)
         grid = np.ix_(rows, columns)
         return PairSums(both[0][grid], both[1][:, grid[0], grid[1]])
+
+    def across(self) -> PairSums:
+        """The pairs whose marks lie in different passages."""
+        apart = ~np.eye(len(self.pairs), dtype=np.bool_)
+        return PairSums(np.where(apart, self.pairs, 0), np.where(apart, self.sums, 0.0))
 
     def within(self, passages: NDArray[np.integer]) -> PairSums:
         """The pairs whose marks both lie in some passages."""
@@ -174,7 +181,7 @@ def sign_flip_p_values(by_book: Floats, seed: int = 0) -> Floats:
     """p values [layers] of "the mean over books is 0", corrected for the number of layers; NaN below two books.
 
     `by_book`: float64 [books, layers] without NaN. The sign of each book is flipped in every way (2^books for up to
-    12 books, else 20,000 random ones); a layer's p value is the share of patterns whose largest |t| over the layers
+    12 books, else 5,000 random ones); a layer's p value is the share of patterns whose largest |t| over the layers
     reaches its own. Exact where the books' effects are symmetric about 0 (Fisher 1935; for the maximum, Westfall and
     Young 1993): with few books it cannot be small, 2 / 2^5 = 0.0625 for five.
     """
