@@ -11,10 +11,10 @@ STORE := demo/store
 REPORT := demo/report
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow lint format bench docs clean
+.PHONY: help setup demo test test-deploy test-slow lint format bench docs clean
 
 help: ## list the commands
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 setup: $(VENV)/.runtime ## virtual environment with pinned versions and the demo's model
 
@@ -39,8 +39,11 @@ demo: $(VENV)/.runtime ## the main job on the bundled story, ending with a repor
 	$(BIN)/interpunct report --store $(STORE) --out $(REPORT) || [ $$? -eq 4 ]
 	@echo "Open $(REPORT)/latest/index.html in a browser."
 
-test: $(VENV)/.development ## all tests but the slow ones
+test: $(VENV)/.development ## the tests of the code, under 9 minutes on 2 cores
 	$(BIN)/python -m pytest
+
+test-deploy: $(VENV)/.development ## the tests of the files that a cluster is made with
+	$(BIN)/python -m pytest -m deploy
 
 test-slow: $(VENV)/.development ## the slow tests: failures injected at length, several hosts (some need root)
 	$(BIN)/python -m pytest -m slow

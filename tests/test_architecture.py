@@ -45,7 +45,7 @@ FLOORS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("config",),
         ("corpus", "marks"),
         ("model",),
-        ("stages",),
+        ("settle", "stages"),
         ("account",),
         ("cluster", "estimate", "serial"),
         ("run",),

@@ -14,6 +14,8 @@ from ray.dashboard.modules.reporter.reporter_agent import METRICS_GAUGES
 from jobs.cluster.metrics import COUNTERS, QUEUE
 from tests.cluster.artefacts import ROOT
 
+pytestmark = pytest.mark.deploy
+
 RAY_PREFIX = "ray_"
 """What Ray's exporter puts before the name of every metric."""
 

@@ -14,6 +14,8 @@ import pytest
 
 from tests.cluster.artefacts import ROOT
 
+pytestmark = pytest.mark.deploy
+
 DOCKERFILE = ROOT / "Dockerfile"
 
 

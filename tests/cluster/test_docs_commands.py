@@ -17,6 +17,8 @@ from botocore import xform_name
 import interpunct
 from tests.cluster.artefacts import LAUNCHER, RAYJOB, ROOT, used_placeholders
 
+pytestmark = pytest.mark.deploy
+
 PAGES = ("cluster.md", "operations.md")
 
 

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import subprocess
 
+import pytest
+
 from jobs.cluster.ray_start import CLUSTER_ENVIRONMENT
 from tests.cluster.artefacts import ROOT
+
+pytestmark = pytest.mark.deploy
 
 
 def test_a_shell_reads_the_settings_that_survive_a_lost_host():

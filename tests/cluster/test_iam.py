@@ -25,6 +25,8 @@ from store.errors import StoreError
 from store.objects.locations import object_store
 from tests.cluster.artefacts import LAUNCHER, ROOT, filled
 
+pytestmark = pytest.mark.deploy
+
 ACCOUNT = "123456789012"
 REGION = "us-west-2"
 

@@ -11,6 +11,8 @@ import pytest
 from jobs.cluster.ray_start import CLUSTER_ENVIRONMENT
 from tests.cluster.artefacts import RAYJOB, ROOT, documents, explained_placeholders, used_placeholders
 
+pytestmark = pytest.mark.deploy
+
 # The keys of KubeRay's custom resources that the manifest uses (KubeRay API reference, ray.io/v1, version 1.6).
 JOB_KEYS = {
     "activeDeadlineSeconds", "backoffLimit", "entrypoint", "entrypointNumCpus", "rayClusterSpec",

@@ -15,6 +15,8 @@ from botocore.validate import ParamValidator
 from jobs.cluster.ray_start import CLUSTER_ENVIRONMENT
 from tests.cluster.artefacts import LAUNCHER, environment_of, explained_placeholders, filled, used_placeholders
 
+pytestmark = pytest.mark.deploy
+
 REGION = "us-west-2"
 ACCOUNT = "123456789012"
 SECURITY_GROUP = "sg-0123456789abcdef0"

@@ -16,6 +16,8 @@ import yaml
 import interpunct
 from reports.clock.schedule import ticks
 
+pytestmark = pytest.mark.deploy
+
 ROOT = Path(__file__).resolve().parents[3]
 DOCS = (ROOT / "docs" / "scheduling.md").read_text(encoding="utf-8")
 START = datetime(2026, 1, 1, tzinfo=UTC)
