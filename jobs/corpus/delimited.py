@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
 import csv
 import io
 import re
@@ -137,6 +138,8 @@ def _rows(data: BinaryIO, layout: _Layout, run: RunConfig) -> Iterator[Row]:
         raise UnusableTextError(f"{_NOT_UTF8}: {error.reason}", Problem.FORMAT) from None
     except csv.Error as error:
         raise UnusableTextError(f"line {rows.line_num} of the table cannot be read: {error}", Problem.FORMAT) from None
+    finally:
+        lines.close()
 
 
 class _Lines:
@@ -156,12 +159,17 @@ class _Lines:
         if self._since_row > limit_of(self._run) + _SLACK - 1 or line.count(self._delimiter) > _MOST_FIELDS:
             raise too_large(self._run)
         if not line:
-            self._text.detach()  # what reads the table is closed by those who opened it
             raise StopIteration
         return line
 
     def row(self) -> None:
+        """Note that a row is complete."""
         self._since_row = 0
+
+    def close(self) -> None:
+        """Let go of the data, which is closed by those who opened it; once they have, there is nothing to let go of."""
+        with contextlib.suppress(ValueError):
+            self._text.detach()
 
 
 def _content(row: Row, run: RunConfig) -> Content:

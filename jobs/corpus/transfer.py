@@ -58,6 +58,7 @@ def get(url: str, headers: Mapping[str, str], deadline: Deadline, allow_private_
                 yield Answer(response.status, response.reason or "", response.headers, _decoded(url, response))
                 return
         finally:
+            response.close()  # it holds the socket too
             connection.close()
         try:
             address = redirected(address, location)
