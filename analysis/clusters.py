@@ -1,0 +1,339 @@
+"""Clusters of marks: do the vectors of one class fall into groups, how many, how clear, and how stable.
+
+k groups of marks make the k (k + 1) / 2 clouds that pairs form in the plane of MI and covariance, so marks are what is
+clustered. How:
+
+1. Each vector is standardised over its valid dimensions: the scalar product of two is their correlation.
+2. Less their mean, their leading principal axes are those of the doubly centred correlation matrix.
+3. Along each axis the **deepest valley** is looked for (`analysis.unimodality`). Where one is deeper than Gaussian
+   samples have it once in 500 times (and even ones once in 60), the marks are cut there, at the deepest, and both sides
+   are looked at again, on axes of their own.
+4. A Gaussian mixture (scikit-learn) with as many parts, begun at these groups, gives each mark to its part on the axes.
+
+A group is one where no axis has a valley, however long its tails: the number of clusters is 1 for noise of any
+ellipsoid shape, which no criterion of fit gives. Vectors in, labels out; the result is a function of the vectors and
+their order alone. All steps are linear in the number of marks: up to `EXACT` all take part, beyond it a seeded sample
+does, and the other marks go to the part that is most likely for them.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.unimodality import SMALLEST_SIDE, deepest_valley
+
+Floats = NDArray[np.float64]
+Labels = NDArray[np.int64]
+
+EXACT = 20_000
+"""Marks up to which all of them decide on the clusters."""
+
+AXES = 16
+"""Leading axes that are kept of the vectors."""
+
+LOOKED_AT = 5
+"""Of the axes of a group, so many leading ones are searched for valleys."""
+
+MOST = 12
+"""Clusters at most: more are not read by anyone."""
+
+SMALLEST_SHARE = 0.02
+"""A cluster has at least this share of the marks, and `unimodality.SMALLEST_SIDE` marks."""
+
+RESAMPLES = 6
+"""Random sets of passages that stability is taken over."""
+
+RULE = "valley"
+"""How the number of clusters is found, as results record it."""
+
+_ROUNDING = 1e-6
+"""Vectors whose squared distances from their mean are below this are one vector."""
+
+_CRITICAL = np.array(
+    [
+        (12, 0.2),
+        (20, 0.5),
+        (30, 0.75),
+        (50, 1.1),
+        (100, 1.5),
+        (250, 1.5),
+        (500, 1.85),
+        (1000, 2.15),
+        (5000, 2.25),
+        (20000, 2.4),
+    ]
+)
+"""Number of values, and the depth of valley that a Gaussian sample of so many exceeds once in 500 times."""
+
+
+@dataclass(frozen=True, eq=False)
+class Clusters:
+    """The clusters of N marks; a single one where the marks are one group.
+
+    `labels`: int64 [N], by falling size, ties by the first mark. `silhouette`: float64 [N], how much nearer a mark is
+    to its own cluster than to the nearest other, -1 to 1 (Rousseeuw 1987, doi:10.1016/0377-0427(87)90125-7), with
+    1 - correlation as the distance; NaN with one cluster. `stability`: float64 [clusters], the mean Jaccard similarity
+    of each cluster with the one most like it when three quarters of the passages are clustered alone (Hennig 2007,
+    doi:10.1016/j.csda.2006.11.025): above 0.75 a cluster is stable; NaN with one cluster. `axes`: float64 [N, AXES],
+    the marks on the leading axes. `exact`: whether all marks took part.
+    """
+
+    labels: Labels
+    silhouette: Floats
+    stability: Floats
+    axes: Floats
+    exact: bool
+
+    @property
+    def number(self) -> int:
+        """How many clusters there are."""
+        return int(self.labels.max(initial=0)) + 1
+
+    @property
+    def sizes(self) -> NDArray[np.int64]:
+        """Marks of each cluster: int64 [clusters]."""
+        return np.bincount(self.labels, minlength=self.number)
+
+
+def find_clusters(
+    x: NDArray[np.float32], valid: NDArray[np.bool_] | None = None, passages: NDArray[np.integer] | None = None
+) -> Clusters:
+    """The clusters of the vectors `x`, float32 [N, D].
+
+    `valid`: bool [N, D], dimensions that are no outliers of their vector; all where it is left out. `passages`: int
+    [N], the passage of each mark, which is what stability resamples; without it every mark is one of its own.
+
+    >>> x = np.random.default_rng(0).standard_normal((60, 32), dtype=np.float32)
+    >>> find_clusters(x).number
+    1
+    >>> x[:20, :4] += 6
+    >>> find_clusters(x).sizes.tolist()
+    [40, 20]
+    """
+    return clusters_of(standardised(x, valid), passages)
+
+
+def clusters_of(z: NDArray[np.float32], passages: NDArray[np.integer] | None = None) -> Clusters:
+    """The same of vectors that are `standardised`."""
+    marks = len(z)
+    if not marks:
+        return Clusters(np.zeros(0, np.int64), np.zeros(0), np.full(1, np.nan), np.zeros((0, AXES)), exact=True)
+    if marks > EXACT:
+        return _sampled(z, passages)
+    axes = leading_axes(z)
+    labels = _ordered(_refined(axes, _divided(axes)))
+    if not labels.any():
+        return Clusters(labels, np.full(marks, np.nan), np.full(1, np.nan), axes, exact=True)
+    stability = _stability(axes, labels, np.arange(marks) if passages is None else passages)
+    return Clusters(labels, silhouettes(z, labels), stability, axes, exact=True)
+
+
+def standardised(x: NDArray[np.float32], valid: NDArray[np.bool_] | None = None) -> NDArray[np.float32]:
+    """Vectors of mean 0 and length 1 over their valid dimensions, 0 in the others: float32 [N, D].
+
+    The scalar product of two is their correlation, exactly where they have the same valid dimensions. A constant vector
+    is all 0.
+    """
+    kept = x if valid is None else np.where(valid, x, np.float32(0))
+    counts = np.float32(x.shape[1]) if valid is None else valid.sum(axis=1, keepdims=True, dtype=np.float32)
+    z = kept - kept.sum(axis=1, keepdims=True) / np.maximum(counts, 1)
+    if valid is not None:
+        z[~valid] = 0
+    length = np.sqrt(np.einsum("nd,nd->n", z, z))[:, None]
+    return np.divide(z, length, out=np.zeros_like(z), where=length > 1e-6 * np.abs(x).max(axis=1, keepdims=True))
+
+
+def leading_axes(z: NDArray[np.float32], number: int = AXES) -> Floats:
+    """The vectors less their mean, on their `number` leading principal axes: float64 [N, number], falling variance.
+
+    The sign of an axis is such that its largest value is positive.
+    """
+    from sklearn.utils.extmath import randomized_svd
+
+    centred = z - z.mean(axis=0, dtype=np.float64).astype(np.float32)
+    kept = min(number, *centred.shape)
+    vectors, values, _ = randomized_svd(
+        centred, kept, n_oversamples=8, n_iter=3, power_iteration_normalizer="QR", random_state=0
+    )
+    axes = np.zeros((len(z), number))
+    axes[:, :kept] = np.where(values**2 > _ROUNDING, vectors * values, 0)
+    largest = np.take_along_axis(axes, np.abs(axes).argmax(axis=0)[None], axis=0)
+    return axes * np.where(largest < 0, -1.0, 1.0)
+
+
+def silhouettes(z: NDArray[np.float32], labels: Labels) -> Floats:
+    """The silhouette of each mark with 1 - correlation as distance: float64 [N]; 0 for a cluster of one mark.
+
+    A mean of such distances is one less a scalar product with the mean vector, so that no pair is looked at.
+    """
+    number = int(labels.max(initial=0)) + 1
+    sizes = np.bincount(labels, minlength=number)
+    members = labels[:, None] == np.arange(number)
+    sums = members.astype(np.float32).T @ z
+    distances = 1 - (z @ sums.T).astype(np.float64) / sizes
+    own_size = sizes[labels]
+    own = np.take_along_axis(distances, labels[:, None], axis=1)[:, 0] * own_size
+    own -= 1 - np.einsum("nd,nd->n", z, z, dtype=np.float64)
+    inner = own / np.maximum(own_size - 1, 1)
+    nearest = np.where(members, np.inf, distances).min(axis=1)
+    larger = np.maximum(inner, nearest)
+    return np.where((own_size > 1) & (larger > 0), (nearest - inner) / np.where(larger > 0, larger, 1), 0.0)
+
+
+def matched(labels: Labels, others: Labels) -> list[tuple[int, int, float]]:
+    """Clusters of two clusterings of the same marks that belong together, with their Jaccard similarity, best first.
+
+    One to one, by the largest similarities in sum; pairs without a common mark are left out.
+    """
+    from scipy.optimize import linear_sum_assignment
+
+    similarity = _jaccard(labels, others)
+    rows, columns = linear_sum_assignment(similarity, maximize=True)
+    pairs = [(int(row), int(column), float(similarity[row, column])) for row, column in zip(rows, columns, strict=True)]
+    return sorted((pair for pair in pairs if pair[2] > 0), key=lambda pair: (-pair[2], pair[0]))
+
+
+class PairVariance:
+    """How much of a measure's variance over pairs the clusters of the two marks take: R^2 of the clouds' means."""
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+        self._counts, self._sums, self._squares = np.zeros((3, number * number))
+
+    def add(self, first: Labels, second: Labels, values: NDArray[np.floating]) -> None:
+        """Take in pairs: the clusters of their two marks, int64 [pairs], and the measure; NaN is left out."""
+        cells = np.minimum(first, second) * self._number + np.maximum(first, second)
+        known = values.astype(np.float64)
+        if not (finite := np.isfinite(known)).all():
+            cells, known = cells[finite], known[finite]
+        self._counts += np.bincount(cells, minlength=len(self._counts))
+        self._sums += np.bincount(cells, weights=known, minlength=len(self._counts))
+        self._squares += np.bincount(cells, weights=known * known, minlength=len(self._counts))
+
+    @property
+    def share(self) -> float:
+        """0 to 1; NaN where there are no pairs or they do not vary."""
+        pairs = self._counts.sum()
+        if not pairs:
+            return np.nan
+        mean = self._sums.sum() / pairs
+        total = self._squares.sum() - pairs * mean**2
+        between = (self._sums**2 / np.maximum(self._counts, 1)).sum() - pairs * mean**2
+        return float(np.clip(between / total, 0, 1)) if total > 1e-12 * self._squares.sum() else np.nan
+
+
+def _divided(axes: Floats) -> Labels:
+    """Cut the marks where an axis has a valley, and their parts again, until none has or there are `MOST`."""
+    labels = np.zeros(len(axes), np.int64)
+    smallest = max(SMALLEST_SIDE, int(np.ceil(SMALLEST_SHARE * len(axes))))
+    waiting, number = [np.arange(len(axes))], 1
+    while waiting and number < MOST:
+        group = waiting.pop(0)
+        beyond = _cut(_own_axes(axes[group]), smallest)
+        if beyond is not None:
+            labels[group[beyond]] = number
+            number += 1
+            waiting += [group[~beyond], group[beyond]]
+    return labels
+
+
+def _own_axes(points: Floats) -> Floats:
+    """Points of a group on its own leading axes: float64 [marks, LOOKED_AT]."""
+    centred = points - points.mean(axis=0)
+    values, vectors = np.linalg.eigh(centred.T @ centred)
+    values, vectors = values[::-1][:LOOKED_AT], vectors[:, ::-1][:, :LOOKED_AT]
+    return centred @ vectors[:, values > _ROUNDING * len(points)]
+
+
+def _cut(axes: Floats, smallest: int) -> NDArray[np.bool_] | None:
+    """Which of the marks lie beyond the deepest valley of any axis; None where no valley is deep enough."""
+    if len(axes) < 2 * smallest:
+        return None
+    critical = np.interp(np.log(len(axes)), np.log(_CRITICAL[:, 0]), _CRITICAL[:, 1])
+    best, cut = critical, None
+    for axis in axes.T:
+        valley = deepest_valley(axis, best)
+        if valley.depth > best:
+            beyond = axis > valley.place
+            if smallest <= beyond.sum() <= len(axes) - smallest:
+                best, cut = valley.depth, beyond
+    return cut
+
+
+def _stability(axes: Floats, labels: Labels, passages: NDArray[np.integer]) -> Floats:
+    """Mean Jaccard similarity of each cluster with the best of random three quarters of the passages."""
+    random = np.random.default_rng(0)
+    _, place = np.unique(passages, return_inverse=True)
+    number = int(place.max()) + 1
+    total, counted = np.zeros((2, int(labels.max()) + 1))
+    for _ in range(RESAMPLES):
+        chosen = np.zeros(number, np.bool_)
+        chosen[random.permutation(number)[: max(1, round(0.75 * number))]] = True
+        kept = chosen[place]
+        similarity = _jaccard(labels[kept], _divided(axes[kept]), len(total))
+        present = np.bincount(labels[kept], minlength=len(total)) > 0
+        total += np.where(present, similarity.max(axis=1), 0)
+        counted += present
+    return np.divide(total, counted, out=np.full(len(total), np.nan), where=counted > 0)
+
+
+def _jaccard(labels: Labels, others: Labels, number: int | None = None) -> Floats:
+    """Marks in common over marks in either, of each two clusters: float64 [clusters, other clusters]."""
+    rows, columns = number or int(labels.max(initial=0)) + 1, int(others.max(initial=0)) + 1
+    common = np.bincount(labels * columns + others, minlength=rows * columns).reshape(rows, columns)
+    either = common.sum(axis=1, keepdims=True) + common.sum(axis=0, keepdims=True) - common
+    return common / np.maximum(either, 1)
+
+
+def _sampled(z: NDArray[np.float32], passages: NDArray[np.integer] | None) -> Clusters:
+    """The clusters of a seeded sample of `EXACT` marks; every mark goes to the centre on the axes that is nearest."""
+    chosen = np.sort(np.random.default_rng(0).permutation(len(z))[:EXACT])
+    of_sample = clusters_of(z[chosen], None if passages is None else passages[chosen])
+    centres = np.stack([z[chosen][of_sample.labels == label].mean(axis=0) for label in range(of_sample.number)])
+    labels = (z @ centres.T - (centres**2).sum(axis=1) / 2).argmax(axis=1).astype(np.int64)
+    labels[chosen] = of_sample.labels
+    silhouette = silhouettes(z, labels) if labels.any() else np.full(len(z), np.nan)
+    return Clusters(labels, silhouette, of_sample.stability, leading_axes(z), exact=False)
+
+
+def _refined(axes: Floats, labels: Labels) -> Labels:
+    """The groups as parts of a Gaussian mixture on the axes; as they are where that would lose one."""
+    number = int(labels.max(initial=0)) + 1
+    if number == 1:
+        return labels
+    refined: Labels = _mixture(axes, labels).predict(axes).astype(np.int64)
+    return refined if (np.bincount(refined, minlength=number) >= SMALLEST_SIDE).all() else labels
+
+
+def _mixture(axes: Floats, labels: Labels) -> Any:
+    """The Gaussian mixture on the axes that begins at these groups. Within a part the axes are independent."""
+    from sklearn.mixture import GaussianMixture
+
+    groups = [axes[labels == label] for label in range(int(labels.max()) + 1)]
+    least = 1e-3 * axes.var(axis=0).mean()
+    variances = [group.var(axis=0) + least for group in groups]
+    mixture = GaussianMixture(
+        len(groups),
+        covariance_type="diag",
+        reg_covar=least,
+        max_iter=20,
+        weights_init=[len(group) / len(axes) for group in groups],
+        means_init=[group.mean(axis=0) for group in groups],
+        precisions_init=[1 / variance for variance in variances],
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Twenty steps are enough; whether it has converged does not matter.
+        return mixture.fit(axes)
+
+
+def _ordered(labels: Labels) -> Labels:
+    """The labels by falling size, ties by the first mark."""
+    found, first, sizes = np.unique(labels, return_index=True, return_counts=True)
+    rank = np.empty(int(found.max()) + 1, np.int64)
+    rank[found[np.lexsort((first, -sizes))]] = np.arange(len(found))
+    return rank[labels]

@@ -1,0 +1,309 @@
+"""What sets clusters of marks apart: tests of what is known of the marks, and a name made of what holds.
+
+Each cluster is compared with all other marks, one feature at a time:
+
+| feature | effect | p |
+|---|---|---|
+| yes or no, and words | Cramer's V, bias-corrected (Bergsma 2013, doi:10.1016/j.jkss.2012.10.002) | \
+Fisher's exact test, two-sided; of words the smallest of their tests, times the number of words |
+| a number | rank-biserial correlation, -1 to 1 | Mann-Whitney test, corrected for ties |
+
+The p values of all features, clusters, layers and sets of classes of a book are corrected together
+(Benjamini and Hochberg 1995, doi:10.1111/j.2517-6161.1995.tb02031.x): `q` is the share of false discoveries among the
+terms that are no less sure. A cluster is named after the term that divides it best from the other marks, among those
+with q at most `LARGEST_Q`; where none divides it well, it is **not explained by what is known of the marks**.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Labels = NDArray[np.int64]
+
+LARGEST_Q = 0.05
+"""Largest share of false discoveries among the terms that names are made of."""
+
+LEAST_INSIDE = 0.6
+"""A name holds for at least this share of the cluster's marks."""
+
+LEAST_DIFFERENCE = 0.3
+"""And for a share of the other marks that is less by at least this."""
+
+WORDS_NAMED = 3
+"""Words that a name lists; those that follow are counted."""
+
+WORDS_TESTED = 200
+"""Of each feature's words the most frequent are tested."""
+
+UNEXPLAINED = "not explained by what is known of the marks"
+
+_EXACT_COUNT = 500
+"""Fisher's test is exact for values that up to so many marks have; for more frequent ones the normal approximation."""
+
+_PHRASES = {
+    "mark": ("{}", ""),
+    "class": ("{}", ""),
+    "previous_word": ("after {}", ""),
+    "next_word": ("before {}", ""),
+    "passage": ("in passage {}", ""),
+    "in_quotation": ("in a quotation", "outside quotations"),
+    "line_end": ("at the end of a line", "within a line"),
+    "abbreviation": ("abbreviations", "no abbreviations"),
+    "first_in_context": ("first in its passage", "not first in its passage"),
+    "place": ("later in the book", "earlier in the book"),
+    "sentence_tokens": ("late in its sentence", "early in its sentence"),
+}
+"""How a feature is said in a name: of a yes or more, and of a no or less."""
+
+
+@dataclass(frozen=True)
+class Term:
+    """One feature of one cluster.
+
+    `value`: what the cluster has more of: words, `yes` or `no`, `higher` or `lower`. `inside` and `outside`: the shares
+    of the cluster's marks and of all others that have it; of a number, the share of marks that lie on the cluster's
+    side of the best divide. `told_by_previous_word`: of the clusters of all marks, what part of the errors of guessing
+    the largest is spared by guessing from the other marks with the same previous word; 1: the clusters are the previous
+    word's. NaN where it is not known. `name`: the cluster's, the same in all of its terms.
+    """
+
+    cluster: int
+    feature: str
+    value: str
+    inside: float
+    outside: float
+    effect: float
+    p: float
+    q: float
+    name: str
+    told_by_previous_word: float
+
+
+def explain(labels: Labels, features: Mapping[str, Sequence[Any]]) -> list[Term]:
+    """The terms of each cluster of `labels`, int64 [N], by `features`, each with N values; none for one cluster.
+
+    Values are bool, numbers or texts; an empty text is no word.
+
+    >>> labels = np.array([0] * 30 + [1] * 10)
+    >>> words = ["on", "river", "it"] * 10 + ["mr", "mrs"] * 5
+    >>> {term.name for term in explain(labels, {"previous_word": words}) if term.cluster == 1}
+    {'after mr, mrs'}
+    """
+    return explain_all([labels], features)[0]
+
+
+def explain_all(clusterings: Sequence[Labels], features: Mapping[str, Sequence[Any]]) -> list[list[Term]]:
+    """The terms of several clusterings of the same marks; their p values are corrected together."""
+    tests = FeatureTests(features)
+    return corrected([tests.terms(labels) for labels in clusterings])
+
+
+def corrected(clusterings: Sequence[Sequence[Term]]) -> list[list[Term]]:
+    """The terms with q values over all of them, and the names that follow from these."""
+    adjusted = iter(false_discovery_rates(np.array([term.p for terms in clusterings for term in terms])).tolist())
+    result = []
+    for terms in clusterings:
+        with_q = [replace(term, q=next(adjusted)) for term in terms]
+        names = {cluster: _name(with_q, cluster) for cluster in {term.cluster for term in with_q}}
+        result.append([replace(term, name=names[term.cluster]) for term in with_q])
+    return result
+
+
+def false_discovery_rates(p: Floats) -> Floats:
+    """Benjamini and Hochberg's q value of each p value, float64 [n]."""
+    order = np.argsort(p)
+    scaled = p[order] * len(p) / np.arange(1, len(p) + 1)
+    q = np.empty_like(p)
+    q[order] = np.minimum(np.minimum.accumulate(scaled[::-1])[::-1], 1.0)
+    return q
+
+
+class FeatureTests:
+    """The features of N marks, made ready to be tested against many clusterings of these marks."""
+
+    def __init__(self, features: Mapping[str, Sequence[Any]]) -> None:
+        columns = {name: np.asarray(values) for name, values in features.items()}
+        self._numbers = {name: _Number(v) for name, v in columns.items() if v.dtype.kind in "iuf" and name != "passage"}
+        self._words = {
+            name: _Words(v.astype(np.str_), v.dtype.kind == "b")
+            for name, v in columns.items()
+            if name not in self._numbers
+        }
+        self._previous = self._words.get("previous_word")
+
+    def terms(self, labels: Labels) -> list[Term]:
+        """The terms of each cluster, without q and name; none where there is one cluster."""
+        number = int(labels.max(initial=0)) + 1
+        if number == 1:
+            return []
+        told = np.nan if self._previous is None else self._previous.tells(labels)
+        found: list[Term] = []
+        features: dict[str, _Words | _Number] = {**self._words, **self._numbers}
+        for name, feature in features.items():
+            found += (
+                Term(cluster, name, value, inside, outside, effect, p, 1.0, "", told)
+                for cluster, (value, inside, outside, effect, p) in enumerate(feature.compare(labels, number))
+            )
+        return sorted(found, key=lambda term: (term.cluster, term.p, term.feature))
+
+
+_Comparison = tuple[str, float, float, float, float]
+
+
+class _Words:
+    """A feature whose values are texts, or yes and no."""
+
+    def __init__(self, values: NDArray[np.str_], yes_or_no: bool) -> None:
+        self._yes_or_no = yes_or_no
+        levels, self.codes, counts = np.unique(values, return_inverse=True, return_counts=True)
+        self._levels, self._counts = levels, counts
+        frequent = np.argsort(-counts, kind="stable")[:WORDS_TESTED]
+        self._tested = np.array([level for level in frequent if levels[level] and counts[level] >= 2], dtype=np.int64)
+
+    def compare(self, labels: Labels, number: int) -> Iterator[_Comparison]:
+        table = np.bincount(self.codes * number + labels, minlength=len(self._levels) * number)
+        table = table.reshape(len(self._levels), number)
+        sizes, marks = table.sum(axis=0), len(labels)
+        tested = table[self._tested]
+        p = _fisher(tested, self._counts[self._tested][:, None], sizes[None, :], marks)
+        more = tested * marks > self._counts[self._tested][:, None] * sizes
+        for cluster in range(number):
+            effect = _cramers_v(np.stack([table[:, cluster], self._counts - table[:, cluster]]))
+            tests = 1 if self._yes_or_no else len(self._tested)
+            smallest = min(1.0, float(p[:, cluster].min(initial=1.0)) * tests) if len(self._levels) > 1 else 1.0
+            chosen = self._typical(p[:, cluster], more[:, cluster], tested[:, cluster])
+            inside, outside = tested[chosen, cluster].sum(), self._counts[self._tested][chosen].sum()
+            words = [str(self._levels[level]) for level in self._tested[chosen]]
+            others = max(1, marks - int(sizes[cluster]))
+            shares = float(inside / sizes[cluster]), float((outside - inside) / others)
+            yield self._said(words), *shares, effect, smallest
+
+    def _typical(self, p: Floats, more: NDArray[np.bool_], inside: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The values that the cluster has more of, the most frequent in it first; of words those that are so surely."""
+        surely = more & (inside >= 2) & ((p <= 0.05) | self._yes_or_no)
+        order = np.argsort(-inside, kind="stable")
+        return order[surely[order]]
+
+    def _said(self, words: list[str]) -> str:
+        if self._yes_or_no:
+            return {"True": "yes", "False": "no"}[words[0]] if words else ""
+        rest = len(words) - WORDS_NAMED
+        return ", ".join(words[:WORDS_NAMED]) + (f" and {rest} more" if rest > 0 else "")
+
+    def tells(self, labels: Labels) -> float:
+        """What part of the errors of guessing the largest cluster is spared by the other marks of the same value."""
+        number = int(labels.max()) + 1
+        table = np.bincount(self.codes * number + labels, minlength=len(self._levels) * number).astype(np.float64)
+        table = table.reshape(-1, number) + np.bincount(labels, minlength=number) * 1e-6
+        others = table[self.codes]
+        others[np.arange(len(labels)), labels] -= 1
+        right = (others.argmax(axis=1) == labels).mean()
+        guessed = (labels == np.bincount(labels).argmax()).mean()
+        return float((right - guessed) / (1 - guessed)) if guessed < 1 else 0.0
+
+
+class _Number:
+    """A feature whose values are numbers."""
+
+    def __init__(self, values: NDArray[Any]) -> None:
+        ordered, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+        ends = np.cumsum(counts)
+        self._codes, self._levels = inverse, len(ordered)
+        self._ranks = (ends - (counts - 1) / 2)[inverse]
+        n = len(values)
+        self._spread = (n + 1 - (counts.astype(np.float64) ** 3 - counts).sum() / max(1, n * (n - 1))) / 12
+
+    def compare(self, labels: Labels, number: int) -> Iterator[_Comparison]:
+        from scipy.special import erfc
+
+        n, sizes = len(labels), np.bincount(labels, minlength=number)
+        sums = np.bincount(labels, weights=self._ranks, minlength=number)
+        for cluster in range(number):
+            own, others = int(sizes[cluster]), n - int(sizes[cluster])
+            above = sums[cluster] - own * (own + 1) / 2
+            effect = float(2 * above / (own * others) - 1)
+            deviation = max(0.0, abs(above - own * others / 2) - 0.5)
+            p = float(erfc(deviation / np.sqrt(2 * own * others * self._spread))) if self._spread > 0 else 1.0
+            inside, outside = self._divide(labels == cluster, effect > 0)
+            yield "higher" if effect > 0 else "lower", inside, outside, effect, p
+
+    def _divide(self, member: NDArray[np.bool_], higher: bool) -> tuple[float, float]:
+        """The shares of the cluster and of the others on the cluster's side of the value that divides them best."""
+        own = np.cumsum(np.bincount(self._codes[member], minlength=self._levels)) / member.sum()
+        others = np.cumsum(np.bincount(self._codes[~member], minlength=self._levels)) / max(1, (~member).sum())
+        if higher:
+            own, others = 1 - own, 1 - others
+        best = int((own - others).argmax())
+        return float(own[best]), float(others[best])
+
+
+def _name(terms: Sequence[Term], cluster: int) -> str:
+    """What the term says that divides the cluster best from the other marks, behind its class where it has one."""
+    sure = [term for term in terms if term.cluster == cluster and term.q <= LARGEST_Q and term.value]
+    holds = [t for t in sure if t.inside >= LEAST_INSIDE and t.inside - t.outside >= LEAST_DIFFERENCE]
+    if not holds:
+        return UNEXPLAINED
+    ranked = sorted(holds, key=lambda term: (-round(term.inside - term.outside, 2), term.p))
+    kinds = [term for term in ranked if term.feature == "class"] or [t for t in ranked if t.feature == "mark"]
+    others = [term for term in ranked if term.feature not in ("class", "mark")]
+    # The words say more than that they are abbreviations.
+    if others and others[0].feature == "abbreviation" and others[0].value == "yes":
+        others = [term for term in others if term.feature == "previous_word"] or others
+    return ", ".join(_phrase(term) for term in (*kinds[:1], *others[:1]))
+
+
+def _phrase(term: Term) -> str:
+    """The term as a name says it."""
+    yes, no = _PHRASES.get(term.feature, (f"{term.feature} {{}}", ""))
+    return no if term.value in ("no", "lower") and no else yes.format(term.value)
+
+
+def _fisher(inside: NDArray[np.int64], counts: NDArray[np.int64], sizes: NDArray[np.int64], marks: int) -> Floats:
+    """Two-sided p values of `inside` of `counts` marks with a value being in clusters of `sizes`; twice the lesser.
+
+    All are broadcast to [values, clusters].
+    """
+    from scipy.special import gammaln, ndtr
+
+    counts, sizes = np.broadcast_arrays(counts, sizes)
+    expected = counts * sizes / marks
+    spread = np.sqrt(expected * (1 - counts / marks) * (1 - sizes / marks) * marks / max(1, marks - 1))
+    distance = np.maximum(0, np.abs(inside - expected) - 0.5)
+    p = 2 * ndtr(-np.divide(distance, spread, out=np.zeros_like(expected), where=spread > 0))
+    factorials = gammaln(np.arange(marks + 2) + 1.0)
+
+    def ways(n: NDArray[np.int64], k: NDArray[np.int64]) -> Floats:
+        possible = (k >= 0) & (k <= n)
+        k = np.where(possible, k, 0)
+        return np.where(possible, factorials[n] - factorials[k] - factorials[n - k], -np.inf)
+
+    few = (counts[:, 0] <= _EXACT_COUNT) if len(counts) else np.zeros(0, np.bool_)
+    if few.any():
+        c, s, found = counts[few][..., None], sizes[few][..., None], inside[few][..., None]
+        k = np.arange(int(c.max()) + 1)
+        chance = np.exp(ways(c, k) + ways(marks - c, s - k) - ways(np.full_like(c, marks), s))
+        upper = np.where(k >= found, chance, 0).sum(axis=-1)
+        lower = np.where(k <= found, chance, 0).sum(axis=-1)
+        p[few] = np.minimum(1.0, 2 * np.minimum(upper, lower))
+    return np.minimum(p, 1.0)
+
+
+def _cramers_v(table: NDArray[np.int64]) -> float:
+    """Bias-corrected Cramer's V of counts [2, values]; 0 where one value or one row is all there is."""
+    counts = table[:, table.sum(axis=0) > 0].astype(np.float64)
+    rows, columns, total = counts.shape[0], counts.shape[1], counts.sum()
+    if columns < 2 or (counts.sum(axis=1) == 0).any():
+        return 0.0
+    expected = np.outer(counts.sum(axis=1), counts.sum(axis=0)) / total
+    phi = ((counts - expected) ** 2 / expected).sum() / total
+    corrected_phi = max(0.0, phi - (rows - 1) * (columns - 1) / (total - 1))
+    corrected_rows = rows - (rows - 1) ** 2 / (total - 1)
+    corrected_columns = columns - (columns - 1) ** 2 / (total - 1)
+    smaller = min(corrected_rows, corrected_columns) - 1
+    return float(min(1.0, np.sqrt(corrected_phi / smaller))) if smaller > 0 else 0.0
