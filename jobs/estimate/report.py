@@ -62,8 +62,10 @@ def show(report: PlanReport, console: Console) -> None:
 
 
 def _books_table(books: Sequence[PlannedBook], config: StudyConfig, console: Console) -> Table:
-    """A row for each book, with the counts of two classes beside each other; of more, and where these do not fit the
-    terminal, each class has a row of its own."""
+    """A row for each book, with the counts of two classes beside each other.
+
+    Of more classes, and where these do not fit the terminal, each class has a row of its own.
+    """
     if len(config.named_classes) <= _CLASSES_SIDE_BY_SIDE:
         beside = _classes_side_by_side(books, config)
         if Measurement.get(console, console.options.update_width(1_000), beside).minimum <= console.width:

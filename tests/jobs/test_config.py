@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+
 import pytest
 
+from jobs.classes import TokenClass
 from jobs.config import PRESETS, RunConfig, StudyConfig, resolve
 from jobs.errors import UsageError
-from jobs.settings import settings_of
+from jobs.settings import settings_of, typed_settings_of
+from store.study import Study
 
 
 def test_every_setting_is_explained():
@@ -16,24 +21,69 @@ def test_every_setting_is_explained():
 
 
 def test_a_study_survives_its_json():
-    study = StudyConfig(internal=(",", ":"), per_class=None, model="gpt2")
+    study = StudyConfig(classes={"stops": [".", "?"], "and": ["and"]}, per_class=None, model="gpt2", baseline=None)
     assert StudyConfig.from_dict(study.to_dict()) == study
-    assert study.to_dict()["internal"] == [",", ":"]
+    assert study.to_dict()["classes"] == [["stops", [".", "?"]], ["and", ["and"]]]
+    assert StudyConfig.from_dict(json.loads(json.dumps(study.to_dict()))) == study
+
+
+def test_classes_keep_their_order_and_the_baseline_is_last():
+    study = StudyConfig(classes={"z": ["z"], "a": ["a"]}, labels_sha256="0" * 64, label_classes=("noun", "verb"))
+    assert study.class_names == ("z", "a", "noun", "verb", "baseline")
+    assert replace(study, baseline=None).class_names == study.named_classes == ("z", "a", "noun", "verb")
+    assert Study(study.to_dict(), {}).class_names == study.class_names
+    assert StudyConfig().class_names == ("internal", "terminal", "baseline")
+
+
+def test_what_a_run_settles_is_recorded_and_not_typed(tmp_path):
+    typed = typed_settings_of(StudyConfig)
+    assert settings_of(StudyConfig).keys() - typed.keys() == {"labels_sha256", "label_classes"}
+    for name in ("labels_sha256", "label_classes"):
+        with pytest.raises(UsageError, match=f"unknown setting '{name}'"):
+            resolve({name: "x"})
+        (tmp_path / "study.toml").write_text(f"{name} = 'x'\n")
+        with pytest.raises(UsageError, match=f"unknown setting '{name}'"):
+            resolve({}, tmp_path / "study.toml")
+    with pytest.raises(UsageError, match="come from one labels file"):
+        StudyConfig(label_classes=("noun",))
+
+
+def test_the_default_classes_stand_where_no_other_is_named(tmp_path):
+    assert resolve({})[0].named_classes == ("internal", "terminal")
+    assert resolve({"classes": [["and", "and"]]})[0].named_classes == ("and",)
+    assert resolve({"labels": "labels.csv"})[0].named_classes == ()
+    assert resolve({"labels": "labels.csv", "classes": [["and", "and"]]})[0].named_classes == ("and",)
+    (tmp_path / "study.toml").write_text("labels = 'labels.csv'\n[classes]\nbut = ['but', 'But']\n")
+    study, run = resolve({}, tmp_path / "study.toml")
+    assert (study.named_classes, run.labels) == (("but",), "labels.csv")
+    assert resolve({}, preset="notebook")[0].named_classes == ("internal", "terminal")
 
 
 def test_options_win_over_the_file_and_the_file_over_the_preset(tmp_path):
     file = tmp_path / "study.toml"
-    file.write_text('skip_tokens = 7\nbins = 20\n[study]\ninternal = [",", ";"]\n[run]\nattempts = 5\n')
+    file.write_text('skip_tokens = 7\nbins = 20\n[run]\nattempts = 5\n[study.classes]\ninternal = [",", ";"]\n')
     study, run = resolve({"bins": 30}, file, "notebook")
     assert (study.text, study.skip_tokens, study.bins) == ("raw", 7, 30)
-    assert study.internal == (",", ";")
+    assert study.classes == (TokenClass("internal", (",", ";")),)
     assert run.attempts == 5
     assert resolve({}) == (StudyConfig(), RunConfig())
 
 
 def test_the_notebook_preset_is_the_notebooks():
     study, _ = resolve({}, preset="notebook")
-    assert study == StudyConfig(text="raw", skip_tokens=400)
+    assert study == StudyConfig(
+        text="raw",
+        skip_tokens=400,
+        baseline=None,
+        context="window",
+        bos="no",
+        sample="first",
+        selection="notebook",
+        measures="notebook",
+        between="none",
+    )
+    assert (study.per_class, study.before, study.after, study.bins, study.outlier_z) == (250, 20, 10, 15, 5.0)
+    assert study.class_names == ("internal", "terminal")
     assert set(PRESETS) == {"notebook"}
 
 
@@ -62,9 +112,27 @@ def test_the_notebook_preset_is_the_notebooks():
         ("bins = 9\n[study]\nbins = 9", r"bins is set twice, at the top level and in \[study\]"),
         ("outlier_z = 0", "outlier_z is 0.0; it must be above 0"),
         ("dtype = 'int8'", "one of float32, "),
-        ("internal = []", "one or more marks"),
-        ("internal = [' ,']", "without white space"),
-        ("internal = ['.']", "'.' is named as internal and as terminal"),
+        ("[classes]", "0 classes are named; a study has 1 to 16"),
+        ("classes = []", "0 classes are named; a study has 1 to 16"),
+        ("classes = ','", "expected a table of names and their tokens"),
+        ("[classes]\na = []", "class 'a' has no tokens"),
+        ("[classes]\na = 3", r"the entry \('a', 3\); expected a name and its tokens"),
+        ("[classes]\na = [3]", "expected a name and its tokens, all of them texts"),
+        ("[classes]\na = [' ,']", "without white space"),
+        ("[classes]\na = ['.']\nb = ['.']", "'.' is named in class 'a' and in class 'b'"),
+        ("[classes]\na = ['.']\nA = [',']", "two classes are called 'A'"),
+        ("[study.classes]\nbaseline = ['.']", "class name 'baseline' is taken"),
+        ("[classes]\na = ['re:(']", r"the pattern 're:\(', which is no regular expression"),
+        ("[classes]\n'a b' = ['.']", "class name 'a b' is not possible"),
+        ("baseline = 1", "baseline is 1; the smallest is 2"),
+        ("baseline = 'all'", "baseline is 'all'; expected a whole number or 'none'"),
+        ("context = 'book'", "context is 'book'; it is one of passage, window"),
+        ("bos = true", "bos is True; expected a text"),
+        ("measures = 'mi'", "one of standard, all, notebook"),
+        ("within = 'none'", "within is 'none'; it is one of rows, summaries"),
+        ("between = 'some'", "one of rows, summaries, none"),
+        ("passage_tokens = 0", "passage_tokens is 0; the smallest is 1"),
+        ("labels = 3", "labels is 3; expected a text"),
         ("keep_hidden_states = 1", "keep_hidden_states is 1; expected true or false"),
         ("[run]\nattempts = 0", "attempts is 0; the smallest is 1"),
         ("[run]\nmemory_fraction = 2.0", "memory_fraction is 2.0; the largest is 1"),
@@ -95,9 +163,16 @@ def test_what_is_made_in_python_is_checked_like_a_file(config, changes):
         config(**changes)
 
 
-def test_numbers_and_single_marks_are_brought_to_their_type():
-    study = StudyConfig(outlier_z=4, internal=";")
-    assert (study.internal, study.outlier_z, type(study.outlier_z)) == ((";",), 4.0, float)
+def test_numbers_and_classes_are_brought_to_their_type():
+    study = StudyConfig(outlier_z=4, classes=[["a", ";"], ["b", [":", "!"]]])
+    assert (study.outlier_z, type(study.outlier_z)) == (4.0, float)
+    assert study.classes == (TokenClass("a", (";",)), TokenClass("b", (":", "!")))
+
+
+@pytest.mark.parametrize("warmup", [512, 600])
+def test_a_passage_has_room_behind_its_warm_up(warmup):
+    with pytest.raises(UsageError, match=f"warmup_tokens is {warmup} and passage_tokens 512: no room for a mark"):
+        StudyConfig(warmup_tokens=warmup)
 
 
 def test_a_missing_file_and_an_unknown_preset_are_wrong_use(tmp_path):
@@ -108,5 +183,5 @@ def test_a_missing_file_and_an_unknown_preset_are_wrong_use(tmp_path):
 
 
 def test_all_marks_can_be_asked_for():
-    study, _ = resolve({"per_class": "all"})
-    assert study.per_class is None
+    study, _ = resolve({"per_class": "all", "baseline": "none"})
+    assert study.per_class is study.baseline is None

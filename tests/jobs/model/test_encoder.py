@@ -7,12 +7,14 @@ import sys
 
 import numpy as np
 import pytest
-from tokenizers import Tokenizer, pre_tokenizers
+from tokenizers import Tokenizer, pre_tokenizers, processors
 
+from interpunct import main
 from jobs.cache_folder import cache_folder
+from jobs.errors import UsageError
 from jobs.marks.tokens import tokenize
 from jobs.model import encoder
-from jobs.model.encoder import NOT_ALONE, load_encoder
+from jobs.model.encoder import NOT_ALONE, beginning_of_text, load_encoder
 from jobs.model.loading import load_tokenizer
 from tests.jobs.model.tokenizer_families import byte_level
 
@@ -84,3 +86,51 @@ def test_a_part_written_in_python_stays_with_transformers(sample_text):
     tokenizer = byte_level(sample_text)
     tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.PreTokenizer.custom(Words())
     assert encoder._state(tokenizer) == NOT_ALONE
+
+
+def model_with(tokenizer, tiny_gpt2, folder) -> str:
+    """A folder with the small GPT-2 and another tokenizer."""
+    tokenizer.save_pretrained(folder)
+    for path in tiny_gpt2.iterdir():
+        if not (folder / path.name).exists():
+            (folder / path.name).write_bytes(path.read_bytes())
+    return str(folder)
+
+
+@pytest.fixture
+def openers(tiny_gpt2, tmp_path, sample_text) -> dict[str, str]:
+    """Models whose tokenizers begin a text with a token of their own, know such a token, or have none."""
+    adds, knows = byte_level(sample_text[:2000]), byte_level(sample_text[:2000])
+    for tokenizer in (adds, knows):
+        tokenizer.add_special_tokens({"bos_token": "<s>", "eos_token": "</s>"})
+    start = adds.convert_tokens_to_ids("<s>"), adds.convert_tokens_to_ids("</s>")
+    adds.backend_tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>", special_tokens=[("<s>", start[0]), ("</s>", start[1])]
+    )
+    made = {"adds": adds, "knows": knows, "none": byte_level(sample_text[:2000])}
+    return {name: model_with(of, tiny_gpt2, tmp_path / name) for name, of in made.items()}
+
+
+def test_a_text_begins_as_the_models_own_tokenizer_begins_it(openers):
+    expected = load_tokenizer(openers["adds"])("Well.")["input_ids"]
+    opening = beginning_of_text(openers["adds"], None, "auto")
+    assert opening == tuple(expected[:1]) == (load_tokenizer(openers["adds"]).bos_token_id,)
+    assert beginning_of_text(openers["knows"], None, "auto") == ()
+    assert beginning_of_text(openers["none"], None, "auto") == ()
+
+
+def test_a_beginning_can_be_asked_for_or_left_away(openers):
+    for name in ("adds", "knows"):
+        assert beginning_of_text(openers[name], None, "yes") == (load_tokenizer(openers[name]).bos_token_id,)
+        assert beginning_of_text(openers[name], None, "no") == ()
+
+
+def test_a_beginning_that_the_tokenizer_does_not_have_is_wrong_use(openers, tmp_path, capsys):
+    with pytest.raises(UsageError, match="has no beginning-of-text token; use --bos auto"):
+        beginning_of_text(openers["none"], None, "yes")
+    store = tmp_path / "store"
+    for command in ("run", "plan"):
+        code = main([command, "sample", "--bos", "yes", "--model", openers["none"], "--store", str(store)])
+        assert code == 2
+        assert "has no beginning-of-text token; use --bos auto" in capsys.readouterr().err
+    assert not store.exists()
