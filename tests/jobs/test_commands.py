@@ -13,8 +13,9 @@ import pytest
 import interpunct
 import jobs.run
 from jobs import commands
+from jobs.classes import parse_classes
 from jobs.config import RunConfig, StudyConfig
-from jobs.settings import settings_of
+from jobs.settings import settings_of, typed_settings_of
 from store.commits import load_records
 from store.errors import StoreUnavailable
 from store.objects.locations import object_store
@@ -42,14 +43,18 @@ def test_without_options_all_is_default(parser):
 
 
 @pytest.mark.parametrize(
-    "setting", [*settings_of(StudyConfig).values(), *settings_of(RunConfig).values()], ids=lambda setting: setting.name
+    "setting",
+    [*typed_settings_of(StudyConfig).values(), *typed_settings_of(RunConfig).values()],
+    ids=lambda setting: setting.name,
 )
 def test_every_setting_is_an_option(parser, setting):
-    option = f"--{setting.name.replace('_', '-')}"
+    option = "--class" if setting.name == "classes" else f"--{setting.name.replace('_', '-')}"
     if setting.type is bool:
         given, expected = [option], True
-    elif setting.type is tuple:
-        given, expected = [option, "!", option, "?"], ("!", "?")
+    elif setting.name == "classes":
+        given, expected = [option, "a", "!", "?", option, "b", "re:x"], parse_classes({"a": ["!", "?"], "b": ["re:x"]})
+    elif setting.name == "passage_tokens":
+        given, expected = [option, "900"], 900
     elif setting.choices:
         given, expected = [option, setting.choices[-1]], setting.choices[-1]
     elif setting.type is int:
@@ -61,6 +66,19 @@ def test_every_setting_is_an_option(parser, setting):
     study_config, run_config = resolved(parser, *given)
     config = study_config if hasattr(study_config, setting.name) else run_config
     assert getattr(config, setting.name) == expected
+
+
+def test_what_a_run_settles_is_no_option(parser, capsys):
+    for name in ("labels-sha256", "label-classes"):
+        with pytest.raises(SystemExit):
+            resolved(parser, f"--{name}", "x")
+        assert f"unrecognized arguments: --{name}" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        parser.parse_args(["run", "--help"])
+    told = capsys.readouterr().out
+    assert "--labels FILE" in told
+    assert "sha256" not in told
+    assert "label_classes" not in told
 
 
 def test_options_win_over_a_file_only_where_they_are_given(parser, tmp_path):

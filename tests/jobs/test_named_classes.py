@@ -164,8 +164,8 @@ def test_labels_that_are_wrong_are_one_line(capsys, tmp_path, lamps, model):
 
 
 def documented_commands() -> list[list[str]]:
-    blocks = re.findall(r"```\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
-    lines = [line for block in blocks for line in block.splitlines()]
+    blocks = re.findall(r"```(\w*)\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    lines = [line for language, block in blocks if not language for line in block.splitlines()]
     return [shlex.split(line)[1:] for line in lines if line.startswith(".venv/bin/interpunct ")]
 
 
