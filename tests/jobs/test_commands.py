@@ -22,9 +22,11 @@ from store.objects.locations import object_store
 from store.query.reader import open_store
 from store.upkeep.compaction import compact
 from store.upkeep.verify import verify
-from tests.jobs.injection import Calls, rows, run, stages, study, write_books
+from tests.jobs.injection import MARKS, Calls, rows, run, stages, study, write_books
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+SMALL = ("text", "per_class", "baseline", "before", "after", "passage_tokens", "warmup_tokens", "model")
+"""Settings in which the small study of these tests differs from the defaults."""
 
 
 @pytest.fixture
@@ -116,7 +118,7 @@ def test_wrong_use_is_one_line_with_exit_code_2_and_leaves_no_store(capsys, tmp_
         "model '/no/model': no such file or folder": ["run", "sample", "--model", "/no/model"],
         "outlier_z is nan; expected a finite number": ["run", "sample", "--outlier-z", "nan"],
         "bins is 1; the smallest is 2": ["run", "sample", "--bins", "1"],
-        "choose --before 63 or less": ["run", "sample", *model, "--before", "64"],
+        "choose --before 62 or less": ["run", "sample", *model, "--context", "window", "--before", "64"],
         "does not exist": ["run", "sample", "--config", str(tmp_path / "none.toml")],
     }
     for expected, arguments in cases.items():
@@ -250,7 +252,7 @@ def test_a_name_that_is_not_utf8_costs_its_book_and_no_other(capsys, tmp_path, s
 def test_a_rejected_book_makes_the_run_that_says_so_end_with_one_and_is_settled_then(capsys, tmp_path, small, binary):
     books, config, store = small
     few = tmp_path / "few.txt"
-    few.write_text("Hello, world. Too short, this.")
+    few.write_text("Hello, world. Too short")
     given = [*books, str(binary), str(few)]
     assert run(given, config, store, stages(Calls(tmp_path / "calls")), serial=True) == 1
     said = capsys.readouterr().err
@@ -310,7 +312,11 @@ def test_the_record_of_a_run_says_what_it_did(tmp_path, small):
     record = json.loads(path.read_text())
     assert record["state"] == "done"
     assert record["books_used"] == 2
-    assert record["pairs"] == record["pairs_expected"] == 2 * 8 * 66
+    internal, terminal, baseline = MARKS.values()
+    within = sum(count * (count - 1) // 2 for count in MARKS.values())
+    between = internal * terminal + (internal + terminal) * baseline
+    assert record["pairs"] == record["pairs_expected"] == 2 * 4 * (within + between)
+    assert record["marks_by_class"] == {name: 2 * count for name, count in MARKS.items()}
     assert {"prepare", "pairs", "write", "commit"} <= set(record["seconds"])
     assert record["versions"]["ray"]
     assert record["settings"]["serial"] is True
@@ -319,8 +325,8 @@ def test_the_record_of_a_run_says_what_it_did(tmp_path, small):
 def test_a_run_without_work_to_do_loads_neither_ray_nor_torch(tmp_path, small):
     books, config, store = small
     run(books, config, store, stages(Calls(tmp_path / "calls")), serial=True)
-    settings = ["--text", "raw", "--per-class", "12", "--before", "8", "--after", "2", "--model"]
-    arguments = ["run", *books, "--store", str(store), *settings, config.model]
+    settings = [f"--{name.replace('_', '-')}={getattr(config, name)}" for name in SMALL]
+    arguments = ["run", *books, "--store", str(store), *settings]
     code = (
         f"import sys, interpunct\nassert interpunct.main({arguments!r}) == 0\n"
         "print([name for name in ('ray', 'torch', 'matplotlib', 'duckdb') if name in sys.modules])"
