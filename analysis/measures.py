@@ -16,7 +16,9 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.engine.covariance import inner_products
+from analysis.engine.covariance import Panels, panels_of, products_between, products_within
+from analysis.engine.ranks import by_rank
+from analysis.engine.scratch import scratch_of_this_thread
 
 
 def normal_scores(x: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -27,34 +29,35 @@ def normal_scores(x: NDArray[np.float32]) -> NDArray[np.float64]:
     """
     if np.isnan(x).any():
         raise ValueError("vectors have NaN, which has no rank; leave such marks out")
-    scores = _quantiles(x.shape[1])[_doubled_ranks(x)]
-    return _of_length_one(scores)
+    return _of_length_one(by_rank(x, _quantiles(x.shape[1])))
 
 
-def copula_mi_within(scores: NDArray[np.float64], start: int, stop: int) -> NDArray[np.float64]:
+def copula_scores(x: NDArray[np.float32]) -> Panels:
+    """The normal scores of vectors float32 [N, D], as `copula_mi_within` and `copula_mi_between` take them."""
+    return panels_of(normal_scores(x))
+
+
+def copula_mi_within(scores: Panels, start: int, stop: int) -> NDArray[np.float64]:
     """Copula MI in bits of all pairs (i, j) with start <= i < stop and i < j < N, row-major: as `pairwise.row_range`.
 
-    `scores` are those of `normal_scores`, float64 [N, D]. Bias-corrected, so that it may be a little below 0; NaN
-    where a vector is constant.
+    `scores` are those of `copula_scores`. Bias-corrected, so that it may be a little below 0; NaN where a vector is
+    constant.
     """
-    number, dimensions = scores.shape
-    if not 0 <= start <= stop <= number:
-        raise ValueError(f"rows {start} to {stop} are not a range within the {number} vectors")
-    r = inner_products(scores[start:stop], scores[start:])
-    rows, columns = np.triu_indices(stop - start, 1, number - start)
-    return gaussian_information(r[rows, columns], dimensions)
+    _check_rows(start, stop, scores.number)
+    return gaussian_information(products_within(scores, start, stop, scratch_of_this_thread()), _dimensions(scores))
 
 
-def copula_mi_between(a: NDArray[np.float64], b: NDArray[np.float64], start: int, stop: int) -> NDArray[np.float64]:
+def copula_mi_between(a: Panels, b: Panels, start: int, stop: int) -> NDArray[np.float64]:
     """Copula MI in bits of the vectors start to stop of `a` with all of `b`, row-major: as `pairwise.cross_range`.
 
-    `a` and `b` are normal scores, float64 [Na, D] and [Nb, D]. Raises ValueError where D differs.
+    `a` and `b` are those of `copula_scores`. Raises ValueError where their dimensions differ.
     """
-    if a.shape[1] != b.shape[1]:
-        raise ValueError(f"scores of {a.shape[1]} and of {b.shape[1]} dimensions; both must come from the same model")
-    if not 0 <= start <= stop <= len(a):
-        raise ValueError(f"rows {start} to {stop} are not a range within the {len(a)} vectors")
-    return gaussian_information(inner_products(a[start:stop], b), a.shape[1]).reshape(-1)
+    if _dimensions(a) != _dimensions(b):
+        raise ValueError(
+            f"scores of {_dimensions(a)} and of {_dimensions(b)} dimensions; both must come from the same model"
+        )
+    _check_rows(start, stop, a.number)
+    return gaussian_information(products_between(a, b, start, stop, scratch_of_this_thread()), _dimensions(a))
 
 
 def gaussian_information(r: NDArray[np.float64], samples: int) -> NDArray[np.float64]:
@@ -103,20 +106,13 @@ def _quantiles(dimensions: int) -> NDArray[np.float64]:
     return found
 
 
-def _doubled_ranks(x: NDArray[np.float32]) -> NDArray[np.int64]:
-    """Twice the rank of each value within its row, from 2 to 2 D; equal values share the mean of their ranks."""
-    order = np.argsort(x, axis=1)
-    ascending = np.take_along_axis(x, order, axis=1)
-    place = np.broadcast_to(np.arange(x.shape[1]), x.shape)
-    new = np.ones(x.shape, np.bool_)
-    new[:, 1:] = ascending[:, 1:] != ascending[:, :-1]
-    first = np.maximum.accumulate(np.where(new, place, 0), axis=1)
-    ends = np.ones(x.shape, np.bool_)
-    ends[:, :-1] = new[:, 1:]
-    last = np.minimum.accumulate(np.where(ends, place, x.shape[1])[:, ::-1], axis=1)[:, ::-1]
-    ranks = np.empty(x.shape, np.int64)
-    np.put_along_axis(ranks, order, first + last + 2, axis=1)
-    return ranks
+def _dimensions(scores: Panels) -> int:
+    return int(scores.values.shape[1])
+
+
+def _check_rows(start: int, stop: int, number: int) -> None:
+    if not 0 <= start <= stop <= number:
+        raise ValueError(f"rows {start} to {stop} are not a range within the {number} vectors")
 
 
 def _of_length_one(scores: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -18,8 +18,17 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.measures import centred, copula_mi_between, copula_mi_within, means_of_the_other_half, normal_scores
-from analysis.pairwise import PairStatistics, PreparedVectors, cross_range, prepare, row_range
+from analysis.engine.covariance import Panels
+from analysis.measures import centred, copula_mi_between, copula_mi_within, copula_scores, means_of_the_other_half
+from analysis.pairwise import (
+    PairStatistics,
+    PreparedVectors,
+    correlation_range,
+    cross_correlation_range,
+    cross_range,
+    prepare,
+    row_range,
+)
 
 Columns = dict[str, NDArray[np.floating]]
 
@@ -92,20 +101,24 @@ class BookVectors:
             columns |= dict.fromkeys(("corr_centred", "mi_copula_centred"), missing)
             return columns | ({"mi_centred": missing} if self._options.measures == ALL else {})
         whole = [one for one in centred if one is not None]
-        vectors = [one.prepared for one in whole]
-        if len(vectors) == 1:
-            statistics = row_range(vectors[0], start, stop)
-        else:
-            statistics = cross_range(vectors[0], vectors[1], start, stop)
-        columns["corr_centred"] = statistics.corr
+        columns |= self._of_centred([one.prepared for one in whole], start, stop)
         columns["mi_copula_centred"] = _copula([one.scores for one in whole], start, stop)
-        if self._options.measures == ALL:
-            columns["mi_centred"] = statistics.mi
         return columns
 
+    def _of_centred(self, vectors: list[PreparedVectors], start: int, stop: int) -> Columns:
+        """Histograms are most of the engine's work, and only `mi_centred` needs them."""
+        first, second = vectors[0], vectors[-1]
+        within = len(vectors) == 1
+        if self._options.measures == ALL:
+            of = row_range(first, start, stop) if within else cross_range(first, second, start, stop)
+            return {"corr_centred": of.corr, "mi_centred": of.mi}
+        if within:
+            return {"corr_centred": correlation_range(first, start, stop)}
+        return {"corr_centred": cross_correlation_range(first, second, start, stop)}
+
     @cached_property
-    def _scores(self) -> dict[str, NDArray[np.float64]]:
-        return {name: normal_scores(prepared.x) for name, prepared in self.prepared.items()}
+    def _scores(self) -> dict[str, Panels]:
+        return {name: copula_scores(prepared.x) for name, prepared in self.prepared.items()}
 
     def _centred_of(self, classes: tuple[str, ...]) -> list[_Centred | None]:
         """The centred vectors of a class for its own pairs, or of two for the pairs between them.
@@ -125,7 +138,7 @@ class BookVectors:
         x = centred(original, self._halves[name], np.mean([of for of in means if of is not None], axis=0))
         # Where all marks have one state (the embedding of one token), rounding is all that is left.
         x[np.abs(x).max(axis=1) <= ROUNDING * np.abs(original).max(axis=1)] = 0
-        return _Centred(prepare(x, self._options.bins, self._options.outlier_z), normal_scores(x))
+        return _Centred(prepare(x, self._options.bins, self._options.outlier_z), copula_scores(x))
 
     @cached_property
     def _means(self) -> dict[str, NDArray[np.float64] | None]:
@@ -139,10 +152,10 @@ class BookVectors:
 @dataclass(frozen=True)
 class _Centred:
     prepared: PreparedVectors
-    scores: NDArray[np.float64]
+    scores: Panels
 
 
-def _copula(scores: list[NDArray[np.float64]], start: int, stop: int) -> NDArray[np.float64]:
+def _copula(scores: list[Panels], start: int, stop: int) -> NDArray[np.float64]:
     if len(scores) == 1:
         return copula_mi_within(scores[0], start, stop)
     return copula_mi_between(scores[0], scores[1], start, stop)

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.engine.compilation import compiled
 from analysis.histograms import FixedBins
 
 MI_EDGES: NDArray[np.float64] = np.linspace(0.0, 6.0, 241)
@@ -81,7 +82,10 @@ def summarise(measures: Mapping[str, NDArray[np.floating]]) -> dict[str, Measure
     if unknown:
         raise ValueError(f"measure {unknown[0]!r} is not one of {', '.join(EDGES)}")
     mi = measures["mi"]
-    return {name: _summarise(_BINS[name], values, mi) for name, values in measures.items()}
+    if np.isfinite(mi).all():
+        of_mi = _Deviations(mi)
+        return {name: _summarise(_BINS[name], values, mi, of_mi) for name, values in measures.items()}
+    return {name: _summarise(_BINS[name], values, mi, None) for name, values in measures.items()}
 
 
 def merge(a: Mapping[str, MeasureSummary], b: Mapping[str, MeasureSummary]) -> dict[str, MeasureSummary]:
@@ -103,42 +107,76 @@ def correlation(summaries: Mapping[str, MeasureSummary], measure: str) -> float:
 def sums_by_group(
     values: NDArray[np.floating], first: NDArray[np.integer], second: NDArray[np.integer], shape: tuple[int, int]
 ) -> NDArray[np.float64]:
-    """Sums of a measure by group of a pair's first and of its second member: float64 `shape`.
+    """Sums of measures by group of a pair's first and of its second member: float64 `[..., *shape]`.
 
-    `values` floating `[n]`; `first`, `second` int `[n]`: the groups of the two members, below `shape`. A NaN makes the
-    sum of its groups NaN. Values are added in their order, in double precision.
+    `values` floating `[n]`, or `[measures, n]`; `first`, `second` int `[n]`: the groups of the two members, below
+    `shape`. A NaN makes the sum of its groups NaN. Values are added in their order, in double precision.
     """
-    cells = first.astype(np.int64) * shape[1] + second
-    return np.bincount(cells, weights=values, minlength=shape[0] * shape[1]).astype(np.float64).reshape(shape)
+    return sums_by_member(values, _cells(first, second, shape), shape[0] * shape[1]).reshape(*values.shape[:-1], *shape)
+
+
+def sums_by_member(values: NDArray[np.floating], member: NDArray[np.integer], members: int) -> NDArray[np.float64]:
+    """The same by one member of each pair, int `[n]`, below `members`: float64 `[..., members]`."""
+    if len(member) and not 0 <= member.min() <= member.max() < members:
+        raise ValueError(f"members from {member.min()} to {member.max()}; there are {members}, counted from 0")
+    rows = np.atleast_2d(values)
+    sums = np.zeros((members, len(rows)))
+    _add(rows, member, sums)
+    return np.ascontiguousarray(sums.T).reshape(*values.shape[:-1], members)
 
 
 def counts_by_group(
     first: NDArray[np.integer], second: NDArray[np.integer], shape: tuple[int, int]
 ) -> NDArray[np.int64]:
     """How many pairs have their members in each two groups: int64 `shape`; see `sums_by_group`."""
-    return np.bincount(first.astype(np.int64) * shape[1] + second, minlength=shape[0] * shape[1]).reshape(shape)
+    return np.bincount(_cells(first, second, shape), minlength=shape[0] * shape[1]).reshape(shape)
 
 
-def _summarise(bins: FixedBins, values: NDArray[np.floating], mi: NDArray[np.floating]) -> MeasureSummary:
-    numbers = np.isfinite(values) & np.isfinite(mi)
-    if not numbers.all():
-        values, mi = values[numbers], mi[numbers]
+def _cells(first: NDArray[np.integer], second: NDArray[np.integer], shape: tuple[int, int]) -> NDArray[np.int64]:
+    return first.astype(np.int64) * shape[1] + second
+
+
+@compiled
+def _add(values: NDArray[np.floating], member: NDArray[np.integer], sums: NDArray[np.float64]) -> None:
+    """All measures of a pair together: neighbours mostly share a group, and a sum waits for the one before."""
+    for k in range(member.size):
+        row = np.uintp(member[k])
+        for m in range(values.shape[0]):
+            sums[row, m] += values[m, k]
+
+
+class _Deviations:
+    """Mean of finite values and, for the sums, what each is from it: float64."""
+
+    def __init__(self, values: NDArray[np.floating]) -> None:
+        doubles = values.astype(np.float64)
+        self.mean = float(doubles.mean()) if doubles.size else math.nan
+        self.deviation = np.subtract(doubles, self.mean, out=doubles)
+
+
+def _summarise(
+    bins: FixedBins, values: NDArray[np.floating], mi: NDArray[np.floating], of_mi: _Deviations | None
+) -> MeasureSummary:
+    """`of_mi`: that of all of `mi`, where all of it is finite."""
+    numbers = np.isfinite(values)
+    if of_mi is None or not numbers.all():
+        numbers &= np.isfinite(mi)
+        values, of_mi = values[numbers], _Deviations(mi[numbers])
     histogram = bins.count(values)
     if values.size == 0:
         nan = math.nan
         return MeasureSummary(0, nan, 0.0, nan, nan, nan, 0.0, histogram)
-    values, mi = values.astype(np.float64), mi.astype(np.float64)
-    mean, mi_mean = float(values.mean()), float(mi.mean())
+    own = _Deviations(values)
     # Summed by numpy and not by BLAS, whose last bit moves with the number of threads.
-    deviation = values - mean
+    comoment = float((own.deviation * of_mi.deviation).sum())
     return MeasureSummary(
         pairs=values.size,
-        mean=mean,
-        m2=float(np.square(deviation).sum()),
+        mean=own.mean,
+        m2=float(np.square(own.deviation, out=own.deviation).sum()),
         minimum=float(values.min()),
         maximum=float(values.max()),
-        mi_mean=mi_mean,
-        mi_comoment=float((deviation * (mi - mi_mean)).sum()),
+        mi_mean=of_mi.mean,
+        mi_comoment=comoment,
         histogram=histogram,
     )
 

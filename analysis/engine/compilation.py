@@ -84,10 +84,11 @@ def cache_folder() -> Path:
 
 
 def _digest() -> str:
-    """Of all modules that hold compiled code: those of the engine and `analysis.histograms`."""
+    """Of all modules that hold compiled code: those of the engine and two of `analysis`."""
     engine = Path(__file__).parent
     digest = hashlib.sha256()
-    for module in (*sorted(engine.rglob("*.py")), engine.parent / "histograms.py"):
+    outside = [engine.parent / f"{name}.py" for name in ("histograms", "summaries")]
+    for module in (*sorted(engine.rglob("*.py")), *outside):
         if module.name != "plain.py":  # which has none, and changes as often as the steps
             digest.update(module.read_bytes())
     return digest.hexdigest()[:16]

@@ -7,6 +7,7 @@ only until it ends is therefore taken from a `Scratch`, which whoever computes t
 from __future__ import annotations
 
 import math
+import threading
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -61,3 +62,16 @@ class Scratch:
     joint: Buffer = field(default_factory=Buffer)
     sparse_columns: Buffer = field(default_factory=Buffer)
     products: Buffer = field(default_factory=Buffer)
+
+
+class _PerThread(threading.local):
+    def __init__(self) -> None:
+        self.scratch = Scratch()
+
+
+_own = _PerThread()
+
+
+def scratch_of_this_thread() -> Scratch:
+    """Memory that the calling thread keeps from call to call: 250 vectors are a single tile."""
+    return _own.scratch

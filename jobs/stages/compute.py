@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from analysis.pairing import MEASURES, BookVectors, PairOptions
 from analysis.pairwise import PreparedVectors
-from analysis.summaries import MeasureSummary, counts_by_group, merge, summarise, sums_by_group
+from analysis.summaries import MeasureSummary, counts_by_group, merge, summarise, sums_by_group, sums_by_member
 from jobs.config import StudyConfig
 from jobs.stages.extract import Block
 from jobs.stages.layout import Layout
@@ -35,6 +35,9 @@ from store.errors import ChunkDamaged, ObjectIrregular, ObjectMissing
 from store.keys import BlockKey, ChunkKey
 from store.upkeep.completeness import by_book
 from store.writer import publish_chunk, read_leftover, settle_chunk
+
+MARK_MEANS = ("mi", "corr")
+"""The measures of which each mark has its mean, by class of the partners."""
 
 
 @dataclass(frozen=True)
@@ -201,7 +204,7 @@ class _Computation:
                     name,
                     mark_class,
                     np.linalg.norm(prepared.x.astype(np.float64), axis=1),
-                    [np.flatnonzero(~valid) for valid in prepared.valid],
+                    prepared.masked,
                     own["mi"],
                     own["corr"],
                     {other: of["mi"] for other, of in others.items()},
@@ -230,7 +233,7 @@ class PairTotals:
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
         self._passage_pairs: dict[tuple[int, int, int], NDArray[np.int64]] = {}
-        self._passage_sums: dict[tuple[int, int, int], dict[str, NDArray[np.float64]]] = {}
+        self._passage_sums: dict[tuple[int, int, int], dict[str, NDArray[np.float64]]] = defaultdict(dict)
         self._mark_sums: dict[tuple[int, int, int], dict[str, NDArray[np.float64]]] = defaultdict(dict)
 
     def add(
@@ -250,20 +253,12 @@ class PairTotals:
         key = (book, first, second)
         counts = counts_by_group(one[i], other[j], shape)
         self._passage_pairs[key] = self._passage_pairs[key] + counts if key in self._passage_pairs else counts
-        totals = self._passage_sums.setdefault(key, {})
-        for name, column in values.items():
-            sums = sums_by_group(column, one[i], other[j], shape)
-            totals[name] = totals[name] + sums if name in totals else sums
-        for name in ("mi", "corr"):
-            self._add_marks(book, first, second, name, i, values[name])
-            self._add_marks(book, second, first, name, j, values[name])
-
-    def _add_marks(
-        self, book: int, of: int, to: int, name: str, mark: NDArray[np.integer], values: NDArray[np.floating]
-    ) -> None:
-        sums = np.bincount(mark, weights=values, minlength=self._layout.marks[book][of])
-        totals = self._mark_sums[book, of, to]
-        totals[name] = totals[name] + sums if name in totals else sums.astype(np.float64)
+        sums = sums_by_group(np.stack(list(values.values())), one[i], other[j], shape)
+        _add_to(self._passage_sums[key], dict(zip(values, sums, strict=True)))
+        likeness = np.stack([values[name] for name in MARK_MEANS])
+        for of, to, mark in ((first, second, i), (second, first, j)):
+            sums = sums_by_member(likeness, mark, layout.marks[book][of])
+            _add_to(self._mark_sums[book, of, to], dict(zip(MARK_MEANS, sums, strict=True)))
 
     def by_passage(self) -> Iterator[PassageRows]:
         """The sums by passages of every book and two classes that have pairs."""
@@ -281,8 +276,13 @@ class PairTotals:
             sums = self._mark_sums.get((book, of, to), {})
             missing = np.full(marks[of], np.nan)
             if to == of or sums:
-                result[to] = {n: sums[n] / partners if partners and n in sums else missing for n in ("mi", "corr")}
+                result[to] = {n: sums[n] / partners if partners and n in sums else missing for n in MARK_MEANS}
         return result
+
+
+def _add_to(totals: dict[str, NDArray[np.float64]], sums: Mapping[str, NDArray[np.float64]]) -> None:
+    for name, of_part in sums.items():
+        totals[name] = totals[name] + of_part if name in totals else of_part
 
 
 def pair_options(config: StudyConfig) -> PairOptions:

@@ -18,14 +18,16 @@ def test_gaussians_have_the_information_of_the_closed_form():
         r = np.sqrt(1 - 2.0 ** (-2 * truth))
         x = rng.normal(size=(400, 576))
         y = r * x + np.sqrt(1 - r * r) * rng.normal(size=x.shape)
-        pairs = [measures.normal_scores(v.astype(np.float32)) for v in (x, y)]
-        found = np.array([measures.copula_mi_between(*(v[[k]] for v in pairs), 0, 1)[0] for k in range(400)])
+        pairs = [v.astype(np.float32) for v in (x, y)]
+        found = np.array(
+            [measures.copula_mi_between(*(measures.copula_scores(v[[k]]) for v in pairs), 0, 1)[0] for k in range(400)]
+        )
         assert abs(found.mean() - truth) < allowed
 
 
 def test_bias_of_few_samples_is_taken_away():
     rng = np.random.default_rng(1)
-    scores = measures.normal_scores(rng.normal(size=(300, 12)).astype(np.float32))
+    scores = measures.copula_scores(rng.normal(size=(300, 12)).astype(np.float32))
     found = measures.copula_mi_within(scores, 0, 300)
     assert abs(found.mean()) < 0.006
     assert measures.gaussian_information(np.zeros(1), 12)[0] < -0.06
@@ -49,8 +51,8 @@ def test_only_the_order_of_values_counts():
 
 def test_every_pair_is_that_of_numpy_correlations():
     x, y = moving_states(17, 90, seed=4), moving_states(9, 90, seed=5)
-    a, b = measures.normal_scores(x), measures.normal_scores(y)
-    r = np.corrcoef(a, b)
+    a, b = measures.copula_scores(x), measures.copula_scores(y)
+    r = np.corrcoef(measures.normal_scores(x), measures.normal_scores(y))
     within = measures.gaussian_information(r[:17, :17][np.triu_indices(17, 1)], 90)
     np.testing.assert_allclose(measures.copula_mi_within(a, 0, 17), within, rtol=1e-9, atol=1e-12)
     between = measures.gaussian_information(r[:17, 17:], 90)
@@ -58,7 +60,7 @@ def test_every_pair_is_that_of_numpy_correlations():
 
 
 def test_pairs_are_the_same_to_the_last_bit_however_they_are_cut():
-    a, b = (measures.normal_scores(moving_states(n, 300, seed=n)) for n in (40, 23))
+    a, b = (measures.copula_scores(moving_states(n, 300, seed=n)) for n in (40, 23))
     for function in (measures.copula_mi_within, lambda a, *rows: measures.copula_mi_between(a, b, *rows)):
         parts = [function(a, *rows) for rows in [(0, 1), (1, 9), (9, 9), (9, 33), (33, 40)]]
         np.testing.assert_array_equal(np.concatenate(parts), function(a, 0, 40))
@@ -71,7 +73,7 @@ def test_the_digamma_function():
 
 def test_what_has_no_information_to_tell():
     x = np.stack([np.ones(50), np.arange(50), np.arange(50) ** 3]).astype(np.float32)
-    found = measures.copula_mi_within(measures.normal_scores(x), 0, 3)
+    found = measures.copula_mi_within(measures.copula_scores(x), 0, 3)
     assert np.isnan(found[:2]).all()
     assert 25 < found[2] < 27
     assert np.isnan(measures.gaussian_information(np.zeros(1), 2)).all()
@@ -91,9 +93,9 @@ def test_classes_that_differ_by_their_mean_alone_are_alike_when_centred():
     rng = np.random.default_rng(7)
     common, half = 3 * rng.normal(size=200), np.arange(40) % 2 == 0
     x = (common + rng.normal(size=(40, 200))).astype(np.float32)
-    raw = measures.copula_mi_within(measures.normal_scores(x), 0, 40)
+    raw = measures.copula_mi_within(measures.copula_scores(x), 0, 40)
     centred = measures.centred(x, half, measures.means_of_the_other_half(x, half))
-    found = measures.copula_mi_within(measures.normal_scores(centred), 0, 40)
+    found = measures.copula_mi_within(measures.copula_scores(centred), 0, 40)
     assert raw.mean() > 1
     assert abs(found.mean()) < 0.01
 

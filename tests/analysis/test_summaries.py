@@ -113,3 +113,18 @@ def test_sums_by_group_are_those_of_a_loop():
     np.testing.assert_array_equal(summaries.counts_by_group(first, second, (3, 5)), counts)
     values[0] = np.nan
     assert np.isnan(summaries.sums_by_group(values, first, second, (3, 5))[first[0], second[0]])
+
+
+def test_measures_are_added_side_by_side_in_the_order_of_the_pairs():
+    rng = np.random.default_rng(3)
+    values = (rng.normal(size=(4, 3000)) * 10.0 ** rng.integers(-3, 4, size=3000)).astype(np.float32)
+    first, second = rng.integers(0, 3, 3000), rng.integers(0, 5, 3000).astype(np.uint16)
+    sums, by_second = summaries.sums_by_group(values, first, second, (3, 5)), np.empty((4, 6))
+    for measure, of_measure in zip(values, sums, strict=True):
+        plain = np.bincount(first * 5 + second, weights=measure, minlength=15)
+        np.testing.assert_array_equal(of_measure, plain.reshape(3, 5))
+    for measure, of_measure in zip(values, by_second, strict=True):
+        of_measure[:] = np.bincount(second, weights=measure, minlength=6)
+    np.testing.assert_array_equal(summaries.sums_by_member(values, second, 6), by_second)
+    with pytest.raises(ValueError, match="members from 0 to 4; there are 4"):
+        summaries.sums_by_member(values, second, 4)
