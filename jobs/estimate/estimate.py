@@ -1,6 +1,6 @@
 """What a run costs, from the marks it would take: pure arithmetic over counts and measured rates.
 
-Sizes on disk were measured on six stores of SmolLM2 (31 layers, 576 dimensions): Heart of Darkness with the defaults,
+Sizes on disk were measured on seven stores of SmolLM2 (31 layers, 576 dimensions): Heart of Darkness with the defaults,
 with `--preset notebook`, with 20 and with 60 marks a class, with kept states and with all measures; and on eight novels
 with 60 and 20 marks a class. Each table takes a number of bytes a file and a number a row; where rows are few, as with
 20 marks a class, half of a store is what files take for themselves.
@@ -47,11 +47,14 @@ OTHER_CLASS_BYTES = 7.3
 SUM_BYTES = 5.3
 """Bytes a row of `passage_sums` for each measure."""
 
-SUMMARY_BYTES = 105.0
-"""Bytes a row of `summaries`: 70 with 20 marks a class, whose histograms are nearly empty, 115 with 250."""
+SUMMARY_BYTES, FILLED_BYTES = 36.5, 6.6
+"""Bytes a row of `summaries`, and what the fourth root of its pairs adds.
 
-DIMENSION_BYTES = 6.0
-"""Bytes a dimension of a row of `activations`, whose means hardly compress: 4.9 with 20 marks a class, 7.1 with 250."""
+70 in all with 20 marks a class, whose histograms are nearly empty, 115 with 250.
+"""
+
+DIMENSION_BYTES, SPREAD_BYTES = 3.9, 0.19
+"""Bytes a dimension of a row of `activations`, and what the root of its marks adds: 4.8 in all with 20, 7 with 250."""
 
 STATE_BYTES = {"float16": 1.9, "bfloat16": 1.4}
 """Bytes a dimension of a kept hidden state, by the format of the pass that gave it."""
@@ -170,7 +173,7 @@ def _tables(
 ) -> Iterator[tuple[str, int, float]]:
     """Each table of a shard: its name, its files, and the bytes of its rows."""
     marks = sum(sum(book.marks) for book in shard)
-    classes = sum(count > 0 for book in shard for count in book.marks)
+    dimension = sum(DIMENSION_BYTES + SPREAD_BYTES * count**0.5 for book in shard for count in book.marks if count)
     measures = len(MEASURES[config.measures])
     pair_bytes = PAIR_BYTES + MEASURE_BYTES * (measures - len(MEASURES[NOTEBOOK]))
     within, between = _pairs_by_class(shard, config)
@@ -182,19 +185,20 @@ def _tables(
             files = sum(math.ceil(sum(of_books) / ROWS_PER_PART) for of_books in pairs)
             yield table, hidden_layers * files, hidden_layers * sum(map(sum, pairs)) * pair_bytes
     others = max(0, len(config.class_names) - 1) if config.computes_between else 0
-    summaries = sum(pairs > 0 for of_books in (*within, *between) for pairs in of_books)
+    held = [pairs for of_books in (*within, *between) for pairs in of_books if pairs]
+    summaries = sum(SUMMARY_BYTES + FILLED_BYTES * pairs**0.25 for pairs in held)
     passage_rows = hidden_layers * sum(book.passage_rows for book in shard)
     yield "marks", 1, marks * MARK_BYTES
     yield "passages", 1, sum(book.passages for book in shard) * PASSAGE_BYTES
     yield "books", 1, len(shard) * BOOK_BYTES
     yield "mark_layers", hidden_layers, hidden_layers * marks * (MARK_LAYER_BYTES + others * OTHER_CLASS_BYTES)
     yield "passage_sums", hidden_layers, passage_rows * measures * SUM_BYTES
-    yield "activations", 1, hidden_layers * classes * width * DIMENSION_BYTES
-    yield "summaries", 1, hidden_layers * summaries * measures * SUMMARY_BYTES
+    yield "activations", 1, hidden_layers * width * dimension
+    yield "summaries", 1, hidden_layers * measures * summaries
     if config.keep_hidden_states:
-        held = sum(any(of_books) for of_books in zip(*(book.marks for book in shard), strict=True))
+        classes = sum(any(of_books) for of_books in zip(*(book.marks for book in shard), strict=True))
         dimensions = hidden_layers * marks * width
-        yield "hidden_states", hidden_layers * held, dimensions * STATE_BYTES.get(config.dtype, FULL_STATE_BYTES)
+        yield "hidden_states", hidden_layers * classes, dimensions * STATE_BYTES.get(config.dtype, FULL_STATE_BYTES)
 
 
 def _pairs_by_class(shard: Sequence[BookMarks], config: StudyConfig) -> tuple[list[list[int]], list[list[int]]]:

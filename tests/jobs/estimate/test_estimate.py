@@ -100,6 +100,13 @@ REAL = {
 """Bytes that runs over Heart of Darkness, and over it and seven other novels, left in their stores."""
 
 
+def test_summaries_alone_of_books_that_share_a_shard_are_within_a_twentieth_too():
+    config = StudyConfig(per_class=20, within="summaries", between="none")
+    rows = [(4, 30), (3, 18), (2, 9), (2, 9), (2, 9), (2, 9), (2, 9), (3, 18)]
+    books = [BookMarks((20, 20, 64), passages, 512, passages, of_layer) for passages, of_layer in rows]
+    assert cost_of(*books, config=config, together=8).disk_bytes == pytest.approx(3_069_479, rel=0.05)
+
+
 @pytest.mark.parametrize("name", REAL)
 def test_disk_is_within_a_twentieth_of_what_real_runs_wrote(name):
     changes, books, written = REAL[name]
