@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from store.books import BookStatus
 from store.columns import MEASURES
@@ -89,8 +91,48 @@ class PairTotals:
                 self.highs[name] = max(self.highs.get(name, -math.inf), float(finite.max()))
 
 
+@dataclass
+class PassageTotals:
+    """Of one block: its pairs, the passages of their first and second marks added up, and the sums of its measures."""
+
+    pairs: int = 0
+    passages: tuple[int, int] = (0, 0)
+    sums: dict[str, float] = field(default_factory=dict)
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        """Count in the sums of some rows of one block; a measure without a sum is not in the study."""
+        self.pairs += row["pairs"]
+        self.passages = (self.passages[0] + row["first"], self.passages[1] + row["second"])
+        for name in MEASURES:
+            if row[name] is not None:
+                self.sums[name] = self.sums.get(name, 0.0) + row[name]
+
+
+@dataclass
+class MarkTotals:
+    """Of one book's class: its marks, their passages added up, and these times the marks' ordinals; the last passage.
+
+    What `PassageTotals` must be follows from them, without looking at a pair.
+    """
+
+    marks: int = 0
+    passages: int = 0
+    weighted: int = 0
+    last_passage: int = -1
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        """Count in some marks."""
+        self.marks += row["marks"]
+        self.passages += row["passages"]
+        self.weighted += row["weighted"]
+        self.last_passage = max(self.last_passage, row["last_passage"])
+
+
 class Contents:
-    """What the files of one record hold, gathered file by file so that no two need be in memory at once."""
+    """What the files of one record hold, gathered file by file so that no two need be in memory at once.
+
+    A compaction may cut a table anywhere: the rows of a book may be in several files.
+    """
 
     def __init__(self, record: CommitRecord, expected: Expected) -> None:
         self.record = record
@@ -99,10 +141,11 @@ class Contents:
         self.used: dict[str, dict[str, int]] = {}
         self.pairs: dict[BookBlock, PairTotals] = {}
         self.pair_paths: dict[tuple[int, str, str], str] = {}
-        self.mark_rows: dict[tuple[str, str], int] = {}
-        self.counted: dict[str, dict[tuple[int, str, str], int]] = {"activations": {}, "mark_layers": {}}
+        self.marks: dict[tuple[str, str], MarkTotals] = {}
+        self.passages: Counter[str] = Counter()
+        self.counted: dict[str, Counter[tuple[int, str, str]]] = {"activations": Counter(), "mark_layers": Counter()}
         self.summaries: dict[BookBlock, dict[str, dict[str, Any]]] = {}
-        self.passage_pairs: dict[BookBlock, int] = {}
+        self.passage_sums: dict[BookBlock, PassageTotals] = {}
         self.states: dict[tuple[int, str, str], int] = {}
 
     def add(self, key: ChunkKey, path: str, table: pa.Table) -> None:
@@ -113,11 +156,13 @@ class Contents:
                 row["book"]: dict(row["used"]) for row in table.to_pylist() if row["status"] == BookStatus.USED
             }
         elif key.table == "marks":
-            for row in _counted(table, ["class", "book"]):
-                self.mark_rows[row["class"], row["book"]] = row["rows"]
+            for row in _mark_totals(table):
+                self.marks.setdefault((row["class"], row["book"]), MarkTotals()).add(row)
+        elif key.table == "passages":
+            self.passages.update(table.column("book").to_pylist())
         elif key.table == "activations":
             for row in table.select(["layer", "class", "book", "marks"]).to_pylist():
-                self.counted["activations"][row["layer"], row["class"], row["book"]] = row["marks"]
+                self.counted["activations"][row["layer"], row["class"], row["book"]] += row["marks"]
         elif key.table == "summaries":
             for row in table.drop_columns(["histogram"]).to_pylist():
                 block = BookBlock(row["layer"], row["class"], row["other"], row["book"])
@@ -128,10 +173,11 @@ class Contents:
     def _add_layer(self, key: ChunkKey, layer: int, path: str, table: pa.Table) -> None:
         if key.table == "mark_layers":
             for row in _counted(table, ["class", "book"]):
-                self.counted["mark_layers"][layer, row["class"], row["book"]] = row["rows"]
+                self.counted["mark_layers"][layer, row["class"], row["book"]] += row["rows"]
         elif key.table == "passage_sums":
-            for row in _summed(table, ["class", "other", "book"], "pairs"):
-                self.passage_pairs[BookBlock(layer, row["class"], row["other"], row["book"])] = row["pairs"]
+            for row in _passage_totals(table):
+                block = BookBlock(layer, row["class"], row["other"], row["book"])
+                self.passage_sums.setdefault(block, PassageTotals()).add(row)
         elif key.mark_class is not None:
             other = key.other or key.mark_class
             for book, rows in by_book(table):
@@ -167,18 +213,23 @@ def completeness(contents: Contents) -> Iterator[tuple[str, str]]:
         yield books_path, f"book {book} is in the commit record or among the books, and not in both"
     for book, used in contents.used.items():
         yield from _incomplete_book(contents, book, used)
-    for block in contents.pairs.keys() | contents.summaries.keys() | contents.passage_pairs.keys():
-        if block.book not in contents.used:
-            yield books_path, f"book {block.book} has results and no row of its own"
+    known = contents.pairs.keys() | contents.summaries.keys() | contents.passage_sums.keys()
+    for book in {block.book for block in known} | {book for _, book in contents.marks} | contents.passages.keys():
+        if book not in contents.used:
+            yield books_path, f"book {book} has results and no row of its own"
             break
 
 
 def _incomplete_book(contents: Contents, book: str, used: Mapping[str, int]) -> Iterator[tuple[str, str]]:
     expected = contents.expected
     for name, marks in used.items():
-        found = contents.mark_rows.get((name, book), 0)
+        found = contents.marks.get((name, book), MarkTotals()).marks
         if found != marks:
             yield contents.path_of("marks"), f"book {book} has {found} {name} marks; its books row says {marks}"
+    last = max((contents.marks[name, book].last_passage for name in used if (name, book) in contents.marks), default=-1)
+    if contents.passages[book] < last + 1:
+        found = contents.passages[book]
+        yield contents.path_of("passages"), f"book {book} has {found} passages; its marks lie in {last + 1}"
     for layer in sorted(expected.layers):
         for name, marks in used.items():
             yield from _incomplete_marks(contents, layer, name, book, marks)
@@ -214,25 +265,54 @@ def _incomplete_pairs(contents: Contents, block: BookBlock, used: Mapping[str, i
         path = contents.pair_paths.get((block.layer, block.mark_class, block.other), contents.record.path)
         yield path, f"{of} has {totals.rows} pairs; {one} marks" + ("" if same else f" and {two}") + f" make {wanted}"
         return
-    if contents.passage_pairs.get(block, 0) != wanted:
-        found = contents.passage_pairs.get(block, 0)
-        yield contents.path_of("passage_sums"), f"{of} has sums of {found} pairs by passages; there are {wanted}"
-    if wanted:
-        yield from _wrong_summaries(contents, block, totals if stored else None, wanted, of)
+    sums = contents.passage_sums.get(block, PassageTotals())
+    if sums.pairs != wanted:
+        yield contents.path_of("passage_sums"), f"{of} has sums of {sums.pairs} pairs by passages; there are {wanted}"
+        return
+    marks = [contents.marks.get((name, block.book), MarkTotals()).marks for name in (block.mark_class, block.other)]
+    if marks == [one, two] and sums.passages != _passages_of_pairs(contents, block):
+        yield contents.path_of("passage_sums"), f"{of} has sums of pairs of other passages than its marks lie in"
+    if not wanted:
+        return
+    if block not in contents.summaries:
+        yield contents.path_of("summaries"), f"{of} has no summary"
+        return
+    if stored:
+        yield from _wrong_summaries(contents, block, totals, of)
+    yield from _wrong_sums(contents, block, sums, of)
 
 
-def _wrong_summaries(
-    contents: Contents, block: BookBlock, totals: PairTotals | None, wanted: int, of: str
-) -> Iterator[tuple[str, str]]:
-    path = contents.path_of("summaries")
-    summaries = contents.summaries.get(block)
-    if summaries is None:
-        yield path, f"{of} has no summary"
-        return
-    if totals is None:
-        if summaries.get("mi", {}).get("pairs", 0) > wanted:
-            yield path, f"{of} summarises {summaries['mi']['pairs']} pairs; there are {wanted}"
-        return
+def _passages_of_pairs(contents: Contents, block: BookBlock) -> tuple[int, int]:
+    """The passages of the first and of the second marks of all pairs of a block, added up.
+
+    Within a class, mark i of n is the first of n - 1 - i pairs, and the second of i.
+    """
+    one, two = (contents.marks.get((name, block.book), MarkTotals()) for name in (block.mark_class, block.other))
+    if block.mark_class != block.other:
+        return one.passages * two.marks, two.passages * one.marks
+    return (one.marks - 1) * one.passages - one.weighted, one.weighted
+
+
+def _wrong_sums(contents: Contents, block: BookBlock, sums: PassageTotals, of: str) -> Iterator[tuple[str, str]]:
+    """Where summaries and sums by passages say different things of the same pairs."""
+    path, summaries = contents.path_of("summaries"), contents.summaries[block]
+    for name in sorted(sums.sums.keys() ^ summaries.keys()):
+        yield path, f"{of} has {name} in its sums by passages or its summaries, and not in both"
+    for name in sorted(sums.sums.keys() & summaries.keys()):
+        summary, total = summaries[name], sums.sums[name]
+        if math.isnan(total) or math.isnan(sums.sums.get("mi", math.nan)):
+            continue  # some pairs have no such number, and are not in the summary
+        if summary["pairs"] != sums.pairs:
+            yield path, f"{of} summarises {name} of {summary['pairs']} pairs; there are {sums.pairs}"
+            continue
+        scale = sums.pairs * max(abs(summary["minimum"]), abs(summary["maximum"]))
+        if not abs(total - summary["mean"] * sums.pairs) <= _RELATIVE_TOLERANCE * scale:
+            yield path, f"{of} has a mean {name} of {summary['mean']}; its sums by passages give {total / sums.pairs}"
+
+
+def _wrong_summaries(contents: Contents, block: BookBlock, totals: PairTotals, of: str) -> Iterator[tuple[str, str]]:
+    """Where summaries say something else than the rows that they summarise."""
+    path, summaries = contents.path_of("summaries"), contents.summaries[block]
     for name in sorted(totals.counted.keys() ^ summaries.keys()):
         yield path, f"{of} has {name} in its pairs or its summaries, and not in both"
     for name in totals.counted.keys() & summaries.keys():
@@ -260,7 +340,33 @@ def _counted(table: pa.Table, keys: list[str]) -> list[dict[str, Any]]:
     return list(counts.to_pylist())
 
 
-def _summed(table: pa.Table, keys: list[str], column: str) -> list[dict[str, Any]]:
-    plain = pa.table({key: table.column(key).cast(pa.string()) for key in keys} | {column: table.column(column)})
-    sums = plain.group_by(keys).aggregate([(column, "sum")]).rename_columns([*keys, column])
-    return list(sums.to_pylist())
+def _mark_totals(table: pa.Table) -> list[dict[str, Any]]:
+    """What `MarkTotals` adds up, by class and book."""
+    passages = table.column("passage").cast(pa.int64())
+    columns = {
+        "passages": passages,
+        "weighted": pc.multiply(passages, table.column("i").cast(pa.int64())),
+        "last_passage": passages,
+    }
+    aggregates = [("passages", "sum"), ("weighted", "sum"), ("last_passage", "max"), ([], "count_all")]
+    return _grouped(table, ["class", "book"], columns, aggregates, [*columns, "marks"])
+
+
+def _passage_totals(table: pa.Table) -> list[dict[str, Any]]:
+    """What `PassageTotals` adds up, by classes and book."""
+    pairs = table.column("pairs")
+    columns = {
+        "pairs": pairs,
+        "first": pc.multiply(pairs, table.column("passage").cast(pa.int64())),
+        "second": pc.multiply(pairs, table.column("other_passage").cast(pa.int64())),
+        **{name: table.column(name) for name in MEASURES},
+    }
+    return _grouped(table, ["class", "other", "book"], columns, [(name, "sum") for name in columns], [*columns])
+
+
+def _grouped(
+    table: pa.Table, keys: list[str], columns: Mapping[str, pa.ChunkedArray], aggregates: list[Any], names: list[str]
+) -> list[dict[str, Any]]:
+    plain = pa.table({key: table.column(key).cast(pa.string()) for key in keys} | dict(columns))
+    rows: list[dict[str, Any]] = plain.group_by(keys).aggregate(aggregates).rename_columns([*keys, *names]).to_pylist()
+    return rows

@@ -8,18 +8,20 @@ from hypothesis import strategies as st
 
 from store import paths
 from store.columns import TABLES
-from store.keys import MARK_CLASSES, ChunkKey, ShardKey
+from store.keys import ChunkKey, ShardKey
 
+classes = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}", fullmatch=True)
 shards = st.text("0123456789abcdef", min_size=16, max_size=16).map(ShardKey)
 
 
 @st.composite
 def chunk_keys(draw: st.DrawFn) -> ChunkKey:
     table = draw(st.sampled_from(sorted(TABLES)))
-    part = draw(st.integers(0, 20_000))
-    if not TABLES[table].partitioned_by:
-        return ChunkKey(table, draw(shards), part=part)
-    return ChunkKey(table, draw(shards), draw(st.integers(0, 2000)), draw(st.sampled_from(MARK_CLASSES)), part)
+    values = {"layer": st.integers(0, 2000), "class": classes, "other": classes}
+    layer, mark_class, other = (
+        draw(values[name]) if name in TABLES[table].partitioned_by else None for name in ("layer", "class", "other")
+    )
+    return ChunkKey(table, draw(shards), layer, mark_class, other, draw(st.integers(0, 20_000)))
 
 
 @given(chunk_keys())
@@ -38,7 +40,7 @@ def test_different_keys_have_different_paths(one, other):
 
 @given(
     st.from_regex(
-        r"(pairs|tokens|x)/(layer=\d{1,3}/class=(internal|terminal|x)/)?[0-9a-f]{15,17}-[0-9a-f]{11,13}(-p\d{1,6})?\.parquet(\.tmp)?",
+        r"(pairs|cross_pairs|marks|mark_layers|x)/(layer=\d{1,3}/)?(class=(and|-x)/)?(other=(but|)/)?[0-9a-f]{15,17}-[0-9a-f]{11,13}(-p\d{1,6})?\.parquet(\.tmp)?",
         fullmatch=True,
     )
 )
@@ -49,10 +51,16 @@ def test_what_nearly_is_a_path_parses_only_if_chunk_path_makes_it(text):
 
 def test_literal_paths():
     shard = ShardKey("00c0ffee00c0ffee")
-    assert paths.chunk_path(ChunkKey("pairs", shard, 3, "terminal", 2), "run-1") == (
+    assert paths.chunk_path(ChunkKey("pairs", shard, 3, "terminal", part=2), "run-1") == (
         "pairs/layer=03/class=terminal/00c0ffee00c0ffee-4e65d3fbe8ad-p0002.parquet"
     )
-    assert paths.chunk_path(ChunkKey("tokens", shard), "run-1") == "tokens/00c0ffee00c0ffee-4e65d3fbe8ad.parquet"
+    assert paths.chunk_path(ChunkKey("cross_pairs", shard, 12, "and", "but"), "run-1") == (
+        "cross_pairs/layer=12/class=and/other=but/00c0ffee00c0ffee-4e65d3fbe8ad.parquet"
+    )
+    assert paths.chunk_path(ChunkKey("mark_layers", shard, 0), "run-1") == (
+        "mark_layers/layer=00/00c0ffee00c0ffee-4e65d3fbe8ad.parquet"
+    )
+    assert paths.chunk_path(ChunkKey("marks", shard), "run-1") == "marks/00c0ffee00c0ffee-4e65d3fbe8ad.parquet"
     assert paths.entry_path(7) == "_commits/00000007.json"
     assert paths.checkpoint_path(7) == "_commits/checkpoint-00000007.json"
     assert paths.run_path("2026-01-01T00.00-abc") == "_runs/2026-01-01T00.00-abc.json"
@@ -63,9 +71,13 @@ def test_literal_paths():
     "alien",
     [
         "pairs/00c0ffee00c0ffee-4e65d3fbe8ad.parquet",
-        "tokens/layer=00/class=internal/00c0ffee00c0ffee-4e65d3fbe8ad.parquet",
+        "marks/layer=00/class=internal/00c0ffee00c0ffee-4e65d3fbe8ad.parquet",
+        "tokens/00c0ffee00c0ffee-4e65d3fbe8ad.parquet",
+        "mark_layers/layer=00/class=internal/00c0ffee00c0ffee-4e65d3fbe8ad.parquet",
+        "cross_pairs/layer=00/class=internal/00c0ffee00c0ffee-4e65d3fbe8ad.parquet",
+        "pairs/layer=00/class=internal/other=terminal/00c0ffee00c0ffee-4e65d3fbe8ad.parquet",
         "pairs/layer=0/class=internal/00c0ffee00c0ffee-4e65d3fbe8ad.parquet",
-        "pairs/layer=00/class=other/00c0ffee00c0ffee-4e65d3fbe8ad.parquet",
+        "pairs/layer=00/class=.other/00c0ffee00c0ffee-4e65d3fbe8ad.parquet",
         "pairs/layer=00/class=internal/00C0FFEE00C0FFEE-4e65d3fbe8ad.parquet",
         "pairs/layer=00/class=internal/00c0ffee00c0ffee-4e65d3fbe8ad-p0000.parquet",
         "pairs/layer=00/class=internal/00c0ffee00c0ffee.parquet",

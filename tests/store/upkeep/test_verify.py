@@ -23,6 +23,7 @@ from store.log import CommitLog
 from store.objects.locations import object_store
 from store.query.reader import open_store
 from store.records import entry_to_json
+from store.upkeep import compaction
 from store.upkeep import verify as verify_module
 from store.upkeep.compaction import compact
 from store.upkeep.verify import fix, verify
@@ -31,6 +32,8 @@ from tests.builders import RUN, book_chunks, build_store, publish_book, record_o
 
 BOOKS, LAYERS, MARKS = 2, 2, 5
 STUDY = synthetic_study(LAYERS, MARKS)
+FILES = (3 + 3 + 2) * LAYERS + 5
+"""Of a book: each layer's pairs of and between three classes and two tables of its own; five tables without layers."""
 PAIRS = paths.chunk_path(ChunkKey("pairs", shard_of(STUDY, 0), 1, "internal"), RUN)
 
 
@@ -58,11 +61,11 @@ def recompute(location):
                 writer.commit(publish_book(location, STUDY, number, run))
 
 
-def recommit(location, key, change):
+def recommit(location, key, change, study=STUDY):
     """Replace one table of a committed shard by a changed one, with a record that vouches for it."""
     objects = object_store(location)
     (record,) = [r for r in load_records(objects) if r.shard == key.shard]
-    table = dict(book_chunks(STUDY, 0))[key]
+    table = dict(book_chunks(study, 0))[key]
     objects.delete(paths.chunk_path(key, RUN))
     receipt = publish_chunk(location, key, change(table), RUN)
     files = tuple(receipt if file.path == receipt.path else file for file in record.files)
@@ -79,8 +82,8 @@ def test_a_sound_store_has_no_damage(built):
     findings = verify(built)
     assert findings.damages == []
     assert findings.uncommitted == []
-    assert (findings.records, findings.files) == (BOOKS, BOOKS * (2 * LAYERS + 4))
-    assert findings.rows == BOOKS * (2 * LAYERS * 10 + 2 * MARKS + 1 + 4 * LAYERS)
+    assert (findings.records, findings.files) == (BOOKS, BOOKS * FILES)
+    assert findings.rows == sum(table.num_rows for number in range(BOOKS) for _, table in book_chunks(STUDY, number))
 
 
 DAMAGES = {
@@ -159,8 +162,8 @@ def test_uncommitted_files_are_no_damage_and_fix_removes_them(built):
     publish_book(built, STUDY, 5)
     findings = verify(built)
     assert findings.damages == []
-    assert len(findings.uncommitted) == 2 * LAYERS + 4
-    assert len(fix(built).removed) == 2 * LAYERS + 4
+    assert len(findings.uncommitted) == FILES
+    assert len(fix(built).removed) == FILES
     assert verify(built).uncommitted == []
 
 
@@ -186,16 +189,43 @@ def shifted(name):
     return change
 
 
+def without(name):
+    def change(table):
+        field = table.schema.field(name)
+        return table.set_column(table.column_names.index(name), field, pa.nulls(len(table), field.type))
+
+    return change
+
+
+def only_within(table):
+    return table.filter(pc.equal(table.column("class").cast(pa.string()), table.column("other").cast(pa.string())))
+
+
 SHARD = shard_of(STUDY, 0)
+CROSS, SUMS = ChunkKey("cross_pairs", SHARD, 1, "internal", "terminal"), ChunkKey("passage_sums", SHARD, 1)
 INCOMPLETE = {
     "pairs": (ChunkKey("pairs", SHARD, 1, "internal"), without_last_row, "has 9 pairs; 5 marks make 10"),
     "other mi": (ChunkKey("pairs", SHARD, 1, "internal"), shifted("mi"), "its pairs give"),
+    "cross pairs": (CROSS, without_last_row, "class internal other terminal has 24 pairs; 5 marks and 5 make 25"),
+    "other copula": (CROSS, shifted("mi_copula"), "has mi_copula mean"),
+    "cross ordinals": (CROSS, shifted("i"), "has 25 pairs; 5 marks and 5 make 25"),
     "ordinals": (ChunkKey("pairs", SHARD, 0, "terminal"), shifted("j"), "has 10 pairs; 5 marks make 10"),
-    "tokens": (ChunkKey("tokens", SHARD), without_last_row, "has 4 terminal marks; its books row says 5"),
-    "activations": (ChunkKey("activations", SHARD), without_last_row, "averages None marks; it has 5"),
-    "summaries": (ChunkKey("summaries", SHARD), without_last_row, "has no summary"),
-    "summary's mean": (ChunkKey("summaries", SHARD), shifted("cov_mean"), "has cov_mean"),
-    "summary's count": (ChunkKey("summaries", SHARD), shifted("pairs"), "has pairs 11; its pairs give 10"),
+    "marks": (ChunkKey("marks", SHARD), without_last_row, "has 4 terminal marks; its books row says 5"),
+    "passages": (ChunkKey("passages", SHARD), without_last_row, "book book0 has 3 passages; its marks lie in 4"),
+    "mark layers": (ChunkKey("mark_layers", SHARD, 1), without_last_row, "has 4 marks in mark_layers; it has 5"),
+    "sums": (SUMS, without_last_row, "by passages; there are"),
+    "sums of other passages": (SUMS, shifted("other_passage"), "of pairs of other passages than its marks lie in"),
+    "sums of other values": (SUMS, shifted("corr"), "its sums by passages give"),
+    "sums without a measure": (SUMS, without("mi_copula"), "has mi_copula in its sums by passages or its summaries"),
+    "activations": (ChunkKey("activations", SHARD), without_last_row, "has 0 marks in activations; it has 5"),
+    "summaries": (
+        ChunkKey("summaries", SHARD),
+        without_last_row,
+        "has mi_copula_centred in its pairs or its summaries",
+    ),
+    "summaries of two classes": (ChunkKey("summaries", SHARD), only_within, "other terminal has no summary"),
+    "summary's mean": (ChunkKey("summaries", SHARD), shifted("mean"), "has cov mean"),
+    "summary's count": (ChunkKey("summaries", SHARD), shifted("pairs"), "has mi pairs 11; its pairs give 10"),
     "books": (ChunkKey("books", SHARD), without_last_row, "and not in both"),
 }
 
@@ -209,6 +239,65 @@ def test_what_does_not_fit_together_is_found(tmp_path, key, change, said):
     assert {damage.record for damage in damages} == {record_path(tmp_path, SHARD)}
     fix(tmp_path)
     assert verify(tmp_path).damages == []
+
+
+@pytest.mark.parametrize("table", sorted(set(TABLES) - {"hidden_states"}))
+def test_a_table_that_is_missing_from_a_record_is_found(tmp_path, table):
+    build_store(tmp_path, 1, LAYERS, MARKS)
+    objects = object_store(tmp_path)
+    (record,) = load_records(objects)
+    files = tuple(file for file in record.files if not file.path.startswith(f"{table}/"))
+    objects.put(record.path, entry_to_json(replace(record, files=files)))
+    damages = verify(tmp_path).damages
+    assert damages
+    assert {damage.path for damage in damages} == {record.path}
+
+
+SUMMED_UP = {
+    "sums": (SUMS, without_last_row, "by passages; there are"),
+    "mark layers": (ChunkKey("mark_layers", SHARD, 0), without_last_row, "has 4 marks in mark_layers; it has 5"),
+    "a measure": (
+        ChunkKey("summaries", SHARD),
+        without_last_row,
+        "has mi_copula_centred in its sums by passages or its summaries, and not in both",
+    ),
+    "a count": (ChunkKey("summaries", SHARD), shifted("pairs"), "summarises mi of 11 pairs; there are 10"),
+    "a mean": (ChunkKey("summaries", SHARD), shifted("mean"), "its sums by passages give"),
+}
+
+
+@pytest.mark.parametrize(("key", "change", "said"), SUMMED_UP.values(), ids=SUMMED_UP)
+def test_in_a_study_without_rows_of_pairs_summaries_and_sums_vouch_for_each_other(tmp_path, key, change, said):
+    study = build_store(tmp_path, BOOKS, LAYERS, MARKS, within="summaries", between="summaries")
+    assert verify(tmp_path).damages == []
+    assert not list(object_store(tmp_path).walk("pairs/")) + list(object_store(tmp_path).walk("cross_pairs/"))
+    recommit(tmp_path, replace(key, shard=shard_of(study, 0)), change, study)
+    assert any(said in damage.what for damage in verify(tmp_path).damages), verify(tmp_path).damages
+
+
+SHAPES = {
+    "one class": {"classes": [["and", ["and"]]], "baseline": None},
+    "three": {"classes": [["a", ["a"]], ["b", ["b"]], ["c", ["c"]]]},
+    "none between": {"between": "none"},
+    "summaries between": {"between": "summaries"},
+    "the notebook's": {"measures": "notebook", "baseline": None},
+    "with states": {"keep_hidden_states": True, "measures": "all"},
+}
+
+
+@pytest.mark.parametrize("settings", SHAPES.values(), ids=SHAPES)
+def test_a_sound_store_of_any_study_stays_sound_when_it_is_compacted(tmp_path, settings, monkeypatch):
+    """Compacted into files so small that the rows of a book are in several, of every table."""
+    build_store(tmp_path, BOOKS, LAYERS, 9, **settings)
+    assert verify(tmp_path).damages == []
+    before = digest(tmp_path)
+    monkeypatch.setattr(compaction, "plan_groups", lambda live, target: [live])
+    compact(tmp_path, target_bytes=800, grace_s=0)
+    (record,) = load_records(object_store(tmp_path))
+    cut = {key.table for file in record.files if (key := paths.parse_chunk_path(file.path)) and key.part}
+    assert cut >= {"marks", "mark_layers", "passage_sums", "summaries", "activations"}
+    assert verify(tmp_path).damages == []
+    assert digest(tmp_path) == before
 
 
 def test_a_layer_that_is_missing_everywhere_is_found(tmp_path):
@@ -231,9 +320,9 @@ def test_a_record_that_claims_a_file_of_another_shard(tmp_path):
 
 def test_a_sound_file_that_is_no_table_of_its_folder(tmp_path):
     build_store(tmp_path, BOOKS, LAYERS, MARKS)
-    key, table = ChunkKey("summaries", SHARD), dict(book_chunks(STUDY, 0))[ChunkKey("tokens", SHARD)]
+    key, table = ChunkKey("summaries", SHARD), dict(book_chunks(STUDY, 0))[ChunkKey("marks", SHARD)]
     objects = object_store(tmp_path)
-    data = encode(TABLES["tokens"], table, "")
+    data = encode(TABLES["marks"], table, "")
     objects.put(paths.chunk_path(key, RUN), data)
     record = json.loads(objects.read(record_path(tmp_path, SHARD)))
     import hashlib
