@@ -1,8 +1,8 @@
-"""Means over books and over pairs of tokens, resampled, and the intervals that follow from the draws.
+"""Means over books and over pairs of marks, resampled, and the intervals that follow from the draws.
 
-Pairs that share a token are not independent, and tokens of one book resemble each other. So books are the unit: each
-counts with one mean, whose deviation carries the variation of its tokens. Where there are only a few books, they are
-drawn with replacement, the tokens within each drawn book too, and a pair counts as often as both its tokens were drawn.
+Pairs that share a mark are not independent, and marks of one book resemble each other. So books are the unit: each
+counts with one mean, whose deviation carries the variation of its marks. Where there are only a few books, they are
+drawn with replacement, the marks within each drawn book too, and a pair counts as often as both its marks were drawn.
 """
 
 from __future__ import annotations
@@ -44,10 +44,10 @@ def half_widths_over_books(deviations: NDArray[np.float64], *, together: bool, s
     return half
 
 
-def draws_over_books_then_tokens(by_book: NDArray[np.float64], seed: int = 0) -> NDArray[np.float64]:
-    """Two-stage bootstrap, `[RESAMPLES, ...]`: books with replacement, and for each drawn book one draw of its tokens.
+def draws_over_books_then_marks(by_book: NDArray[np.float64], seed: int = 0) -> NDArray[np.float64]:
+    """Two-stage bootstrap, `[RESAMPLES, ...]`: books with replacement, and for each drawn book one draw of its marks.
 
-    `by_book` holds `RESAMPLES` means over each book's resampled tokens, `[books, RESAMPLES, ...]`.
+    `by_book` holds `RESAMPLES` means over each book's resampled marks, `[books, RESAMPLES, ...]`.
     """
     rng = np.random.default_rng(seed)
     books = rng.integers(len(by_book), size=(RESAMPLES, len(by_book)))
@@ -60,23 +60,23 @@ def draws_over_books_then_tokens(by_book: NDArray[np.float64], seed: int = 0) ->
     return means
 
 
-def token_counts(tokens: int, seed: int | Sequence[int]) -> NDArray[np.float32]:
-    """How often each token is drawn when as many are drawn with replacement: `[RESAMPLES, tokens]`."""
+def mark_counts(marks: int, seed: int | Sequence[int]) -> NDArray[np.float32]:
+    """How often each mark is drawn when as many are drawn with replacement: `[RESAMPLES, marks]`."""
     rng = np.random.default_rng(seed)
-    return rng.multinomial(tokens, np.full(tokens, 1 / tokens), size=RESAMPLES).astype(np.float32)
+    return rng.multinomial(marks, np.full(marks, 1 / marks), size=RESAMPLES).astype(np.float32)
 
 
 def resampled_pair_means(
     i: NDArray[np.intp], j: NDArray[np.intp], values: NDArray[np.floating], counts: NDArray[np.float32]
 ) -> NDArray[np.float64]:
-    """Means over the pairs (i, j), i < j, each counted as often as both its tokens were drawn: `[RESAMPLES, quantity]`.
+    """Means over the pairs (i, j), i < j, each counted as often as both its marks were drawn: `[RESAMPLES, quantity]`.
 
-    `values` is `[quantity, pairs]`; a pair with a value that is no number is left out of all. `counts` is from
-    `token_counts`. A token drawn twice makes no pair with itself; NaN for a draw without pairs.
+    `values` is `[quantity, pairs]`; a pair with a value that is not finite is left out of all. `counts` is from
+    `mark_counts`. A mark drawn twice makes no pair with itself; NaN for a draw without pairs.
     """
-    tokens = counts.shape[1]
+    marks = counts.shape[1]
     finite = np.isfinite(values).all(axis=0)
-    if finite.all() and len(i) == tokens * (tokens - 1) // 2:
+    if finite.all() and len(i) == marks * (marks - 1) // 2:
         # Sum over all pairs of w_i w_j: the square of the sum without its diagonal, halved.
         there = (counts.sum(axis=1, dtype=np.float64) ** 2 - (counts.astype(np.float64) ** 2).sum(axis=1)) / 2
     else:
@@ -98,7 +98,7 @@ def simultaneous_half_width(draws: NDArray[np.float64]) -> NDArray[np.float64]:
     """Half-widths `[layers]` that hold for all layers at once, from `[RESAMPLES, layers]`; NaN for one without draws.
 
     The 95 % quantile, over resamples, of the largest deviation of any layer in its own standard errors (max-t, as
-    above), times the layer's standard error. For draws of many tokens: it is too narrow for draws of a few books.
+    above), times the layer's standard error. For draws of many marks: it is too narrow for draws of a few books.
     """
     half = np.full(draws.shape[1], np.nan)
     usable = np.isfinite(draws).mean(axis=0) > 0.5

@@ -42,7 +42,7 @@ class FixedBins:
     def _first(self) -> NDArray[np.uint16]:
         """For each upper half of a float32 the bin of one such number."""
         halves = np.arange(_KEYS, dtype=np.uint32) << 16
-        with np.errstate(invalid="ignore"):  # some halves are those of no number
+        with np.errstate(invalid="ignore"):  # some halves are those of NaNs
             return np.searchsorted(self.edges[1:-1], halves.view(np.float32), side="right").astype(np.uint16)
 
 

@@ -211,12 +211,12 @@ def _checked(x: NDArray[np.float32], bins: int, where: str) -> NDArray[np.float3
             "are possible"
         )
     x = np.ascontiguousarray(x)
-    token = first_unusable(x, LARGEST)
-    if token >= 0:
-        dimension = int(np.flatnonzero(~(np.abs(x[token]) < LARGEST))[0])
+    mark = first_unusable(x, LARGEST)
+    if mark >= 0:
+        dimension = int(np.flatnonzero(~(np.abs(x[mark]) < LARGEST))[0])
         raise ValueError(
-            f"token {token}{place} has the value {x[token, dimension]} in dimension {dimension}; all values must be "
-            "finite and within the range of float32: leave the token out or run the model in float32"
+            f"mark {mark}{place} has the value {x[mark, dimension]} in dimension {dimension}; all values must be "
+            "finite and within the range of float32: leave the mark out or run the model in float32"
         )
     return x
 

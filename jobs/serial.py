@@ -93,14 +93,16 @@ def _compute(
         return stages.compute(context, block, leftovers)
 
     receipts = []
-    for receipt in _in_order(compute, _told(stages.extract(model, prepared, None), tally, results), _threads(prepared)):
+    for receipt in _in_order(
+        compute, _counted(stages.extract(model, prepared, None), tally, results), _threads(prepared)
+    ):
         receipts.append(receipt)
         tally.computed(receipt)
         listener.update(tally)
     return receipts
 
 
-def _told(blocks: Iterator[Block], tally: Tally, results: Results) -> Iterator[Block]:
+def _counted(blocks: Iterator[Block], tally: Tally, results: Results) -> Iterator[Block]:
     """Pass on what the model yields. A new store is made when it has given states, and not for one that cannot."""
     for block in blocks:
         results.open()

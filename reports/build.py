@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.bootstrap import draws_over_books_then_tokens
+from analysis.bootstrap import draws_over_books_then_marks
 from reports.data.absence import why_no_pairs_at_all
 from reports.data.chance import Chance, chance_level, unknown_chance
 from reports.data.classes import Classes
 from reports.data.intervals import (
     TOKEN_BOOKS,
-    draws_over_tokens,
+    draws_over_marks,
     layer_differences,
     layer_means,
     less_chance,
@@ -147,15 +147,15 @@ def facts(store: Store, scope: Scope, results: Numbers) -> dict[str, Any]:
 
 
 def _draws(store: Store, scope: Scope, by_book: np.ndarray) -> np.ndarray | None:
-    """Means over resampled books and then their tokens, where books are few; None where books are enough."""
+    """Means over resampled books and then their marks, where books are few; None where books are enough."""
     books = sorted({str(book) for book in scope.book_means.frame["book"]})
     if len(books) > TOKEN_BOOKS or not scope.rows_kept:
         return None
     over_tokens = []
     for number, book in enumerate(books):
         pairs = (ask(store, "book_pairs", layer=layer, book=book, marks=TOKEN_MARKS).frame for layer in scope.layers)
-        over_tokens.append(draws_over_tokens(pairs, by_book[number], scope.classes, SEED + number))
-    return draws_over_books_then_tokens(np.stack(over_tokens), SEED)
+        over_tokens.append(draws_over_marks(pairs, by_book[number], scope.classes, SEED + number))
+    return draws_over_books_then_marks(np.stack(over_tokens), SEED)
 
 
 def _overview(scope: Scope, results: Numbers) -> Section:

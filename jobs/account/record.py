@@ -1,4 +1,4 @@
-"""The record of a run in its store, kept up to date while it runs, so that another shell can watch it."""
+"""The run record in the store, kept up to date while it runs, so that another shell can watch it."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Recorder:
         self._shown.close()
 
     def write(self, tally: Tally, state: str) -> None:
-        """Write the record now. A store that does not answer costs the record, not the run."""
+        """Write the run record now. A store that does not answer costs the record, not the run."""
         updated = datetime.now(UTC).isoformat(timespec="seconds")
         try:
             self._results.record_run(

@@ -29,10 +29,10 @@ from jobs.cluster.ray_adapter import (
     Job,
     compute_remotely,
     describe_cluster,
+    failure_of,
     finish_remotely,
     prepare_remotely,
     start_extraction,
-    understand,
     with_memory,
 )
 from jobs.cluster.unit_scheduler import Fault, GivenUp, Launch, Schedule, Stage, Unit
@@ -151,7 +151,7 @@ class _Loop:
         cluster, fraction = self._cluster, self._context.run.memory_fraction
         return plan_limits(self._placement.count, cluster.cpus, cluster.object_store_bytes, fraction)
 
-    def _look_at_cluster(self) -> None:
+    def _read_cluster(self) -> None:
         """Let the caps follow a cluster that grows and shrinks: tasks that wait for CPUs are what makes it grow."""
         if time.monotonic() - self._looked < LOOK_SECONDS:
             return
@@ -171,7 +171,7 @@ class _Loop:
     # What is launched
 
     def _launch_all(self) -> None:
-        self._look_at_cluster()
+        self._read_cluster()
         if self._outage.paused(time.monotonic()):
             return
         self._schedule.limits = replace(self._schedule.limits, extracting=self._extractors.capacity)
@@ -202,7 +202,7 @@ class _Loop:
             try:
                 leftovers = self._results.leftovers(shard)
             except StoreUnavailable as error:
-                self._fail(Unit(Stage.EXTRACT, shard), understand(error))
+                self._fail(Unit(Stage.EXTRACT, shard), failure_of(error))
                 return
             under_way.leftovers = ray.put(leftovers) if leftovers else {}
             if leftovers:
@@ -285,7 +285,7 @@ class _Loop:
             self._watchdog.ended(unit)
             return
         except Exception as error:
-            failure = self._blame(stream, understand(error))
+            failure = self._blame(stream, failure_of(error))
             self._end_stream(generator, stream)
             if stream.shard in self._shards:
                 self._shards[stream.shard].failed_on = stream.slot
@@ -309,10 +309,10 @@ class _Loop:
             result = ray.get(reference)
         except ray.exceptions.ActorDiedError as error:
             # A task runs in no actor: it was given a block whose model died between announcing and yielding it.
-            self._fail(unit, replace(understand(error), fault=Fault.LOST))
+            self._fail(unit, replace(failure_of(error), fault=Fault.LOST))
             return
         except Exception as error:
-            self._fail(unit, understand(error))
+            self._fail(unit, failure_of(error))
             return
         if not self._schedule.under_way(unit.shard):
             return
@@ -343,7 +343,7 @@ class _Loop:
         try:
             self._results.commit(record)
         except StoreUnavailable as error:
-            self._fail(unit, understand(error))
+            self._fail(unit, failure_of(error))
             return
         self._end(unit)
         self._forget(unit.shard)

@@ -8,7 +8,7 @@ from typing import Any
 
 import ray
 
-from jobs.cluster.ray_adapter import Cluster, Failure, Job, start_extractor, understand
+from jobs.cluster.ray_adapter import Cluster, Failure, Job, failure_of, start_extractor
 from jobs.cluster.unit_scheduler import Fault
 from jobs.errors import JobError, UsageError
 from jobs.stages.prepare import RunContext
@@ -94,7 +94,7 @@ class Extractors:
         try:
             slot.host = ray.get(slot.loading)
         except Exception as error:
-            failure = understand(error)
+            failure = failure_of(error)
             slot.failed_loads += failure.fault is not Fault.LOST
             if slot.failed_loads < self._attempts:
                 self.replace(slot)
@@ -107,9 +107,9 @@ class Extractors:
     def take(self, avoid: Slot | None = None) -> Slot:
         """The process to hand a shard to; only while `capacity` allows another shard.
 
-        One with room, rather than one that has failed of late, rather than one with more to do. A shard that has failed
-        on the slot `avoid` goes to another wherever one is loaded: a GPU in error, which fails at once, would otherwise
-        be the idlest, and draw every attempt at a sound book.
+        The first of: a slot with room; of these, the one with the fewest failures; of these, the one with the least to
+        do. A shard that has failed on the slot `avoid` goes to another wherever one is loaded: a GPU in error fails at
+        once, would otherwise be the idlest, and would draw every attempt at a sound book.
         """
         ready = [slot for slot in self.slots if slot.loading is None]
         others = [slot for slot in ready if slot is not avoid]

@@ -45,7 +45,7 @@ def check_nodes(location: str) -> None:
         if missing:
             raise JobError(f"node {answers[missing[0]]} did not answer within {ANSWER_SECONDS:.0f} s; see `ray status`")
         for answer in ready:
-            _judge(answers[answer], answer, location)
+            _check_answer(answers[answer], answer, location)
 
 
 class Newcomers:
@@ -95,7 +95,7 @@ class Newcomers:
 
     def _problem(self, node: str, answer: Any) -> list[str]:
         try:
-            _judge(node, answer, self._location)
+            _check_answer(node, answer, self._location)
         except JobError as error:
             return [str(error)]
         return []
@@ -110,7 +110,7 @@ def _ask(node: str, probe: str | None) -> Any:
     return _inspect.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)).remote(probe)
 
 
-def _judge(node: str, answer: Any, location: str) -> None:
+def _check_answer(node: str, answer: Any, location: str) -> None:
     """Raise UsageError where a node's answer shows that it differs, JobError where it went away while it was asked."""
     try:
         found, sees_store = ray.get(answer)

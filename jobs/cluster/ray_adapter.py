@@ -74,7 +74,7 @@ def describe_cluster() -> Cluster:
     )
 
 
-def understand(error: BaseException) -> Failure:
+def failure_of(error: BaseException) -> Failure:
     """Sort an exception that `ray.get` raised into what the driver has to do about it."""
     cause = error.cause if isinstance(error, ray.exceptions.RayTaskError) else error
     cause = cause if isinstance(cause, BaseException) else error

@@ -10,7 +10,7 @@ import ray
 import ray.exceptions
 
 from jobs.account.display import Listener
-from jobs.cluster.ray_adapter import survey_remotely, understand
+from jobs.cluster.ray_adapter import failure_of, survey_remotely
 from jobs.config import RunConfig
 from jobs.corpus.references import BookRef, Source, UnreadableSourceError
 from jobs.corpus.survey import refused
@@ -45,7 +45,7 @@ def _result(sources: list[Source], result: Any, stages: Any, run: Any, listener:
     try:
         yield from ray.get(result)
     except ray.exceptions.RayError as error:
-        reason = understand(error).reason
+        reason = failure_of(error).reason
         if len(sources) == 1:
             yield refused(sources[0].uri, UnreadableSourceError(f"it cannot be surveyed: {reason}"))
             return

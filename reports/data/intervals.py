@@ -10,16 +10,16 @@ import pandas as pd
 from analysis.bootstrap import (
     RESAMPLES,
     half_widths_over_books,
+    mark_counts,
     percentile_interval,
     resampled_pair_means,
     simultaneous_half_width,
-    token_counts,
 )
 from reports.data.classes import Classes
 
 QUANTITIES = ("mi", "cov")
 TOKEN_BOOKS = 4
-"""With more books than this, tokens are not resampled by themselves."""
+"""With more books than this, marks are not resampled by themselves."""
 CLAIM_BOOKS = 8
 """With fewer books than this, what they have in common says little of others: layers are not counted."""
 
@@ -41,12 +41,12 @@ def observed_means(book_means: pd.DataFrame, layers: Iterable[int], classes: Cla
     return np.stack(tables, axis=1)
 
 
-def draws_over_tokens(
+def draws_over_marks(
     pairs_by_layer: Iterable[pd.DataFrame], means: np.ndarray, classes: Classes, seed: int = 0
 ) -> np.ndarray:
-    """Bootstrap over the tokens of one book: `[RESAMPLES, quantity, layer, class]` from its pairs, layer by layer.
+    """Bootstrap over the marks of one book: `[RESAMPLES, quantity, layer, class]` from its pairs, layer by layer.
 
-    Each frame has class, i, j, mi, cov of one layer. One draw of tokens serves all layers, so that differences between
+    Each frame has class, i, j, mi, cov of one layer. One draw of marks serves all layers, so that differences between
     layers keep their dependence. Draws are centred on `means`, `[quantity, layer, class]` over all of the book's pairs,
     which matters where the frames hold only some of its marks.
     """
@@ -59,7 +59,7 @@ def draws_over_tokens(
                 continue
             key = (column, int(rows["j"].max()) + 1)
             if key not in counts:
-                counts[key] = token_counts(key[1], [seed, column])
+                counts[key] = mark_counts(key[1], [seed, column])
             i, j = rows["i"].to_numpy(dtype=np.intp), rows["j"].to_numpy(dtype=np.intp)
             values = np.stack([rows[quantity].to_numpy() for quantity in QUANTITIES])
             shift = means[:, layer, column] - np.nanmean(values, axis=1, dtype=np.float64)
@@ -72,7 +72,7 @@ def layer_means(
 ) -> pd.DataFrame:
     """Mean over books by quantity, layer and class, with 95 % intervals of each mean by itself.
 
-    `by_book` is from `observed_means`. Intervals are percentiles of `draws` over tokens, `[RESAMPLES, quantity, layer,
+    `by_book` is from `observed_means`. Intervals are percentiles of `draws` over marks, `[RESAMPLES, quantity, layer,
     class]`; without draws they come from the books, if there are more than `TOKEN_BOOKS`. `moments` has layer, class,
     mi_min, mi_max, cov_min, cov_max over all pairs. Rows: quantity, layer, class, books, mean, low, high, varies (see
     `varying`); classes without pairs in a layer are left out.

@@ -113,10 +113,10 @@ def interval_note(scope: Scope) -> str:
         )
     if books <= TOKEN_BOOKS:
         how = (
-            "Bands are 95 % intervals from a bootstrap over the tokens of the one book: they say how sure the numbers "
+            "Bands are 95 % intervals from a bootstrap over the marks of the one book: they say how sure the numbers "
             "are for this book, not for others."
             if books == 1
-            else f"Bands come from a bootstrap over the {books} books and then over the tokens within each: they say "
+            else f"Bands come from a bootstrap over the {books} books and then over the marks within each: they say "
             "how sure the numbers are for these books; so few allow no claim about others."
         )
         limited = scope.marks_used.to_numpy().max() > TOKEN_MARKS

@@ -61,7 +61,7 @@ def run_prompt(store: Store, form: str, **terminal: Any) -> None:
         if text.lower() in _LEAVING:
             return
         if text.startswith("."):
-            print(_told(store, text.rstrip(";").strip().lower()))
+            print(_reply(store, text.rstrip(";").strip().lower()))
         elif text:
             _answer(store, text, form)
 
@@ -81,7 +81,7 @@ def _keys() -> KeyBindings:
     return bindings
 
 
-def _told(store: Store, command: str) -> str:
+def _reply(store: Store, command: str) -> str:
     """What a command that begins with a dot answers."""
     if command == ".help":
         return _HELP

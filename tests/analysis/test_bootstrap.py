@@ -7,12 +7,12 @@ import pytest
 
 from analysis.bootstrap import (
     RESAMPLES,
-    draws_over_books_then_tokens,
+    draws_over_books_then_marks,
     half_widths_over_books,
+    mark_counts,
     percentile_interval,
     resampled_pair_means,
     simultaneous_half_width,
-    token_counts,
 )
 
 
@@ -25,13 +25,13 @@ def additive_pairs(tokens: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.n
 
 def draws_of(tokens: int, seed: int) -> np.ndarray:
     _, i, j, values = additive_pairs(tokens, seed)
-    return resampled_pair_means(i, j, values, token_counts(tokens, seed))
+    return resampled_pair_means(i, j, values, mark_counts(tokens, seed))
 
 
 def test_the_token_bootstrap_has_the_standard_error_of_the_closed_form():
     tokens = 200
     value, i, j, values = additive_pairs(tokens, seed=3)
-    draws = resampled_pair_means(i, j, values, token_counts(tokens, 0))
+    draws = resampled_pair_means(i, j, values, mark_counts(tokens, 0))
     # The mean over pairs of a_i + a_j is twice the mean of a: its bootstrap error is twice std(a) / sqrt(tokens).
     error = 2 * value.std() / np.sqrt(tokens)
     assert draws[:, 0].std() == pytest.approx(error, rel=0.1)
@@ -46,7 +46,7 @@ def test_a_draw_is_a_plain_loop_over_pairs_of_different_tokens(spoiled):
     _, i, j, values = additive_pairs(7, seed=0)
     if spoiled:
         values[1, 4] = np.nan
-    counts = token_counts(7, 5)
+    counts = mark_counts(7, 5)
     draws = resampled_pair_means(i, j, values, counts)
     for draw in (0, 17, RESAMPLES - 1):
         drawn = np.repeat(np.arange(7), counts[draw].astype(int))
@@ -62,10 +62,10 @@ def test_a_draw_of_one_token_alone_has_no_mean():
 
 
 def test_as_many_tokens_are_drawn_as_there_are():
-    counts = token_counts(40, [1, 2])
+    counts = mark_counts(40, [1, 2])
     assert counts.shape == (RESAMPLES, 40)
     assert (counts.sum(axis=1) == 40).all()
-    np.testing.assert_array_equal(counts, token_counts(40, [1, 2]))
+    np.testing.assert_array_equal(counts, mark_counts(40, [1, 2]))
 
 
 def test_many_books_have_the_normal_half_width_each_and_a_wider_one_together():
@@ -129,7 +129,7 @@ def test_books_that_all_say_the_same_leave_no_doubt_and_two_books_bound_nothing(
 
 def test_two_stages_vary_more_than_tokens_alone():
     by_book = np.stack([draws_of(100, seed) for seed in range(3)])
-    two_stage = draws_over_books_then_tokens(by_book).std(axis=0)
+    two_stage = draws_over_books_then_marks(by_book).std(axis=0)
     assert (two_stage > by_book.mean(axis=0).std(axis=0)).all()
 
 

@@ -311,7 +311,7 @@ def test_left_out_dimensions_are_counted(states):
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 3e38])
 def test_values_that_are_no_numbers_are_named(states, value):
     states[17, 5] = value
-    with pytest.raises(ValueError, match=r"token 17 in layer 3, class internal .* dimension 5"):
+    with pytest.raises(ValueError, match=r"mark 17 in layer 3, class internal .* dimension 5"):
         pairwise.prepare(states, where="layer 3, class internal")
 
 

@@ -12,7 +12,7 @@ from analysis.engine.covariance import products
 from tests.analysis.engine.tiles import made
 
 
-def some(number: int, dims: int, seed: int) -> np.ndarray:
+def vectors(number: int, dims: int, seed: int) -> np.ndarray:
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(number, dims)).astype(np.float32)
     x[rng.random(x.shape) < 0.02] *= 20  # outliers
@@ -22,7 +22,7 @@ def some(number: int, dims: int, seed: int) -> np.ndarray:
 @pytest.mark.parametrize("number", [0, 1, 2, 7, 8, 9, 17, 33])
 @pytest.mark.parametrize("dims", [2, 64, 65, 130, 1300])
 def test_every_pair_is_the_exact_sum_up_to_rounding(number, dims):
-    tile = made(some(number, dims, number * 1000 + dims), 15, 3.0)
+    tile = made(vectors(number, dims, number * 1000 + dims), 15, 3.0)
     found, x = products(tile.tile, tile.scratch), plain.centred(tile.x, tile.valid_x)
     for i in range(number):
         for j in range(i, number):
@@ -30,14 +30,14 @@ def test_every_pair_is_the_exact_sum_up_to_rounding(number, dims):
 
 
 def test_two_groups_of_different_sizes():
-    tile = made(some(30, 200, 1), 15, 3.0, split=11)
+    tile = made(vectors(30, 200, 1), 15, 3.0, split=11)
     found = products(tile.tile, tile.scratch)[:11, :19]
     expected = plain.centred(tile.x, tile.valid_x) @ plain.centred(tile.y, tile.valid_y).T
     np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-9)
 
 
 def test_a_pair_is_the_same_to_the_bit_wherever_it_stands():
-    x, order = some(40, 300, 3), np.random.default_rng(4).permutation(40)
+    x, order = vectors(40, 300, 3), np.random.default_rng(4).permutation(40)
 
     def square(vectors: np.ndarray) -> np.ndarray:
         tile = made(vectors, 15, 3.0)

@@ -15,7 +15,7 @@ from jobs.account.tally import Tally
 from jobs.cluster import nodes
 from jobs.cluster.extractors import place
 from jobs.cluster.metrics import COUNTERS, Metrics
-from jobs.cluster.ray_adapter import Cluster, understand
+from jobs.cluster.ray_adapter import Cluster, failure_of
 from jobs.cluster.survey import SOURCES_PER_TASK, survey_on_ray
 from jobs.cluster.unit_scheduler import Fault
 from jobs.config import RunConfig, StudyConfig
@@ -53,7 +53,7 @@ def test_failures_are_told_apart():
         UsageError("another model"): (Fault.RUN, "failed", "UsageError: another model"),
     }
     for error, (fault, status, reason) in cases.items():
-        failure = understand(error)
+        failure = failure_of(error)
         assert (failure.fault, failure.status) == (fault, status), error
         assert reason in failure.reason
         assert failure.error is (error if fault is Fault.RUN else None)

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from analysis.bootstrap import RESAMPLES, percentile_interval
-from reports.data.intervals import draws_over_tokens, layer_differences, layer_means, observed_means
+from reports.data.intervals import draws_over_marks, layer_differences, layer_means, observed_means
 from tests.reports.classes import TWO
 
 
@@ -27,7 +27,7 @@ def additive_pairs(marks: int, seed: int, layers: int = 1) -> pd.DataFrame:
 def test_one_draw_equals_a_plain_loop_over_pairs():
     pairs = additive_pairs(7, seed=0, layers=2)
     slabs = [pairs[pairs["layer"] == layer] for layer in (0, 1)]
-    draws = draws_over_tokens(slabs, means_of(pairs), TWO, seed=5)
+    draws = draws_over_marks(slabs, means_of(pairs), TWO, seed=5)
     for column, mark_class in enumerate(("internal", "terminal")):
         rng = np.random.default_rng([5, column])
         weights = rng.multinomial(7, np.full(7, 1 / 7), size=RESAMPLES)
@@ -78,7 +78,7 @@ def test_the_standardised_difference_divides_by_the_spread_of_the_pairs():
 
 def test_one_class_only_has_no_difference():
     pairs = additive_pairs(20, seed=0).query("`class` == 'internal'")
-    draws = draws_over_tokens([pairs], means_of(pairs), TWO)
+    draws = draws_over_marks([pairs], means_of(pairs), TWO)
     frame = pd.DataFrame({"layer": 0, "class": "internal", "book": "a", "mi_mean": [1.0], "cov_mean": [1.0]})
     moments = moments_of([0]).query("`class` == 'internal'")
     observed = observed_means(frame, [0], TWO)
@@ -102,8 +102,8 @@ def test_draws_from_some_marks_lie_about_the_mean_over_all():
     means = means_of(pairs)
     some = pairs[(pairs["i"] < 20) & (pairs["j"] < 20)]
     assert abs(means_of(some) - means).max() > 0.1
-    np.testing.assert_allclose(draws_over_tokens([some], means, TWO).mean(axis=0), means, atol=0.1)
-    low, high = percentile_interval(draws_over_tokens([some], means, TWO))
+    np.testing.assert_allclose(draws_over_marks([some], means, TWO).mean(axis=0), means, atol=0.1)
+    low, high = percentile_interval(draws_over_marks([some], means, TWO))
     assert ((low < means) & (means < high)).all()
 
 

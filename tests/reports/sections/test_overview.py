@@ -77,8 +77,8 @@ def test_one_book_counts_layers_in_its_own_name(scope):
 @pytest.mark.parametrize(
     ("books", "says"),
     [
-        (1, "over the tokens of the one book"),
-        (3, "over the 3 books and then over the tokens within each"),
+        (1, "over the marks of the one book"),
+        (3, "over the 3 books and then over the marks within each"),
         (5, "wild bootstrap over the 5 books, each taken whole"),
         (40, "wild bootstrap over the 40 books, each taken whole"),
     ],
