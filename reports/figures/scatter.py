@@ -42,8 +42,8 @@ def mi_against_covariance(
     sample = _with_values(sample)
     with report_style():
         count = len(classes.names) + (len(classes.names) > 1)
-        columns = min(count, PANEL_COLUMNS)
-        rows = math.ceil(count / columns)
+        rows = math.ceil(count / PANEL_COLUMNS)
+        columns = math.ceil(count / rows)
         figure = new_figure(11, 0.6 + rows * (3.4 if columns < PANEL_COLUMNS else 3.0))
         grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
         panels = list(grid.flat)

@@ -61,9 +61,9 @@ def activations_exhibit(store: Store, scope: Scope) -> Exhibit:
     answer = ask(store, "activation_means", layer=scope.layer, books=scope.spread_books)
     frame = by_class(answer.frame, classes.names)
     marks = answer.frame.groupby("class", observed=True)["marks"].max().to_dict()
-    counts = ", ".join(f"{marks[name]:,} marks of {quoted(name)}" for name in classes.names if name in marks)
+    counts = ", ".join(f"{marks[name]:,} of {quoted(name)}" for name in classes.names if name in marks)
     against = (
-        f"Right: the same means, {quoted(classes.compared[1])} against {quoted(classes.compared[0])}; the largest "
+        f"Right: {quoted(classes.compared[1])} against {quoted(classes.compared[0])}; the largest "
         "dimensions are numbered."
         if classes.compared
         else ""
@@ -71,7 +71,7 @@ def activations_exhibit(store: Store, scope: Scope) -> Exhibit:
     return Exhibit(
         "mean-activations",
         "Mean activation per dimension",
-        f"{'Left: the' if against else 'The'} hidden state of layer {scope.layer}, averaged over {counts}: one value a "
+        f"{'Left: the' if against else 'The'} hidden state of layer {scope.layer}, averaged over marks ({counts}), by "
         f"dimension. {against}".strip(),
         f"Line chart{' and scatter plot' if against else ''} of the mean activation of {len(frame)} dimensions for "
         f"{classes.list()}.",

@@ -46,7 +46,7 @@ def why_no_separation(scope: Scope, answer: Answer | None) -> str:
 def _exhibit(scope: Scope, answer: Answer) -> Exhibit:
     frame, classes = answer.frame, scope.classes
     both = classes.list(classes.compared)
-    baseline = f" Grey: within {classes.baseline}, random tokens of the same passages." if classes.baseline else ""
+    baseline = f" Grey: within {classes.baseline}, random tokens." if classes.baseline else ""
     return Exhibit(
         f"{KEY}-figure",
         f"What {both} share within and between",

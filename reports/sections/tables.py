@@ -63,8 +63,8 @@ def layer_table(
         sizes += between
         sql.append(separation.sql)
     headings = {f"{key}_{name}": text.format(name) for key, text in LAYER_HEADINGS.items() for name in classes.names}
-    names = [column for column in headings if not column.startswith("chance_")]
-    columns = [*names, *sizes, *(f"chance_{name}" for name in classes.names)]
+    mi, others = ([column for column in headings if column.startswith("mi_") == first] for first in (True, False))
+    columns = [*mi, *sizes, *others]
     return Table(
         "layers",
         "Layer by layer",
@@ -81,24 +81,24 @@ def _layer_caption(classes: Classes, sizes: list[str]) -> str:
     said = "Means over books of each book's mean."
     if "difference" in sizes:
         said += (
-            f" Difference is {classes.difference}: mean mutual information in bits with its 95 % interval, and in "
-            "pooled SD the same in standard deviations over the pairs of all books."
+            f" Difference is {classes.difference} in bits with its 95 % interval, and in pooled SD the same in "
+            "standard deviations over the pairs of all books."
         )
-    if "separation" in sizes:
-        said += " Separation is half the sum of the two within less the mean between them, in bits."
     return said
 
 
 def _layer_reading(scope: Scope, sizes: list[str]) -> str:
-    delta = ""
+    said = ""
+    if "separation" in sizes:
+        said = "Separation is half the sum of the two within less the mean between them, in bits. "
     if "cliffs_delta" in sizes:
         first, second = map(quoted, scope.classes.compared or ())
-        delta = (
+        said += (
             f"Cliff's delta sets each pair of {second} of {scope.example_book} (first {GRID_MARKS} marks) against each "
             f"pair of {first} of it: how often the one of {second} shares more, less how often it shares less, from -1 "
             "to 1. It describes that one book, has no interval, and has chance in it as the means do. "
         )
-    return delta + (
+    return said + (
         "r is Pearson's between mutual information and covariance, pooled over the pairs of all books; if independent "
         "is what the estimator would find between independent vectors of these margins, more than the bias of "
         "dependent ones."
