@@ -16,7 +16,7 @@ class Classes:
 
     >>> classes = Classes(("and", "but", "baseline"), {"and": ("and",), "but": ("but", "yet")})
     >>> classes.compared, classes.title("but"), classes.difference
-    (('and', 'but'), 'but: but yet', '“but” minus “and”')
+    (('and', 'but'), 'but (but yet)', '“but” minus “and”')
     """
 
     names: tuple[str, ...]
@@ -63,11 +63,11 @@ class Classes:
     def title(self, name: str) -> str:
         """A class with its tokens, for the title of a panel."""
         if name == BASELINE:
-            return f"{name}: random tokens"
+            return f"{name} (random tokens)"
         tokens = " ".join(self.tokens.get(name, ()))
         if not tokens or tokens == name:
             return name
-        return f"{name}: {tokens if len(tokens) <= _TOKENS_SHOWN else tokens[: _TOKENS_SHOWN - 1] + '…'}"
+        return f"{name} ({tokens if len(tokens) <= _TOKENS_SHOWN else tokens[: _TOKENS_SHOWN - 1] + '…'})"
 
     def list(self, names: Sequence[str] | None = None) -> str:
         """Classes in words, all of them by default: “and”, “but” and “the”."""
