@@ -16,7 +16,8 @@ from jobs.stages.stages import Stages
 from store.query.reader import open_store
 from store.upkeep.verify import verify
 from tests.jobs import injection
-from tests.jobs.injection import study, write_books
+from tests.jobs.injection import Calls, study, write_books
+from tests.jobs.marks.test_selection import notebook_rule
 
 
 @pytest.fixture(scope="module")
@@ -123,6 +124,20 @@ def test_studies_of_another_shape_are_whole(tmp_path, tiny_gpt2, sample_path, se
     assert not tables & absent
 
 
+def test_classes_of_words_of_a_real_book(tmp_path, tiny_gpt2, gutenberg_books):
+    config = study(tiny_gpt2, classes=[["and", ["and"]], ["but", ["but"]]], text="clean")
+    stages = injection.stages(Calls(tmp_path / "calls"))
+    assert injection.run([str(gutenberg_books[0])], config, tmp_path / "store", stages, serial=True) == 0
+    assert verify(tmp_path / "store").damages == []
+    with open_store(tmp_path / "store") as store:
+        marks = store.sql("SELECT DISTINCT class, mark FROM marks WHERE class <> 'baseline' ORDER BY ALL").fetchall()
+        crossed = store.sql("SELECT layer, count(*) FROM cross_pairs WHERE class = 'and' AND other = 'but' GROUP BY 1")
+        assert sorted(crossed.fetchall()) == [(layer, 144) for layer in range(4)]
+        others = store.sql("SELECT count(*) FROM marks WHERE class = 'baseline' AND mark IN ('and', 'but')").fetchall()
+    assert marks == [("and", "and"), ("but", "but")]
+    assert others == [(0,)]
+
+
 def test_the_notebooks_preset_takes_its_marks_and_measures_of_a_file_with_a_byte_order_mark(
     tmp_path, tiny_gpt2, sample_text
 ):
@@ -133,10 +148,12 @@ def test_the_notebooks_preset_takes_its_marks_and_measures_of_a_file_with_a_byte
     store = run([str(path)], config, tmp_path / "store", serial=True)
     tokenizer = notebook_tokenizer(tiny_gpt2)
     ids = tokenizer(path.read_text(encoding="utf-8"), add_special_tokens=False, verbose=False)["input_ids"]
+    expected = notebook_rule(tokenizer, path.read_text(encoding="utf-8"), config)
     model = notebook.load(str(tiny_gpt2))
     with open_store(store) as opened:
         for name in ("internal", "terminal"):
             marks = opened.sql(f"SELECT position, token_id FROM marks WHERE class = '{name}' ORDER BY i").fetchall()
+            assert [position for position, _ in marks] == expected[name][:20]
             assert [ids[position] for position, _ in marks] == [token for _, token in marks]
             windows = np.array([ids[p - notebook.MARK : p + 11] for p, _ in marks], dtype=np.int64)
             states = notebook.hidden_states(model, windows)
