@@ -145,7 +145,9 @@ def standardised(x: NDArray[np.float32], valid: NDArray[np.bool_] | None = None)
     if valid is not None:
         z[~valid] = 0
     length = np.sqrt(np.einsum("nd,nd->n", z, z))[:, None]
-    return np.divide(z, length, out=np.zeros_like(z), where=length > 1e-6 * np.abs(x).max(axis=1, keepdims=True))
+    substantial = length > 1e-6 * np.abs(x).max(axis=1, keepdims=True)
+    scaled: NDArray[np.float32] = np.divide(z, length, out=np.zeros_like(z), where=substantial)
+    return scaled
 
 
 def leading_axes(z: NDArray[np.float32], number: int = AXES) -> Floats:
@@ -247,7 +249,8 @@ def _own_axes(points: Floats) -> Floats:
     centred = points - points.mean(axis=0)
     values, vectors = np.linalg.eigh(centred.T @ centred)
     values, vectors = values[::-1][:LOOKED_AT], vectors[:, ::-1][:, :LOOKED_AT]
-    return centred @ vectors[:, values > _ROUNDING * len(points)]
+    own: Floats = centred @ vectors[:, values > _ROUNDING * len(points)]
+    return own
 
 
 def _cut(axes: Floats, smallest: int) -> NDArray[np.bool_] | None:
@@ -279,7 +282,8 @@ def _stability(axes: Floats, labels: Labels, passages: NDArray[np.integer]) -> F
         present = np.bincount(labels[kept], minlength=len(total)) > 0
         total += np.where(present, similarity.max(axis=1), 0)
         counted += present
-    return np.divide(total, counted, out=np.full(len(total), np.nan), where=counted > 0)
+    mean: Floats = np.divide(total, counted, out=np.full(len(total), np.nan), where=counted > 0)
+    return mean
 
 
 def _jaccard(labels: Labels, others: Labels, number: int | None = None) -> Floats:
@@ -287,7 +291,8 @@ def _jaccard(labels: Labels, others: Labels, number: int | None = None) -> Float
     rows, columns = number or int(labels.max(initial=0)) + 1, int(others.max(initial=0)) + 1
     common = np.bincount(labels * columns + others, minlength=rows * columns).reshape(rows, columns)
     either = common.sum(axis=1, keepdims=True) + common.sum(axis=0, keepdims=True) - common
-    return common / np.maximum(either, 1)
+    shares: Floats = common / np.maximum(either, 1)
+    return shares
 
 
 def _sampled(z: NDArray[np.float32], passages: NDArray[np.integer] | None) -> Clusters:

@@ -291,7 +291,8 @@ def _fisher(inside: NDArray[np.int64], counts: NDArray[np.int64], sizes: NDArray
         upper = np.where(k >= found, chance, 0).sum(axis=-1)
         lower = np.where(k <= found, chance, 0).sum(axis=-1)
         p[few] = np.minimum(1.0, 2 * np.minimum(upper, lower))
-    return np.minimum(p, 1.0)
+    capped: NDArray[np.float64] = np.minimum(p, 1.0)
+    return capped
 
 
 def _cramers_v(table: NDArray[np.int64]) -> float:

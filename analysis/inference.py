@@ -64,12 +64,12 @@ def infer(estimates: Floats, by_passage: Sequence[Floats] = (), seed: int = 0, *
     """
     estimates = np.asarray(estimates, dtype=np.float64)
     present = np.isfinite(estimates)
-    some = present.any(axis=1)
-    books = int(some.sum())
+    informative = np.asarray(present.any(axis=1))
+    books = int(informative.sum())
     if books >= BOOKS_TO_SPEAK_OF_OTHERS:
-        return _over_books(estimates[some], seed, together)
-    fixed = [values for values, kept in zip(by_passage, some, strict=True) if kept] if len(by_passage) else []
-    return _over_passages(estimates[some], fixed, seed, together)
+        return _over_books(estimates[informative], seed, together)
+    fixed = [values for values, kept in zip(by_passage, informative, strict=True) if kept] if len(by_passage) else []
+    return _over_passages(estimates[informative], fixed, seed, together)
 
 
 def _over_books(estimates: Floats, seed: int, together: bool) -> Evidence:

@@ -50,7 +50,8 @@ def _doublings(first: int, n: int) -> NDArray[np.int64]:
 
 def _roots(n: int) -> NDArray[np.float64]:
     """What chance has by the spacings of two stretches together, float64 [n + 1]: sqrt(2 log(e n / spacings))."""
-    return np.sqrt(2 * (1 + np.log(n / np.maximum(np.arange(n + 1), 1))))
+    roots: NDArray[np.float64] = np.sqrt(2 * (1 + np.log(n / np.maximum(np.arange(n + 1), 1))))
+    return roots
 
 
 @compiled
@@ -94,4 +95,4 @@ def _sparser(width: float, v: int, other: float, a: int, chance: NDArray[np.floa
     if share <= even:
         return -np.inf
     ratio = total * (even * np.log(even / share) + (1 - even) * np.log((1 - even) / (1 - share)))
-    return np.sqrt(2 * max(ratio, 0.0)) - chance[total]
+    return float(np.sqrt(2 * max(ratio, 0.0)) - chance[total])

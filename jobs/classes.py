@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from jobs.errors import UsageError
-from store.study import BASELINE as BASELINE
+from store.keys import BASELINE as BASELINE
 
 MOST_CLASSES = 16
 PATTERN = "re:"

@@ -14,7 +14,7 @@ import os
 import re
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -217,7 +217,7 @@ def _all_numbers(value: object) -> bool:
     return isinstance(value, dict) and all(isinstance(number, int | float) for number in value.values())
 
 
-_FACTS = {
+_FACTS: dict[str, Callable[[Any], bool]] = {
     "books": _all_texts,
     "findings": _all_texts,
     "pairs": lambda value: isinstance(value, int),

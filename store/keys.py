@@ -11,6 +11,9 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+BASELINE = "baseline"
+"""The name of the class of random tokens, where a study has it."""
+
 
 @dataclass(frozen=True, order=True)
 class ShardKey:

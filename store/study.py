@@ -13,6 +13,7 @@ from typing import Any
 from store import documents, paths
 from store.columns import SCHEMA_VERSION
 from store.errors import ObjectMissing, RecordDamaged, StoreError, StudyMismatch
+from store.keys import BASELINE
 from store.objects.base import ObjectStore
 from store.objects.locations import object_store
 
@@ -21,9 +22,6 @@ _SPELLINGS = {"config": ("model", "revision"), "model": ("name",)}
 
 FORMAT = 2
 """How a store keeps its files and commits; a store of another format is neither read nor written."""
-
-BASELINE = "baseline"
-"""The name of the class of random tokens, where a study has it."""
 
 _MOST_BYTES = 1 << 20
 _RECORDED_LIBRARIES = ("interpunct", "numpy", "pyarrow", "duckdb", "numba", "torch", "transformers", "ray")

@@ -24,10 +24,10 @@ MAY_IMPORT = {
 # A room imports from floors below its own, never from its own floor or above.
 FLOORS: dict[str, tuple[tuple[str, ...], ...]] = {
     "analysis": (
-        ("", "bootstrap", "effects", "reference", "contrasts"),
-        ("engine", "nulls"),
-        ("histograms", "measures", "pairwise"),
-        ("moments", "pairing", "summaries"),
+        ("", "bootstrap", "contrasts", "effects", "explanation", "reference"),
+        ("engine", "inference", "nulls"),
+        ("histograms", "measures", "pairwise", "unimodality"),
+        ("clusters", "pairing", "summaries"),
     ),
     "store": (
         ("books", "columns", "errors", "foreign_text", "keys", "streams"),

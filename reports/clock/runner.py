@@ -141,8 +141,10 @@ class ReportRunner:
         return self._waited(process.is_alive)
 
     def _waited(self, running: Callable[[], bool]) -> bool:
-        """Wait for something to end; False where its time is up first. A stop, which the main thread's signal handler
-        hears between two looks, cuts the time short."""
+        """Wait for something to end; False where its time is up first.
+
+        A stop, which the main thread's signal handler hears while this waits, cuts the time short.
+        """
         end, hurried = time.monotonic() + NEWS_SECONDS, False
         while running():
             if self._stopping() and not hurried:

@@ -44,9 +44,11 @@ class SystemClock:
         self._stopping = threading.Event()
 
     def now(self) -> datetime:
+        """The time, in UTC."""
         return datetime.now(UTC)
 
     def wait(self, seconds: float) -> bool:
+        """Wait; True where `stop` ended it."""
         return self._stopping.wait(seconds)
 
     def stop(self) -> None:

@@ -164,7 +164,9 @@ class _Found:
         """AUC of mi and R^2 of corr, in their measure's column."""
         auc = np.full((len(self.layers), len(MEASURES)), np.nan)
         between = spread.get((self.first, self.second))
-        for layer in range(len(self.layers) if between is not None else 0):
+        for layer in range(len(self.layers)):
+            if between is None:
+                break
             of_classes = [
                 contrasts.auc_of_histograms(between[layer], spread[name, name][layer])
                 for name in (self.first, self.second)
@@ -367,4 +369,5 @@ def _only(values: Floats, names: tuple[str, ...]) -> Floats:
 
 def _mean_over_books(estimates: Floats) -> Floats:
     count = np.isfinite(estimates).sum(axis=0)
-    return np.divide(np.nansum(estimates, axis=0), count, out=np.full(count.shape, np.nan), where=count > 0)
+    mean: Floats = np.divide(np.nansum(estimates, axis=0), count, out=np.full(count.shape, np.nan), where=count > 0)
+    return mean

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from store.study import BASELINE, Study
+from store.keys import BASELINE
+from store.study import Study
 
 _TOKENS_SHOWN = 24
 

@@ -144,8 +144,10 @@ def _check_books(books: tuple[str, ...], known: pd.DataFrame) -> None:
 
 
 def _by_typicality(book_means: pd.DataFrame, layer: int) -> list[str]:
-    """Books with pairs in a layer: those with most classes first, then by the distance of their mean MI from the
-    median of the books, then by name."""
+    """Books with pairs in a layer, the most typical first.
+
+    Those with most classes lead; then counts how far a book's mean MI is from the median of the books; then its name.
+    """
     rows = book_means[book_means["layer"] == layer]
     if rows.empty:
         rows = book_means

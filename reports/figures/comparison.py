@@ -17,7 +17,9 @@ DOTS: tuple[str | tuple[int, tuple[int, int]], ...] = (":", (0, (1, 4)))
 def compare_depths(
     means: pd.DataFrame, differences: pd.DataFrame, chance: pd.DataFrame, classes: Classes, difference: str
 ) -> Figure:
-    """`means` has study, quantity, depth, class, mean, low, high, varies; `differences` has study, quantity, depth,
+    """Draw the means and the differences of two studies against relative depth.
+
+    `means` has study, quantity, depth, class, mean, low, high, varies; `differences` has study, quantity, depth,
     difference, low, high, varies; `chance` has study, depth, class, chance. The studies come in the order of their
     rows: first solid, second dashed. `classes` has the classes of both; `difference` says in words which two are set
     apart.

@@ -262,10 +262,10 @@ def to_png(figure: Figure, dpi: int = 110) -> bytes:
 
 
 def to_svg(figure: Figure, key: str, dpi: int = 130) -> str:
-    """The figure as an SVG element without XML header, on no paper: its ink is `currentColor`, and the hues of the
-    classes are the page's, where it has some.
+    """The figure as an SVG element without XML header, on no paper.
 
-    `key` makes the ids of clip paths and markers unique on a page with many figures.
+    Its ink is `currentColor`; the hues of the classes are the page's, where it has some. `key` makes the ids of clip
+    paths and markers unique on a page with many figures.
     """
     buffer = io.BytesIO()
     figure.savefig(buffer, format="svg", dpi=dpi, facecolor="none", metadata={"Date": None, "Creator": None})
