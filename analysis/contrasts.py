@@ -188,13 +188,13 @@ def sign_flip_p_values(by_book: Floats, seed: int = 0) -> Floats:
     books, layers = by_book.shape
     if books < 2:
         return np.full(layers, np.nan)
-    observed = _t(np.ones((1, books)), by_book)[0]
+    observed = _absolute_t(np.ones((1, books)), by_book)[0]
     if books <= EXACT_FLIPS:
         signs = np.array(list(itertools.product((1.0, -1.0), repeat=books)))
     else:
         flips = np.random.default_rng(seed).choice((1.0, -1.0), size=(RANDOM_FLIPS - 1, books))
         signs = np.concatenate([np.ones((1, books)), flips])
-    largest = _t(signs, by_book).max(axis=1)
+    largest = _absolute_t(signs, by_book).max(axis=1)
     return np.array([(largest >= own - 1e-12 * own).mean() for own in observed])
 
 
@@ -230,7 +230,7 @@ def _jackknifed_rows(between: PairSums) -> Floats:
     return np.concatenate([rows, columns])
 
 
-def _t(signs: Floats, by_book: Floats) -> Floats:
+def _absolute_t(signs: Floats, by_book: Floats) -> Floats:
     """|t| of the books' mean under each pattern of signs: [patterns, layers]; infinite without spread."""
     books = len(by_book)
     mean = signs @ by_book / books

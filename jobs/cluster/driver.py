@@ -156,7 +156,7 @@ class _Loop:
         if time.monotonic() - self._looked < LOOK_SECONDS:
             return
         self._looked = time.monotonic()
-        for problem in self._newcomers.look():
+        for problem in self._newcomers.differences():
             self._listener.line("a machine that joined differs", reason=problem)
         cluster = describe_cluster()
         if cluster == self._cluster:

@@ -61,8 +61,8 @@ class Newcomers:
         self._probe = ExitStack()
         self._path: str | None = None
 
-    def look(self) -> list[str]:
-        """Ask the nodes that have joined since the last look; what those that have answered in the meantime lack."""
+    def differences(self) -> list[str]:
+        """Ask the nodes that joined since the last call; what nodes that have answered since then lack."""
         nodes = _alive()
         joined = nodes.keys() - self._known
         self._known |= joined

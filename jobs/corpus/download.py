@@ -107,7 +107,7 @@ class _Download:
                 refusals.append(error)
             if self._deadline.passed:
                 break
-        raise refusals[0] if len(refusals) == 1 else _nowhere(self._address, refusals)
+        raise refusals[0] if len(refusals) == 1 else _on_no_mirror(self._address, refusals)
 
     def _from(self, url: str, headers: Mapping[str, str]) -> BinaryIO | None:
         """One URL, in a bounded number of attempts. Answers that another attempt cannot change are not retried."""
@@ -170,7 +170,7 @@ class _Download:
         )
 
 
-def _nowhere(address: str, refusals: list[UnreadableSourceError]) -> UnreadableSourceError:
+def _on_no_mirror(address: str, refusals: list[UnreadableSourceError]) -> UnreadableSourceError:
     missing = all(error.kind is Problem.MISSING for error in refusals)
     return UnreadableSourceError(
         f"{public_name(address)} was found on no mirror; the last one said: {refusals[-1]}. "

@@ -62,7 +62,7 @@ def list_records(stream: BinaryIO, layout: Format, run: RunConfig) -> Iterator[R
     Raises UnreadableSourceError where the file is damaged, and UnusableTextError where nothing in it can be a text
     or a column that was named is not in it.
     """
-    with reading(_what(layout)):
+    with reading(_name_of(layout)):
         _check_keys(stream, layout, run)
         head = _head(stream, layout.compression) if layout.container is Container.CSV else b""
         with _decompressed(stream, layout.compression) as data:
@@ -73,7 +73,7 @@ def read_records(
     stream: BinaryIO, layout: Format, refs: Sequence[BookRef], run: RunConfig
 ) -> Iterator[tuple[BookRef, Content]]:
     """The texts that `refs` name in an open file, in ascending order of their records, in one pass."""
-    with reading(_what(layout)):
+    with reading(_name_of(layout)):
         head = _head(stream, layout.compression) if layout.container is Container.CSV else b""
         with _decompressed(stream, layout.compression) as data:
             yield from _read(data, head, layout, refs, run)
@@ -125,7 +125,7 @@ def _check_keys(stream: BinaryIO, layout: Format, run: RunConfig) -> None:
     stream.seek(0)
 
 
-def _what(layout: Format) -> str:
+def _name_of(layout: Format) -> str:
     return f"the {layout.compression or layout.container} file"
 
 

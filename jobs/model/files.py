@@ -174,10 +174,10 @@ def _shards(name: str, index: Path) -> list[Path]:
         raise UsageError(f"model {name!r}: {index.name} is damaged ({error}); copy or download it again") from error
     outside = [shard for shard in named if Path(shard).name != shard]
     if outside:
-        raise UsageError(f"model {name!r}: {index.name} names files outside of its folder: {_some(outside)}")
+        raise UsageError(f"model {name!r}: {index.name} names files outside of its folder: {_listed(outside)}")
     absent = [path.name for path in paths if not path.is_file()]
     if absent or not paths:
-        missing = f"{len(absent)} of {len(paths)} files that {index.name} names are not there: {_some(absent)}"
+        missing = f"{len(absent)} of {len(paths)} files that {index.name} names are not there: {_listed(absent)}"
         raise UsageError(f"model {name!r}: {missing}; copy or download the rest")
     return paths
 
@@ -225,6 +225,6 @@ def _merge_remedy() -> str:
     return "merge it (`merge_and_unload()` of peft), save the whole with `save_pretrained`, and name that folder"
 
 
-def _some(names: list[str], shown: int = 3) -> str:
+def _listed(names: list[str], shown: int = 3) -> str:
     more = f" and {len(names) - shown:,} more" if len(names) > shown else ""
     return ", ".join(names[:shown]) + more

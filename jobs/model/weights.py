@@ -36,19 +36,19 @@ def refuse_incomplete(name: str, model: PreTrainedModel, info: Mapping[str, Any]
         raise UsageError(f"model {name!r}: its weights cannot be loaded: {_one_line(errors[0])}")
     misfits = [f"{key} {list(found)} where {list(wanted)} fits" for key, found, wanted in info["mismatched_keys"]]
     if misfits:
-        raise UsageError(f"model {name!r}: its files and its config.json differ in shape: {_some(misfits)}")
+        raise UsageError(f"model {name!r}: its files and its config.json differ in shape: {_listed(misfits)}")
     left_over = [key for key in info["unexpected_keys"] if not _MAY_BE_LEFT_OVER.search(key)]
     missing = [key for key in info["missing_keys"] if not _MAY_BE_MISSING.search(key)]
     if missing:
         raise UsageError(
-            f"model {name!r}: its files lack {len(missing):,} of its {_count(model):,} tensors: {_some(missing)}"
+            f"model {name!r}: its files lack {len(missing):,} of its {_count(model):,} tensors: {_listed(missing)}"
             f"{_named_instead(left_over)}; it would be run with random numbers in their place"
         )
     in_blocks = [key for key in left_over if _is_in_block(model, key)]
     if in_blocks:
         raise UsageError(
             f"model {name!r}: its files hold tensors of decoder blocks that its config.json does not know: "
-            f"{_some(in_blocks)}; correct the configuration, or merge what was added to the model into its weights"
+            f"{_listed(in_blocks)}; correct the configuration, or merge what was added to the model into its weights"
         )
 
 
@@ -85,14 +85,14 @@ def _named_instead(left_over: list[str]) -> str:
         return ""
     compiled = " (the model was saved as `torch.compile` wraps it: save its `_orig_mod`)"
     why = compiled if all(key.startswith("_orig_mod.") for key in left_over) else ""
-    return f"; in the files are others, {_some(left_over)}{why}"
+    return f"; in the files are others, {_listed(left_over)}{why}"
 
 
 def _count(model: PreTrainedModel) -> int:
     return len(model.state_dict())
 
 
-def _some(names: Iterable[str]) -> str:
+def _listed(names: Iterable[str]) -> str:
     ordered = sorted(names)
     more = f" and {len(ordered) - _SHOWN:,} more" if len(ordered) > _SHOWN else ""
     return ", ".join(ordered[:_SHOWN]) + more

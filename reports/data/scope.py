@@ -139,8 +139,8 @@ def choose_scope(store: StudyStore, layer: int | None = None, books: tuple[str, 
 def _check_books(books: tuple[str, ...], known: pd.DataFrame) -> None:
     unknown = sorted(set(books) - set(known["book"]))
     if unknown:
-        some = ", ".join(list(known["book"])[:5]) or "none yet"
-        raise ReportUsageError(f"book {unknown[0]!r} is not in the store; its books are: {some}, ...")
+        shown = ", ".join(list(known["book"])[:5]) or "none yet"
+        raise ReportUsageError(f"book {unknown[0]!r} is not in the store; its books are: {shown}, ...")
 
 
 def _by_typicality(book_means: pd.DataFrame, layer: int) -> list[str]:

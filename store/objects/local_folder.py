@@ -71,7 +71,7 @@ class LocalFolder(ObjectStore):
         except FileNotFoundError:
             raise ObjectMissing(f"{self.address(path)} is missing") from None
         except OSError as error:
-            if any(map(os.path.islink, self._way_to(path))):
+            if any(map(os.path.islink, self._names_to(path))):
                 raise self._irregular(path) from error
             if isinstance(error, NotADirectoryError):
                 raise ObjectMissing(f"{self.address(path)} is missing") from error
@@ -132,9 +132,9 @@ class LocalFolder(ObjectStore):
 
     def _is_own_folder(self, folder: str) -> bool:
         """Whether a folder can be reached from the root without following a link."""
-        return not any(map(os.path.islink, self._way_to(folder)))
+        return not any(map(os.path.islink, self._names_to(folder)))
 
-    def _way_to(self, path: str) -> list[Path]:
+    def _names_to(self, path: str) -> list[Path]:
         """Every name below the root on the way to a path, the path itself included."""
         parts = Path(path).parts
         return [self._root.joinpath(*parts[: count + 1]) for count in range(len(parts))]
@@ -203,7 +203,7 @@ class LocalFolder(ObjectStore):
             raise
         except OSError as error:
             where = self.address(path)
-            if any(map(os.path.islink, self._way_to(path))):
+            if any(map(os.path.islink, self._names_to(path))):
                 raise self._irregular(path) from error
             if error.errno in _FULL:
                 raise StoreFull(f"no space left for {where}; free some and run the same command again") from error

@@ -82,7 +82,7 @@ def verify(location: str | Path, progress: Callable[[int, int], None] | None = N
             progress(done, len(live))
         findings.damages += _check_record(objects, record, expected, findings)
     findings.damages += _double_claims(live)
-    _look_again(objects, findings)
+    _confirm(objects, findings)
     # Listed before the log is read anew: what was committed since the first reading is then known, too.
     listed = {entry.path: entry.regular for entry in objects.walk()}
     known = {file.path for record in [*live, *_read_log(objects).visible()] for file in record.files}
@@ -181,7 +181,7 @@ def _damaged_checkpoints(objects: ObjectStore, listed: Iterable[str]) -> Iterato
             yield Damage(path, "is a checkpoint that does not say what the log says")
 
 
-def _look_again(objects: ObjectStore, findings: Findings) -> None:
+def _confirm(objects: ObjectStore, findings: Findings) -> None:
     """Take back the damages of records that a compaction replaced since they were read: their files may have gone."""
     if any(damage.record is not None for damage in findings.damages):
         state = _read_log(objects)

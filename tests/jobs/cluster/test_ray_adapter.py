@@ -99,10 +99,10 @@ def test_the_probe_leaves_nothing_behind_and_is_not_made_on_s3(tmp_path):
 
 
 def look_until(newcomers: nodes.Newcomers, enough, seconds: float = 30.0) -> list[str]:
-    found, end = newcomers.look(), time.monotonic() + seconds
+    found, end = newcomers.differences(), time.monotonic() + seconds
     while not enough(found) and time.monotonic() < end:
         time.sleep(0.05)
-        found += newcomers.look()
+        found += newcomers.differences()
     return found
 
 
@@ -115,11 +115,11 @@ def newcomers(ray_cluster, tmp_path, monkeypatch) -> nodes.Newcomers:
 
 
 def test_a_node_that_joins_and_fits_is_asked_once_and_leaves_no_trace(newcomers, tmp_path):
-    assert newcomers.look() == []
+    assert newcomers.differences() == []
     assert list(tmp_path.glob(".interpunct-probe-*"))
     assert look_until(newcomers, lambda found: not newcomers._asked) == []
     assert list(tmp_path.iterdir()) == []
-    newcomers.look()
+    newcomers.differences()
     assert not newcomers._asked
 
 
@@ -133,12 +133,12 @@ def test_a_node_that_joins_and_never_answers_holds_nothing_up(newcomers, tmp_pat
     monkeypatch.setattr(nodes, "_ask", lambda node, probe: ray.ObjectRef.nil())
     monkeypatch.setattr(nodes.ray, "wait", lambda answers, **options: ([], answers))
     started = time.monotonic()
-    assert newcomers.look() == []
+    assert newcomers.differences() == []
     assert time.monotonic() - started < 5.0
     monkeypatch.setattr(nodes, "ANSWER_SECONDS", 0.0)
-    (problem,) = newcomers.look()
+    (problem,) = newcomers.differences()
     assert "did not answer" in problem
-    assert newcomers.look() == []
+    assert newcomers.differences() == []
     assert list(tmp_path.iterdir()) == []
 
 
