@@ -16,6 +16,7 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.engine.compilation import compiled
 from analysis.engine.covariance import Panels, panels_of, products_between, products_within
 from analysis.engine.ranks import by_rank
 from analysis.engine.scratch import scratch_of_this_thread
@@ -88,13 +89,37 @@ def means_of_the_other_half(x: NDArray[np.float32], half: NDArray[np.bool_]) -> 
     return np.stack([x[half != h].mean(axis=0, dtype=np.float64) for h in (False, True)])
 
 
-def centred(x: NDArray[np.float32], half: NDArray[np.bool_], means: NDArray[np.float64]) -> NDArray[np.float32]:
+def centred(
+    x: NDArray[np.float32], half: NDArray[np.bool_], means: NDArray[np.float64], rounding: float = 0.0
+) -> NDArray[np.float32]:
     """Float32 [N, D]: each vector of `x` less `means[its half]`.
 
     For pairs within a class, `means` are that class's `means_of_the_other_half`; between two classes, the average of
-    both classes' means, so that the classes weigh the same whatever their sizes.
+    both classes' means, so that the classes weigh the same whatever their sizes. A vector of which no more than the
+    share `rounding` of its largest value is left becomes 0.
     """
-    return (x - means[half.astype(np.int64)]).astype(np.float32)
+    rest = np.empty_like(x)
+    _centre(x, half, means, np.float32(rounding), rest)
+    return rest
+
+
+@compiled
+def _centre(
+    x: NDArray[np.float32],
+    half: NDArray[np.bool_],
+    means: NDArray[np.float64],
+    rounding: np.float32,
+    rest: NDArray[np.float32],
+) -> None:
+    for i in range(x.shape[0]):
+        row, left, mean = x[i], rest[i], means[int(half[i])]
+        largest, largest_left = np.float32(0), np.float32(0)
+        for d in range(row.size):
+            left[d] = np.float32(row[d] - mean[d])
+            largest = max(largest, abs(row[d]))
+            largest_left = max(largest_left, abs(left[d]))
+        if largest_left <= rounding * largest:
+            left[:] = np.float32(0)
 
 
 @lru_cache(maxsize=8)
@@ -116,10 +141,11 @@ def _check_rows(start: int, stop: int, number: int) -> None:
 
 
 def _of_length_one(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    scores = scores - scores.mean(axis=1, keepdims=True)
+    """Takes each row's mean from it and divides by its length, in place; NaN for rows without one."""
+    scores -= scores.mean(axis=1, keepdims=True)
     length = np.sqrt(np.einsum("nd,nd->n", scores, scores))[:, None]
-    with np.errstate(invalid="ignore"):
-        return np.where(length > 1e-9, scores / np.where(length > 1e-9, length, 1.0), np.nan)
+    scores /= np.where(length > 1e-9, length, np.nan)
+    return scores
 
 
 def _digamma(x: float) -> float:

@@ -134,10 +134,9 @@ class BookVectors:
         means = [self._means[of] for of in classes]
         if any(of_class is None for of_class in means):
             return None
-        original = self.prepared[name].x
-        x = centred(original, self._halves[name], np.mean([of for of in means if of is not None], axis=0))
+        mean = np.mean([of for of in means if of is not None], axis=0)
         # Where all marks have one state (the embedding of one token), rounding is all that is left.
-        x[np.abs(x).max(axis=1) <= ROUNDING * np.abs(original).max(axis=1)] = 0
+        x = centred(self.prepared[name].x, self._halves[name], mean, ROUNDING)
         return _Centred(prepare(x, self._options.bins, self._options.outlier_z), copula_scores(x))
 
     @cached_property

@@ -84,10 +84,10 @@ def cache_folder() -> Path:
 
 
 def _digest() -> str:
-    """Of all modules that hold compiled code: those of the engine and two of `analysis`."""
+    """Of all modules that hold compiled code: those of the engine and some of `analysis`."""
     engine = Path(__file__).parent
     digest = hashlib.sha256()
-    outside = [engine.parent / f"{name}.py" for name in ("histograms", "summaries")]
+    outside = [engine.parent / f"{name}.py" for name in ("histograms", "measures", "summaries")]
     for module in (*sorted(engine.rglob("*.py")), *outside):
         if module.name != "plain.py":  # which has none, and changes as often as the steps
             digest.update(module.read_bytes())

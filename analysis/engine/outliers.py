@@ -36,15 +36,11 @@ def find_outliers(x: NDArray[np.float32], outlier_z: float) -> Vectors:
     dimension = _similar_first(x)
     survey = _survey(x, dimension, mean, deviation, np.float32(outlier_z))
     arranged, masks, lowest, highest, n, middle, total, squares = survey
-    rows = [mask.tobytes() for mask in masks]
-    distinct = sorted(set(rows))
-    number = {mask: k for k, mask in enumerate(distinct)}
-    set_of = np.array([number[mask] for mask in rows], np.int64)
-    set_bits = np.frombuffer(b"".join(distinct), np.uint64).reshape(len(distinct), masks.shape[1])
+    set_bits, set_of = _distinct(masks)
     masked = np.unpackbits(set_bits.view(np.uint8), axis=1, bitorder="little", count=x.shape[1])
     order = _neighbours_first(arranged, masked, lowest, highest)
     owner, dims = np.divmod(np.flatnonzero(masked[order].view(np.bool_)), x.shape[1])
-    set_start = np.searchsorted(owner, np.arange(len(distinct) + 1)).astype(np.int64)
+    set_start = np.searchsorted(owner, np.arange(len(set_bits) + 1)).astype(np.int64)
     set_of = np.argsort(order)[set_of]
     return Vectors(
         x=arranged,
@@ -92,6 +88,13 @@ def rearranged(vectors: Vectors, dimension: NDArray[np.int64]) -> Vectors:
         set_dims=np.nonzero(masked)[1].astype(np.int64),
         set_bits=np.packbits(masked, axis=1, bitorder="little").view(np.uint64),
     )
+
+
+def _distinct(masks: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+    """The distinct rows of uint64 [N, words], and int64 [N] which of them each row is."""
+    rows = masks.view(f"V{masks.itemsize * masks.shape[1]}").reshape(-1)
+    distinct, which = np.unique(rows, return_inverse=True)
+    return distinct.view(np.uint64).reshape(len(distinct), masks.shape[1]), which.astype(np.int64)
 
 
 def _similar_first(x: NDArray[np.float32]) -> NDArray[np.int64]:

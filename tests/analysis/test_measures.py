@@ -89,6 +89,29 @@ def test_no_vector_is_in_the_mean_that_is_taken_from_it():
         np.testing.assert_allclose(found[k], x[k] - np.mean(others, axis=0), rtol=1e-5, atol=1e-6)
 
 
+def test_centred_vectors_are_rounded_once_and_what_is_but_rounding_is_0():
+    x, half = moving_states(8, 70, seed=9), np.arange(8) % 2 == 1
+    means = measures.means_of_the_other_half(x, half)
+    x[3] = means[1].astype(np.float32)
+    plain = (x - means[half.astype(int)]).astype(np.float32)
+    np.testing.assert_array_equal(measures.centred(x, half, means), plain)
+    assert plain[3].any()
+    plain[3] = 0
+    np.testing.assert_array_equal(measures.centred(x, half, means, 1e-5), plain)
+
+
+def test_scores_are_those_of_plain_steps_to_the_last_bit():
+    x = np.vstack([moving_states(20, 576, seed=3), np.round(moving_states(20, 576, seed=4)), np.ones((1, 576))])
+    x = x.astype(np.float32)
+    table = measures._quantiles(576)
+    scores = np.stack([table[[(row < v).sum() + (row <= v).sum() + 1 for v in row]] for row in x])
+    scores = scores - scores.mean(axis=1, keepdims=True)
+    lengths = np.sqrt(np.einsum("nd,nd->n", scores, scores))[:, None]
+    expected = np.where(lengths > 1e-9, scores / np.where(lengths > 1e-9, lengths, 1), np.nan)
+    np.testing.assert_array_equal(measures.normal_scores(x), expected)
+    assert np.isnan(expected[-1]).all()
+
+
 def test_classes_that_differ_by_their_mean_alone_are_alike_when_centred():
     rng = np.random.default_rng(7)
     common, half = 3 * rng.normal(size=200), np.arange(40) % 2 == 0
