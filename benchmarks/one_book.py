@@ -1,13 +1,15 @@
-"""The whole job of one book against the notebook's procedure, both run in full on the same machine.
+"""The whole job of one book: what all but the forward pass costs, and the notebook's procedure beside it.
 
-    python -m benchmarks.one_book                      the bundled story, SmolLM2, 250 marks a class: many minutes
-    python -m benchmarks.one_book --marks 60           the same in about a minute
+    python -m benchmarks.one_book                      the defaults: passages, pairs between classes, all their measures
+    python -m benchmarks.one_book --preset notebook    the notebook's study, and its procedure in full: many minutes
+    python -m benchmarks.one_book --preset notebook --marks 60              the same in about a minute
+    python -m benchmarks.one_book --preset notebook --job-only              without the procedure
     python -m benchmarks.one_book --ray                the job as `interpunct run` does it, Ray's start included
-    python -m benchmarks.one_book --job-only --model gpt2-medium-shape      random weights, SmolLM2's tokenizer
+    python -m benchmarks.one_book --model gpt2-medium-shape                 random weights, SmolLM2's tokenizer
 
-Same model, same marks. Before the clocks start the pair kernels are compiled and, except with --ray, the model and its
-tokenizer are loaded. At the end the two sets of numbers are compared, and the time that passes outside the forward
-pass is set against it.
+Before the clocks start the pair kernels are compiled and, except with --ray, the model and its tokenizer are loaded.
+Shares are ratios of the processor's time, since the wall's says more of what else runs on the machine. With the
+notebook's procedure, which runs on the same model and the same marks, the two sets of numbers are compared at the end.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import argparse
 import json
 import tempfile
 import time
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,14 +30,17 @@ from transformers import GPT2Config, GPT2LMHeadModel
 from analysis.pairwise import pair_statistics
 from benchmarks import machine, notebook
 from jobs import run
-from jobs.config import RunConfig, StudyConfig
+from jobs.config import RunConfig, StudyConfig, resolve
 from jobs.marks.selection import select
 from jobs.marks.tokens import tokenize
+from jobs.model.batch_size import WITHOUT_GPU
 from jobs.model.encoder import load_encoder
 from jobs.model.hidden_states import HiddenStates
 from jobs.model.loading import load_tokenizer
+from jobs.stages.extract import Block, StatesModel, extract_blocks
+from jobs.stages.prepare import PreparedShard
 from jobs.stages.stages import Stages
-from store.keys import MARK_CLASSES
+from store.keys import BlockKey
 from store.query.reader import open_store
 
 SHAPE = "gpt2-medium-shape"
@@ -43,20 +49,38 @@ Numbers = dict[tuple[int, str], tuple[NDArray[np.float64], NDArray[np.float64]]]
 """Layer and class -> mutual information (bits) and covariance of all pairs."""
 
 
+class Meter:
+    """Seconds of the processor that forward passes take: each ends where the first block of a shard comes."""
+
+    def __init__(self) -> None:
+        self.forward = 0.0
+
+    def extract(
+        self, model: StatesModel, prepared: PreparedShard, wanted: Collection[BlockKey] | None
+    ) -> Iterator[Block]:
+        """`extract_blocks`, timed."""
+        started = time.process_time()
+        for block in extract_blocks(model, prepared, wanted):
+            if block.work.sequences:
+                self.forward += time.process_time() - started
+            yield block
+
+
 def main() -> None:
     options = parse()
     print(f"machine: {machine.describe()}")
     with tempfile.TemporaryDirectory() as folder:
         model = save_shape(Path(folder)) if options.model == SHAPE else options.model
-        config = StudyConfig(model=model, text="raw", per_class=options.marks)
+        config, _ = resolve({"model": model, "per_class": options.marks}, preset=options.preset)
         race(Path(run.bundled(options.book)), config, options)
 
 
 def race(book: Path, config: StudyConfig, options: argparse.Namespace) -> None:
-    """Time the job, then the notebook's procedure, and compare what came out."""
+    """Time the job, then the notebook's procedure where it takes the same marks, and compare what came out."""
     ours, seconds, stages = run_job(book, config, options.ray)
-    print(f"the job:              {seconds:9.2f} s    {describe_stages(seconds, stages)}")
-    if options.job_only:
+    listed = ", ".join(f"{stage} {taken:.2f} s" for stage, taken in stages.items())
+    print(f"the job:              {seconds:9.2f} s    {listed}")
+    if options.preset is None or options.job_only:
         return
     theirs, forward, pairs = run_notebook(book, config)
     print(f"the notebook's way:   {forward + pairs:9.2f} s    forward {forward:.2f} s, pairs {pairs:.2f} s")
@@ -69,6 +93,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--book", default="sample", help="a text file, or `sample`")
     parser.add_argument("--model", default="smollm2", help=f"what --model of a run takes, or `{SHAPE}`")
     parser.add_argument("--marks", type=int, default=250, help="marks of each class")
+    parser.add_argument("--preset", choices=("notebook",), help="the study; left out, the defaults")
     parser.add_argument("--ray", action="store_true", help="spread the job with Ray, as `interpunct run` does")
     parser.add_argument("--job-only", action="store_true", help="leave out the notebook's procedure")
     return parser.parse_args()
@@ -84,18 +109,23 @@ def save_shape(folder: Path) -> str:
 
 
 def run_job(book: Path, config: StudyConfig, ray: bool) -> tuple[Numbers, float, dict[str, float]]:
-    """The job's numbers as stored, its wall time, and its seconds by stage."""
-    stages = Stages()
+    """The job's numbers as stored, its wall time and its seconds by stage; prints shares of the processor's time."""
+    stages, meter = Stages(), Meter()
     pair_statistics(np.random.default_rng(0).normal(size=(9, 64)).astype(np.float32))
     if not ray:
-        model = HiddenStates(config.model)
+        size = config.batch_size or WITHOUT_GPU[config.context]
+        model = HiddenStates(config.model, batch_size=size)
         load_encoder(config.model, config.revision)
-        stages = Stages(load=lambda context, device: model)
+        stages = Stages(load=lambda context, device: model, extract=meter.extract)
     with tempfile.TemporaryDirectory() as folder:
-        started = time.perf_counter()
+        started, busy = time.perf_counter(), time.process_time()
         if run.execute([str(book)], config, RunConfig(serial=not ray), folder, stages) != 0:
             raise SystemExit("the job left something undone")
-        seconds = time.perf_counter() - started
+        seconds, busy = time.perf_counter() - started, time.process_time() - busy
+        if not ray:
+            rest = busy - meter.forward
+            print(f"processor:            {busy:9.2f} s    forward {meter.forward:.2f} s, all but the forward pass "
+                  f"{rest:.2f} s: {rest / meter.forward:.1%} of it")  # fmt: skip
         (record,) = (Path(folder) / "_runs").glob("*.json")
         return read_numbers(folder), seconds, json.loads(record.read_text(encoding="utf-8"))["seconds"]
 
@@ -104,9 +134,8 @@ def read_numbers(location: str) -> Numbers:
     numbers: Numbers = {}
     with open_store(location) as store:
         rows = store.sql("SELECT layer, class, mi, cov FROM pairs ORDER BY layer, class, book, i, j").fetchnumpy()
-        layers = int(rows["layer"].max()) + 1
-    for layer in range(layers):
-        for mark_class in MARK_CLASSES:
+    for layer in np.unique(rows["layer"]).tolist():
+        for mark_class in np.unique(rows["class"]).tolist():
             chosen = (rows["layer"] == layer) & (rows["class"] == mark_class)
             numbers[layer, mark_class] = rows["mi"][chosen].astype(float), rows["cov"][chosen].astype(float)
     return numbers
@@ -129,12 +158,6 @@ def run_notebook(book: Path, config: StudyConfig) -> tuple[Numbers, float, float
             numbers[layer, mark_class] = notebook.pairs(vectors)
         pairs += time.perf_counter() - started
     return numbers, forward, pairs
-
-
-def describe_stages(wall: float, stages: dict[str, float]) -> str:
-    """All but the forward pass, by the clock on the wall: the other stages may run side by side."""
-    listed = ", ".join(f"{stage} {value:.2f} s" for stage, value in stages.items())
-    return f"{listed}; all but the forward pass took {(wall - stages['forward']) / stages['forward']:.1%} of its time"
 
 
 def compare(ours: Numbers, theirs: Numbers) -> None:

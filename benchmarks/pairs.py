@@ -183,18 +183,19 @@ def made_up_states(tokens: int, width: int) -> NDArray[np.float32]:
 def smollm2_states(tokens: int = TOKENS, text: Path | None = None) -> dict[int, NDArray[np.float32]]:
     """States at the first commas of a text, or of the bundled sample."""
     import jobs
-    from jobs.config import StudyConfig
+    from jobs.config import resolve
     from jobs.corpus.decoding import decode
-    from jobs.marks.selection import select, windows
+    from jobs.marks.selection import select
     from jobs.marks.tokens import tokenize
+    from jobs.model.encoder import load_encoder
     from jobs.model.hidden_states import HiddenStates
-    from jobs.model.loading import load_tokenizer
 
     (sample,) = (Path(jobs.__file__).parent / "data").glob("*.txt")
-    config = StudyConfig(per_class=tokens)
-    tokenization = tokenize(load_tokenizer("smollm2"), decode((text or sample).read_bytes()).text)
-    positions = select(tokenization, config).classes["internal"].taken
-    states = HiddenStates("smollm2").states(windows(tokenization.ids, positions, config.before))
+    config, _ = resolve({"per_class": tokens, "skip_tokens": 0}, preset="notebook")
+    tokenization = tokenize(load_encoder("smollm2"), decode((text or sample).read_bytes()).text)
+    sequences = select(tokenization, config).sequences
+    commas = sequences.rows["internal"]
+    states = HiddenStates("smollm2").states(sequences.tokens(tokenization.ids)[commas])
     return {layer: np.ascontiguousarray(states[layer]) for layer in LAYERS}
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -146,8 +147,9 @@ def _sentence_tokens(tokenization: Tokenization, positions: NDArray[np.int64]) -
     return (positions - last_end).astype(np.int32)
 
 
+@lru_cache(maxsize=1)
 def _sentence_ends(tokenization: Tokenization) -> NDArray[np.int64]:
-    """Positions of the tokens that end a sentence or complete a blank line, ascending."""
+    """Positions of the tokens that end a sentence or complete a blank line, ascending. A text's classes share them."""
     ids, vocabulary = tokenization.ids, tokenization.vocabulary
     distinct, place = np.unique(ids, return_inverse=True)
     texts = [vocabulary.text(int(token_id)) for token_id in distinct]

@@ -7,6 +7,7 @@ import re
 import numpy as np
 import pytest
 
+from jobs.marks import features
 from jobs.marks.features import LOOK_BACK, Quotation, features_of
 from jobs.marks.tokens import tokenize
 
@@ -16,8 +17,8 @@ def marks_of(tokenizer, text: str, marks: str = ",.;:?!") -> list[dict]:
     tokens = tokenize(tokenizer, text)
     alone = [tokens.vocabulary.text(token_id).strip() for token_id in tokens.ids.tolist()]
     positions = np.array([p for p, word in enumerate(alone) if word and word in marks], dtype=np.int64)
-    features = features_of(tokens, positions)
-    columns = {name: np.asarray(getattr(features, name)).tolist() for name in features.__dataclass_fields__}
+    found = features_of(tokens, positions)
+    columns = {name: np.asarray(getattr(found, name)).tolist() for name in found.__dataclass_fields__}
     rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
     return [{"mark": alone[p], **row} for p, row in zip(positions.tolist(), rows, strict=True)]
 
@@ -139,3 +140,12 @@ def test_no_marks_and_no_text(real):
     empty = features_of(tokenize(real, ""), np.zeros(0, dtype=np.int64))
     assert empty.previous_word == []
     assert empty.in_quotation.shape == (0,)
+
+
+def test_a_texts_classes_share_its_sentences(tokenizer, monkeypatch):
+    """Where sentences end is a third of a text's preparation, and the same for every class."""
+    tokens, looked_at = tokenize(tokenizer, "One , two . Three , four ."), []
+    monkeypatch.setattr(features, "_is_decimal", lambda *words: looked_at.append(words))
+    first, second = (features_of(tokens, np.array([position])) for position in (3, 5))
+    assert first.sentence_tokens.size == second.sentence_tokens.size == 1
+    assert len(looked_at) == len(set(looked_at))
