@@ -77,10 +77,11 @@ def main() -> None:
 
 def race(book: Path, config: StudyConfig, options: argparse.Namespace) -> None:
     """Time the job, then the notebook's procedure where it takes the same marks, and compare what came out."""
-    ours, seconds, stages = run_job(book, config, options.ray)
+    alone = options.preset is None or options.job_only
+    ours, seconds, stages = run_job(book, config, options.ray, not alone)
     listed = ", ".join(f"{stage} {taken:.2f} s" for stage, taken in stages.items())
     print(f"the job:              {seconds:9.2f} s    {listed}")
-    if options.preset is None or options.job_only:
+    if alone:
         return
     theirs, forward, pairs = run_notebook(book, config)
     print(f"the notebook's way:   {forward + pairs:9.2f} s    forward {forward:.2f} s, pairs {pairs:.2f} s")
@@ -108,8 +109,11 @@ def save_shape(folder: Path) -> str:
     return str(folder)
 
 
-def run_job(book: Path, config: StudyConfig, ray: bool) -> tuple[Numbers, float, dict[str, float]]:
-    """The job's numbers as stored, its wall time and its seconds by stage; prints shares of the processor's time."""
+def run_job(book: Path, config: StudyConfig, ray: bool, read: bool) -> tuple[Numbers, float, dict[str, float]]:
+    """The job's numbers as stored where they are to be read, its wall time and its seconds by stage.
+
+    Prints the share of the processor's time that is not the forward pass's.
+    """
     stages, meter = Stages(), Meter()
     pair_statistics(np.random.default_rng(0).normal(size=(9, 64)).astype(np.float32))
     if not ray:
@@ -127,17 +131,17 @@ def run_job(book: Path, config: StudyConfig, ray: bool) -> tuple[Numbers, float,
             print(f"processor:            {busy:9.2f} s    forward {meter.forward:.2f} s, all but the forward pass "
                   f"{rest:.2f} s: {rest / meter.forward:.1%} of it")  # fmt: skip
         (record,) = (Path(folder) / "_runs").glob("*.json")
-        return read_numbers(folder), seconds, json.loads(record.read_text(encoding="utf-8"))["seconds"]
+        numbers = read_numbers(folder) if read else {}
+        return numbers, seconds, json.loads(record.read_text(encoding="utf-8"))["seconds"]
 
 
 def read_numbers(location: str) -> Numbers:
     numbers: Numbers = {}
     with open_store(location) as store:
-        rows = store.sql("SELECT layer, class, mi, cov FROM pairs ORDER BY layer, class, book, i, j").fetchnumpy()
-    for layer in np.unique(rows["layer"]).tolist():
-        for mark_class in np.unique(rows["class"]).tolist():
-            chosen = (rows["layer"] == layer) & (rows["class"] == mark_class)
-            numbers[layer, mark_class] = rows["mi"][chosen].astype(float), rows["cov"][chosen].astype(float)
+        for layer, name in store.sql("SELECT DISTINCT layer, class FROM summaries WHERE class = other").fetchall():
+            of = f"layer = {layer} AND class = '{name}'"
+            rows = store.sql(f"SELECT mi, cov FROM pairs WHERE {of} ORDER BY book, i, j").fetchnumpy()
+            numbers[layer, name] = rows["mi"].astype(float), rows["cov"].astype(float)
     return numbers
 
 
