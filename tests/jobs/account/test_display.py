@@ -19,7 +19,7 @@ from store.keys import BlockKey, ShardKey
 
 def half_done() -> Tally:
     tally = Tally(hidden_layers=2, shards=4, shards_prepared=2, shards_committed=1, pairs_expected=1000, pairs=500)
-    tally.windows, tally.windows_expected, tally.retries = 30, 60, 2
+    tally.sequences, tally.sequences_expected, tally.retries = 30, 60, 2
     tally.queues = {"pairs": 3}
     return tally
 
@@ -42,7 +42,7 @@ def test_a_log_is_told_of_progress_now_and_then_only():
     assert stream.getvalue() == ""
     Lines(stream, between=0.0).update(half_done())
     (line,) = stream.getvalue().splitlines()
-    assert "shards=1/4 windows=30/60 pairs=500/1000 done=50.0%" in line
+    assert "shards=1/4 sequences=30/60 pairs=500/1000 done=50.0%" in line
     assert "retries=2" in line
     assert "queue_pairs=3" in line
 
@@ -64,7 +64,7 @@ def test_a_terminal_gets_bars_and_only_the_events_that_no_bar_shows():
     shown = console.file.getvalue()
     assert "committed" not in shown
     assert "rejected book=short" in shown
-    for bar in ("shards", "windows", "pairs"):
+    for bar in ("shards", "sequences", "pairs"):
         assert bar in shown
     assert "500/1000" in shown
 
@@ -98,12 +98,12 @@ def test_the_tally_is_plain_json():
     assert tally.undone == {"b": (BookStatus.FAILED, "gone")}
 
 
-SHARD, BLOCK = ShardKey("a" * 16), BlockKey(ShardKey("a" * 16), 0, "internal")
+SHARD, BLOCK = ShardKey("a" * 16), BlockKey(ShardKey("a" * 16), 0)
 
 
 def prepared(tally: Tally, shard: ShardKey = SHARD) -> None:
-    """A shard of two books, with 5 marks of each class and 10 pairs of each book and layer."""
-    tally.prepared(PreparedOutline(shard, {"internal": 5, "terminal": 5}, 20, 2, {"short": "no comma"}, 0.5))
+    """A shard of two books, with 5 marks of each class in 4 passages, and 20 pairs in a layer."""
+    tally.prepared(PreparedOutline(shard, {"internal": 5, "terminal": 5}, 4, 20, 2, {"short": "no comma"}, 0.5))
 
 
 def test_books_and_marks_count_when_they_are_committed_and_once():
@@ -118,13 +118,13 @@ def test_what_a_shard_that_was_given_up_had_left_is_not_expected_any_more():
     tally = Tally(hidden_layers=3, shards=2)
     prepared(tally, ShardKey("b" * 16))
     prepared(tally)
-    tally.extracted(SHARD, ModelWork(5, 0.1, 5))
+    tally.extracted(SHARD, ModelWork(3, 0.1, 3))
     tally.computed(BlockReceipt(BLOCK, (), {}, {}, 7))
     tally.given_up(SHARD)
     tally.given_up(SHARD)
-    tally.extracted(SHARD, ModelWork(5, 0.1, 5))
-    assert (tally.windows, tally.windows_expected) == (5, 10 + 5)
+    tally.extracted(SHARD, ModelWork(3, 0.1, 3))
+    assert (tally.sequences, tally.sequences_expected) == (3, 4 + 3)
     assert (tally.pairs, tally.pairs_expected) == (7, 60 + 7)
-    assert (tally.blocks, tally.blocks_expected) == (1, 6 + 1)
+    assert (tally.blocks, tally.blocks_expected) == (1, 3 + 1)
     assert (tally.shards_prepared, tally.books_used, tally.marks) == (1, 0, 0)
     assert tally.not_used == {}

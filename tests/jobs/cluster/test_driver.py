@@ -9,13 +9,16 @@ import pytest
 
 from analysis.reference import covariance, kept_dimensions, mutual_information
 from jobs.config import RunConfig, StudyConfig
-from jobs.marks.selection import select, windows
+from jobs.marks.selection import select
 from jobs.marks.tokens import tokenize
+from jobs.model.batch_size import settle_passages
 from jobs.model.hidden_states import HiddenStates
 from jobs.model.loading import load_tokenizer
 from jobs.run import execute
 from store.query.reader import open_store
 from tests.jobs.injection import rows, write_books
+
+CLASSES = {"internal": [",", ";"], "terminal": ["."]}
 
 pytestmark = pytest.mark.usefixtures("ray_cluster")
 
@@ -28,11 +31,13 @@ def run(books: list[str], config: StudyConfig, store: Path, **settings) -> Path:
 def check_against_the_oracle(store: Path, book: str, text: str, config: StudyConfig, model: HiddenStates, pairs: int):
     """Random pairs of every layer and class: counts decide MI and n exactly; covariance to the rounding of float32."""
     tokenization = tokenize(load_tokenizer(config.model), text)
-    selection = select(tokenization, config)
+    selection = select(tokenization, settle_passages(config, model.identity))
+    sequences = selection.sequences
+    tokens = sequences.tokens(tokenization.ids)
     random = np.random.default_rng(7)
     with open_store(store) as opened:
         for mark_class, found in selection.classes.items():
-            states = model.states(windows(tokenization.ids, found.taken, config.before))
+            states = model.states_at(tokens, sequences.rows[mark_class], sequences.columns[mark_class])
             for layer in range(model.hidden_layers):
                 stored = opened.sql(
                     f"SELECT i, j, n, mi, cov FROM pairs WHERE book = '{book}' AND layer = {layer} "
@@ -52,7 +57,9 @@ def test_gpt2_on_ray_gives_the_rows_of_the_plain_loop_and_of_the_oracle(
     tmp_path, tiny_gpt2, sample_text, books_per_shard
 ):
     books = write_books(tmp_path / "books", sample_text, 4)
-    config = StudyConfig(model=str(tiny_gpt2), per_class=15, text="raw", internal=(",", ";"), keep_hidden_states=True)
+    config = StudyConfig(
+        model=str(tiny_gpt2), per_class=15, text="raw", classes=CLASSES, baseline=8, keep_hidden_states=True
+    )
     serial = run(books, config, tmp_path / "serial", serial=True)
     ray = run(books, config, tmp_path / "ray", books_per_shard=books_per_shard)
     assert rows(ray) == rows(serial)
@@ -66,5 +73,5 @@ def test_smollm2_end_to_end(tmp_path, smollm2, sample_path, sample_text):
     check_against_the_oracle(ray, sample_path.stem, sample_text, config, smollm2, pairs=20)
     with open_store(ray) as opened:
         (found,) = opened.sql("SELECT count(*), count(DISTINCT layer), min(mi), max(mi) FROM pairs").fetchall()
-    assert found[:2] == (31 * 2 * 40 * 39 // 2, 31)
+    assert found[:2] == (31 * (2 * 40 * 39 // 2 + 64 * 63 // 2), 31)
     assert 0 <= found[2] < found[3]
