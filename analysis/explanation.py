@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]
+Features = Mapping[str, Sequence[Any] | NDArray[Any]]
 
 LARGEST_Q = 0.05
 """Largest share of false discoveries among the terms that names are made of."""
@@ -85,7 +86,7 @@ class Term:
     told_by_previous_word: float
 
 
-def explain(labels: Labels, features: Mapping[str, Sequence[Any]]) -> list[Term]:
+def explain(labels: Labels, features: Features) -> list[Term]:
     """The terms of each cluster of `labels`, int64 [N], by `features`, each with N values; none for one cluster.
 
     Values are bool, numbers or texts; an empty text is no word.
@@ -98,7 +99,7 @@ def explain(labels: Labels, features: Mapping[str, Sequence[Any]]) -> list[Term]
     return explain_all([labels], features)[0]
 
 
-def explain_all(clusterings: Sequence[Labels], features: Mapping[str, Sequence[Any]]) -> list[list[Term]]:
+def explain_all(clusterings: Sequence[Labels], features: Features) -> list[list[Term]]:
     """The terms of several clusterings of the same marks; their p values are corrected together."""
     tests = FeatureTests(features)
     return corrected([tests.terms(labels) for labels in clusterings])
@@ -127,7 +128,7 @@ def false_discovery_rates(p: Floats) -> Floats:
 class FeatureTests:
     """The features of N marks, made ready to be tested against many clusterings of these marks."""
 
-    def __init__(self, features: Mapping[str, Sequence[Any]]) -> None:
+    def __init__(self, features: Features) -> None:
         columns = {name: np.asarray(values) for name, values in features.items()}
         self._numbers = {name: _Number(v) for name, v in columns.items() if v.dtype.kind in "iuf" and name != "passage"}
         self._words = {

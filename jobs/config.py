@@ -108,6 +108,7 @@ class StudyConfig:
     between: str = setting(
         "rows", "pairs between classes: a row each, summaries alone, or not computed", ("rows", "summaries", "none")
     )
+    clusters: bool = setting(True, "look for clusters of marks, and for what sets them apart")
     keep_hidden_states: bool = setting(False, "store the hidden states too, for other bins or thresholds later")
 
     def __post_init__(self) -> None:

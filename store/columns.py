@@ -278,6 +278,76 @@ PASSAGE_SUMS = Table(
     sorted_by=("book", "class", "other", "passage", "other_passage"),
 )
 
+ALL_CLASSES = "all classes"
+"""What stands for a class where the marks of all classes are clustered together; no class can be called so."""
+
+_AMONG = Column("among", _KEY, "Whose marks were clustered: those of a class, or of `all classes` together")
+_CLUSTER = Column("cluster", pa.int16(), "Ordinal of the cluster, by falling size; 0 alone where there is one")
+
+CLUSTERS = Table(
+    "clusters",
+    "The cluster of each mark in each layer, among its class's marks and among those of all classes",
+    (
+        _LAYER,
+        _BOOK,
+        _AMONG,
+        _CLASS_KEY,
+        Column("i", pa.uint16(), "Ordinal of the mark within book and class"),
+        _CLUSTER,
+        Column("marks", pa.int32(), "Marks of this cluster", "marks", repeats=True),
+        Column("clusters", pa.int16(), "How many clusters there are", "clusters", repeats=True),
+        Column(
+            "silhouette",
+            pa.float32(),
+            "How much nearer the mark is to its cluster than to the nearest other, -1 to 1; NaN with one cluster",
+        ),
+        Column(
+            "stability",
+            pa.float32(),
+            "Mean Jaccard similarity of the cluster with its like when three quarters of the passages are clustered "
+            "alone, 0 to 1; NaN with one cluster",
+            repeats=True,
+        ),
+        Column(
+            "mi_share",
+            pa.float32(),
+            "Share of the variance of mi over pairs that the clusters of their marks take; NaN with one cluster",
+            repeats=True,
+        ),
+        Column("corr_share", pa.float32(), "The same of corr", repeats=True),
+        Column("rule", _KEY, "How the number of clusters was found"),
+        Column("exact", pa.bool_(), "All marks took part; else a sample did, and the others went to the nearest"),
+    ),
+    partitioned_by=("layer",),
+    sorted_by=("book", "among", "class", "i"),
+)
+
+CLUSTER_TERMS = Table(
+    "cluster_terms",
+    "What sets clusters of marks apart: each feature of each cluster, and the name that follows from those that hold",
+    (
+        _LAYER,
+        _BOOK,
+        _AMONG,
+        _CLUSTER,
+        Column("name", _KEY, "The cluster's name, the same in each of its rows; or that it is not explained"),
+        Column("feature", _KEY, "The feature compared: a column of `marks`"),
+        Column("value", _STRING, "What the cluster has more of: words, `yes` or `no`, `higher` or `lower`"),
+        Column("inside", pa.float32(), "Share of the cluster's marks that have it"),
+        Column("outside", pa.float32(), "Share of all other marks that have it"),
+        Column("effect", pa.float32(), "Cramer's V; of a number the rank-biserial correlation, -1 to 1"),
+        Column("p", pa.float64(), "Chance of such a difference where there is none; uncorrected"),
+        Column("q", pa.float64(), "False discoveries among the book's terms that are no less sure, over all layers"),
+        Column(
+            "told_by_previous_word",
+            pa.float32(),
+            "How many of the errors of guessing a mark's cluster the word before it spares, of all clusters; up to 1",
+            repeats=True,
+        ),
+    ),
+    sorted_by=("layer", "book", "among", "cluster", "feature"),
+)
+
 HIDDEN_STATES = Table(
     "hidden_states",
     "The hidden states themselves; only in a study that keeps them",
@@ -304,6 +374,8 @@ TABLES: dict[str, Table] = {
         ACTIVATIONS,
         SUMMARIES,
         PASSAGE_SUMS,
+        CLUSTERS,
+        CLUSTER_TERMS,
         HIDDEN_STATES,
     )
 }

@@ -17,12 +17,13 @@ from analysis.pairwise import PairStatistics
 from analysis.summaries import MeasureSummary, summarise
 from jobs.config import RunConfig, StudyConfig
 from jobs.model.models import RecordedModel
+from jobs.stages.clustering import explained
 from jobs.stages.compute import BlockReceipt, compute_block
 from jobs.stages.extract import Block
 from jobs.stages.layout import Layout, layout_of
 from jobs.stages.partition import PairShape, block_keys
 from jobs.stages.prepare import RunContext
-from jobs.stages.tables import PairRows, activations_table, pairs_table, summaries_table
+from jobs.stages.tables import PairRows, activations_table, cluster_terms_table, pairs_table, summaries_table
 from store import paths
 from store.books import BookStatus
 from store.columns import MEASURES, PAIRS, TABLES
@@ -114,6 +115,10 @@ def book_chunks(study: Study, number: int, marks: Mapping[str, int] | None = Non
     chunks.append((ChunkKey("marks", shard), mark_table(study, number, marks)))
     chunks.append((ChunkKey("passages", shard), passage_table(study, number, marks)))
     chunks.append((ChunkKey("books", shard), book_table(study, number, marks)))
+    if study.config["clusters"]:
+        labels = {(r.key.layer, key): of_marks for r in receipts for key, of_marks in r.clusters.items()}
+        terms = explained(mark_table(study, number, marks), layout, labels)
+        chunks.append((ChunkKey("cluster_terms", shard), cluster_terms_table(terms)))
     return [*chunks, *_sums(shard, receipts)]
 
 

@@ -15,6 +15,7 @@ from analysis.pairing import MEASURES, BookVectors, PairOptions
 from analysis.pairwise import PreparedVectors
 from analysis.summaries import MeasureSummary, counts_by_group, merge, summarise, sums_by_group, sums_by_member
 from jobs.config import StudyConfig
+from jobs.stages.clustering import BlockClusters, ClusterKey
 from jobs.stages.extract import Block
 from jobs.stages.layout import Layout
 from jobs.stages.partition import PairShape, PartSlice, plan_parts
@@ -24,6 +25,7 @@ from jobs.stages.tables import (
     MarkRows,
     PairRows,
     PassageRows,
+    clusters_table,
     hidden_states_table,
     mark_layers_table,
     pairs_table,
@@ -45,7 +47,7 @@ class BlockReceipt:
     """What computing a block gave: the files published, and the block's rows of `summaries` and `activations`.
 
     `summaries`: by class, other class and book, then by measure. `activations`: by class and book. `reused` counts
-    pairs that a stopped attempt had published already.
+    pairs that a stopped attempt had published already. `clusters`: the labels of marks that form more than one.
     """
 
     key: BlockKey
@@ -55,6 +57,7 @@ class BlockReceipt:
     pairs: int
     reused: int = 0
     seconds: Mapping[str, float] = field(default_factory=dict)
+    clusters: Mapping[ClusterKey, NDArray[np.uint8]] = field(default_factory=dict)
 
 
 def compute_block(context: RunContext, block: Block, leftovers: Mapping[ChunkKey, str] | None = None) -> BlockReceipt:
@@ -76,15 +79,20 @@ class _Computation:
         self._files: list[FileReceipt] = []
         self._summaries: dict[tuple[str, str, str], dict[str, MeasureSummary]] = {}
         self._sums = PairTotals(block.layout)
+        self._clusters: BlockClusters | None = None
         self._pairs = self._reused = 0
 
     def run(self) -> BlockReceipt:
         config, block, layout = self._context.config, self._block, self._block.layout
         vectors = [self._vectors(book) for book in range(len(layout.books))]
+        if config.clusters:
+            self._clusters = BlockClusters(layout, vectors)
         for first, second in layout.combinations(between=config.computes_between):
             self._compute_pairs(vectors, first, second)
         self._publish("mark_layers", mark_layers_table(self._mark_rows(vectors)))
         self._publish("passage_sums", passage_sums_table(self._sums.by_passage()))
+        if self._clusters is not None:
+            self._publish("clusters", clusters_table(self._clusters.rows()))
         if config.keep_hidden_states:
             self._publish_states()
         activations = {
@@ -101,6 +109,7 @@ class _Computation:
             self._pairs,
             self._reused,
             self._clock.seconds,
+            self._clusters.labels() if self._clusters is not None else {},
         )
 
     def _vectors(self, book: int) -> BookVectors:
@@ -188,6 +197,8 @@ class _Computation:
             summary = summarise(values)
             self._summaries[key] = merge(self._summaries[key], summary) if key in self._summaries else summary
             self._sums.add(piece.book, first, second, i, j, values)
+            if self._clusters is not None:
+                self._clusters.add(piece.book, first, second, i, j, values)
             start = stop
 
     def _mark_rows(self, vectors: Sequence[BookVectors]) -> Iterator[MarkRows]:

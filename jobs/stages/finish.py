@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 import pyarrow as pa
 
 from jobs.corpus.references import NamedBook
+from jobs.stages.clustering import explained
 from jobs.stages.compute import BlockReceipt
 from jobs.stages.prepare import PreparedShard, RunContext
-from jobs.stages.tables import activations_table, book_row, books_table, summaries_table
+from jobs.stages.tables import activations_table, book_row, books_table, cluster_terms_table, summaries_table
 from store.books import BookStatus
 from store.commits import CommitRecord, CommittedBook
 from store.keys import ChunkKey, ShardKey
@@ -28,6 +29,9 @@ def finish_shard(context: RunContext, prepared: PreparedShard, receipts: Sequenc
             "activations": activations_table(activations),
             "summaries": summaries_table(summaries),
         }
+        if context.config.clusters:
+            labels = {(r.key.layer, key): of_marks for r in receipts for key, of_marks in r.clusters.items()}
+            tables["cluster_terms"] = cluster_terms_table(explained(prepared.marks, prepared.layout, labels))
     shard = prepared.outline.shard
     files = [file for receipt in sorted(receipts, key=lambda r: r.key) for file in receipt.files]
     for name, table in tables.items():

@@ -10,13 +10,18 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from analysis.clusters import RULE
+from analysis.explanation import Term
 from analysis.pairwise import PairStatistics
 from analysis.summaries import MeasureSummary
 from jobs.corpus.references import NamedBook
+from jobs.stages.clustering import ClusterKey, ClusterRows
 from store.books import BookStatus
 from store.columns import (
     ACTIVATIONS,
     BOOKS,
+    CLUSTER_TERMS,
+    CLUSTERS,
     HIDDEN_STATES,
     MARK_LAYERS,
     MARKS,
@@ -148,6 +153,48 @@ def passage_sums_table(rows: Iterable[PassageRows]) -> pa.Table:
         else:
             columns[name] = _nulls(sum(counts), pa.float64())
     return _table(PASSAGE_SUMS, columns)
+
+
+def clusters_table(rows: Iterable[ClusterRows]) -> pa.Table:
+    """Rows of `clusters` of one layer, by book, whose marks they are, class and mark."""
+    parts = sorted(rows, key=lambda part: (part.key.book, part.key.among))
+    columns: dict[str, list[Any]] = {column.name: [] for column in CLUSTERS.file_columns}
+    for part in parts:
+        found, order = part.clusters, _by_class(part.marks)
+        labels = found.labels[order]
+        count, classes = len(labels), [name for name in sorted(part.marks) for _ in range(part.marks[name])]
+        columns["book"] += [part.key.book] * count
+        columns["among"] += [part.key.among] * count
+        columns["class"] += classes
+        columns["i"] += [i for name in sorted(part.marks) for i in range(part.marks[name])]
+        columns["cluster"] += labels.tolist()
+        columns["marks"] += found.sizes[labels].tolist()
+        columns["clusters"] += [found.number] * count
+        columns["silhouette"] += found.silhouette[order].tolist()
+        columns["stability"] += found.stability[labels].tolist()
+        columns["mi_share"] += [part.mi_share] * count
+        columns["corr_share"] += [part.corr_share] * count
+        columns["rule"] += [RULE] * count
+        columns["exact"] += [found.exact] * count
+    return pa.table(columns, schema=CLUSTERS.schema)
+
+
+def _by_class(marks: Mapping[str, int]) -> NDArray[np.int64]:
+    """Where the marks of the classes in alphabetical order lie among those of the classes as they come."""
+    starts = dict(zip(marks, np.cumsum([0, *marks.values()]).tolist(), strict=False))
+    ranges = [np.arange(starts[name], starts[name] + marks[name]) for name in sorted(marks)]
+    return np.concatenate([*ranges, np.zeros(0, np.int64)]).astype(np.int64)
+
+
+def cluster_terms_table(terms: Mapping[tuple[int, ClusterKey], Sequence[Term]]) -> pa.Table:
+    """Rows of `cluster_terms`, by layer, book, whose marks they are, cluster and feature."""
+    rows = [
+        {"layer": layer, "book": key.book, "among": key.among, **asdict(term)}
+        for (layer, key), found in terms.items()
+        for term in found
+    ]
+    rows.sort(key=lambda row: tuple(row[name] for name in CLUSTER_TERMS.sorted_by))
+    return pa.Table.from_pylist(rows, schema=CLUSTER_TERMS.schema)
 
 
 def books_table(rows: Iterable[Mapping[str, Any]]) -> pa.Table:

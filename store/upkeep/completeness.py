@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from store.books import BookStatus
-from store.columns import MEASURES
+from store.columns import ALL_CLASSES, MEASURES
 from store.commits import CommitRecord
 from store.keys import ChunkKey
 from store.study import Study
@@ -31,6 +31,7 @@ class Expected:
     within: bool = True
     between: bool = True
     summarised_between: bool = True
+    clusters: bool = True
 
     @classmethod
     def of(cls, study: Study, layers: Iterable[int]) -> Expected:
@@ -42,6 +43,7 @@ class Expected:
             study.config.get("within", "rows") == "rows",
             between == "rows",
             between != "none",
+            bool(study.config.get("clusters", True)),
         )
 
     def combinations(self) -> Iterator[tuple[str, str]]:
@@ -146,6 +148,7 @@ class Contents:
         self.counted: dict[str, Counter[tuple[int, str, str]]] = {"activations": Counter(), "mark_layers": Counter()}
         self.summaries: dict[BookBlock, dict[str, dict[str, Any]]] = {}
         self.passage_sums: dict[BookBlock, PassageTotals] = {}
+        self.clustered: Counter[tuple[int, str, str, str]] = Counter()
         self.states: dict[tuple[int, str, str], int] = {}
 
     def add(self, key: ChunkKey, path: str, table: pa.Table) -> None:
@@ -174,6 +177,9 @@ class Contents:
         if key.table == "mark_layers":
             for row in _counted(table, ["class", "book"]):
                 self.counted["mark_layers"][layer, row["class"], row["book"]] += row["rows"]
+        elif key.table == "clusters":
+            for row in _counted(table, ["among", "class", "book"]):
+                self.clustered[layer, row["among"], row["class"], row["book"]] += row["rows"]
         elif key.table == "passage_sums":
             for row in _passage_totals(table):
                 block = BookBlock(layer, row["class"], row["other"], row["book"])
@@ -242,6 +248,12 @@ def _incomplete_marks(contents: Contents, layer: int, name: str, book: str, mark
     if contents.states and contents.states.get((layer, name, book), 0) != marks:
         found = contents.states.get((layer, name, book), 0)
         yield contents.path_of("hidden_states"), f"{of} has {found} hidden states; it has {marks} marks"
+    if contents.expected.clusters:
+        among = (name, ALL_CLASSES) if len(contents.expected.classes) > 1 else (name,)
+        for whose in among:
+            found = contents.clustered.get((layer, whose, name, book), 0)
+            if found != marks:
+                yield contents.path_of("clusters"), f"{of} has {found} marks in clusters of {whose}; it has {marks}"
     for table, counted in contents.counted.items():
         found = counted.get((layer, name, book), 0)
         if found != marks:

@@ -27,6 +27,7 @@ KEYS = {
     "pairs": "layer, class, i, j",
     "cross_pairs": "layer, class, other, i, j",
     "mark_layers": "layer, class, i",
+    "clusters": "layer, among, class, i",
     "summaries": "layer, class, other, measure",
     "activations": "layer, class",
 }
@@ -34,6 +35,7 @@ EXPECTED = {
     "pairs": LAYERS * injection.PAIRS,
     "cross_pairs": LAYERS * injection.CROSS_PAIRS,
     "mark_layers": LAYERS * sum(injection.MARKS.values()),
+    "clusters": 2 * LAYERS * sum(injection.MARKS.values()),
     "summaries": LAYERS * 6 * 6,
     "activations": LAYERS * 3,
 }

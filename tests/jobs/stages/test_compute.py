@@ -68,7 +68,7 @@ def test_pairs_are_those_of_the_oracle_book_by_book(context, key, second, expect
         assert row["mi_copula"] is not None
 
 
-def test_a_block_publishes_its_pairs_by_class_and_two_tables_of_the_layer(context):
+def test_a_block_publishes_its_pairs_by_class_and_three_tables_of_the_layer(context):
     receipt = compute_block(context, made_block([(9, 5), (7, 6)]))
     assert keys_of(receipt) == {
         WITHIN,
@@ -76,6 +76,7 @@ def test_a_block_publishes_its_pairs_by_class_and_two_tables_of_the_layer(contex
         ChunkKey("pairs", SHARD, LAYER, "internal"),
         ChunkKey("mark_layers", SHARD, LAYER),
         ChunkKey("passage_sums", SHARD, LAYER),
+        ChunkKey("clusters", SHARD, LAYER),
     }
     assert receipt.pairs == 36 + 21 + 10 + 15 + 45 + 42
 
@@ -87,7 +88,7 @@ def test_what_a_study_does_not_store_is_summed_up_all_the_same(context, tmp_path
         config = replace(context.config, **{choice: "summaries"})
         other = replace(context, location=str(tmp_path / choice), config=config)
         receipt = compute_block(other, block)
-        assert {key.table for key in keys_of(receipt)} == {left, "mark_layers", "passage_sums"}
+        assert {key.table for key in keys_of(receipt)} == {left, "mark_layers", "passage_sums", "clusters"}
         assert receipt.pairs == whole.pairs
         assert repr(receipt.summaries) == repr(whole.summaries)
         for table in ("mark_layers", "passage_sums"):

@@ -29,7 +29,8 @@ def test_a_finished_shard_names_every_file_and_book(context, work):
         "cross_pairs": 3 * LAYERS,
         "mark_layers": LAYERS,
         "passage_sums": LAYERS,
-        **dict.fromkeys(("books", "marks", "passages", "activations", "summaries"), 1),
+        "clusters": LAYERS,
+        **dict.fromkeys(("cluster_terms", "books", "marks", "passages", "activations", "summaries"), 1),
     }
     assert [(book.key, book.status) for book in record.books] == [(f"book{n}", "used") for n in range(3)]
     summaries = read_chunk(context.location, ChunkKey("summaries", work.key), context.run_id).to_pylist()
