@@ -28,6 +28,9 @@ from reports.figures.style import cut
 from reports.page.exhibits import Exhibit, Failure, Report, Section, attempt, attempt_section
 from reports.sections.books import books_section
 from reports.sections.changes import changes_section
+from reports.sections.clusters import KEY as CLUSTERS
+from reports.sections.clusters import TITLE as CLUSTERS_TITLE
+from reports.sections.clusters import clusters_section
 from reports.sections.comparison import comparison_section
 from reports.sections.explorer import explorer_data, triangles
 from reports.sections.notebook import NOTEBOOK_TITLE, notebook_section
@@ -98,6 +101,7 @@ def _sections(
     makers: list[tuple[str, str, Callable[[], Section]]] = [
         ("overview", "Overview", lambda: _overview(scope, results)),
         (WITHIN_AND_BETWEEN, SEPARATION, lambda: separation_section(scope, results.separation)),
+        (CLUSTERS, CLUSTERS_TITLE, lambda: clusters_section(store, scope)),
         ("changes", "Since the last report", lambda: changes_section(*then_and_now, scope.classes)),
     ]
     if other is not None:
