@@ -24,6 +24,7 @@ _HEADINGS = {
     "stability": "Stability",
     "mi_share": "Share of MI's variance",
     "told": "Told by the previous word",
+    "words": "Its clearest mark, in its words",
 }
 
 
