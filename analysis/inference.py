@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from analysis.bootstrap import half_widths_over_books
 from analysis.contrasts import Floats, deviations, sign_flip_p_values, skewness
@@ -50,9 +51,14 @@ class Evidence:
     books: int
 
     @property
-    def flagged(self) -> np.ndarray:
+    def flagged(self) -> NDArray[np.bool_]:
         """Whether the interval leaves out 0, bool [layers]."""
-        return (self.low > 0) | (self.high < 0)
+        return self.above | (self.high < 0)
+
+    @property
+    def above(self) -> NDArray[np.bool_]:
+        """Whether the interval lies above 0, bool [layers]: what "kept apart" asks of a separation."""
+        return np.asarray(self.low > 0)
 
 
 def infer(estimates: Floats, by_passage: Sequence[Floats] = (), seed: int = 0, *, together: bool = True) -> Evidence:

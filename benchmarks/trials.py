@@ -1,6 +1,6 @@
 """Studies with known answers: how often an interval errs where there is nothing, and how often it finds what is there.
 
-    python -m benchmarks.trials              the tables of docs/statistics.md: 300 studies a row, about ten minutes
+    python -m benchmarks.trials              the tables of docs/statistics.md: 300 studies a row, half an hour
     python -m benchmarks.trials --studies 50
 
 A made-up mark is a vector: its class's mean and noise that follows the noise of the mark before it (lag-1 correlation).
@@ -13,6 +13,7 @@ little is known in theory; so it is measured.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -35,8 +36,7 @@ class World:
     """What a study is drawn from. `books`, `lag` (correlation of neighbouring marks), and the true effects.
 
     `difference` and `separation` are the true ones, in units of the mean likeness within the first class, which is 1; a
-    mark's noise is as large as its class's mean. `between_books`: standard deviation of the difference over books;
-    `skewed`: exponential and not normal, with mean 0.
+    mark's noise is as large as its class's mean. `between_books`: standard deviation of the difference over books.
     """
 
     books: int = 1
@@ -44,7 +44,6 @@ class World:
     difference: float = 0.0
     separation: float = 0.0
     between_books: float = 0.0
-    skewed: bool = False
     passages: int = PASSAGES
 
 
@@ -60,8 +59,8 @@ def draw_book(world: World, generator: np.random.Generator) -> Sums:
     """One made-up book."""
     common = np.ones((LAYERS, WIDTH))
     away = np.tile(np.where(np.arange(WIDTH) % 2, 1.0, -1.0), (LAYERS, 1)) * np.sqrt(world.separation / 2)
-    spread = generator.exponential(size=LAYERS) - 1 if world.skewed else generator.normal(size=LAYERS)
-    length = np.sqrt(np.maximum(1 + world.difference + world.between_books * spread, 0))
+    spread = world.between_books * generator.normal(size=LAYERS)
+    length = np.sqrt(np.maximum(1 + world.difference + spread, 0))
     # At right angles and equally far to either side: the classes are apart and equally like themselves.
     a = _passage_sums(world, generator, common - away)
     b = _passage_sums(world, generator, length[:, None] * common + away)
@@ -89,9 +88,9 @@ def evidence(estimates: list[Contrast], pseudo: list[Contrast], quantity: str) -
     )
 
 
-def flagged_share(world: World, studies: int, seed: int = 0) -> dict[str, float]:
+def flagged_share(world: World, studies: int) -> dict[str, float]:
     """The share of studies in which any layer is flagged, by statistic: of the classes and of the two placebos."""
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng([world.books, round(10 * world.lag)])
     found: dict[str, int] = dict.fromkeys(FLAGS, 0)
     for study in range(studies):
         books = [draw_book(world, generator) for _ in range(world.books)]
@@ -108,7 +107,7 @@ def flagged_share(world: World, studies: int, seed: int = 0) -> dict[str, float]
             "random halves, difference": (random, "difference"),
             "random halves, separation": (random, "separation"),
         }.items():
-            found[name] += bool(evidence(*made, quantity).flagged.any())
+            found[name] += _found(evidence(*made, quantity), quantity)
         if world.books >= BOOKS_TO_SPEAK_OF_OTHERS:
             p = evidence(*real, "difference").p
             found["difference, sign flips"] += bool((p <= NOMINAL).any())
@@ -131,12 +130,13 @@ NOTHING = [World(books=books, lag=lag) for books in (1, 3) for lag in (0.0, 0.2,
 """Worlds without a difference. Over books, the books' own differences have a mean of 0 and spread."""
 
 
-def print_false_alarms(studies: int) -> None:
+def print_false_alarms(studies: int, books: Sequence[int]) -> None:
     """Worlds with nothing to find."""
     print(f"\nNothing to find: studies of {studies} with any of {LAYERS} layers flagged at {NOMINAL:.0%}")
+    print("(a difference of either sign; a separation above zero)")
     print("| books | lag-1 | " + " | ".join(FLAGS) + " |")
     print("|---|---|" + "---|" * len(FLAGS))
-    for world in NOTHING:
+    for world in (world for world in NOTHING if world.books in books):
         shares = flagged_share(world, studies)
         cells = [
             "" if name == "difference, sign flips" and world.books < BOOKS_TO_SPEAK_OF_OTHERS else f"{share:.1%}"
@@ -151,50 +151,61 @@ def found_share(world: World, quantity: str, studies: int, seed: int = 0) -> flo
     shares = []
     for _ in range(studies):
         made = contrasts_of([draw_book(world, generator) for _ in range(world.books)])
-        shares.append(evidence(*made, quantity).flagged.mean())
+        result = evidence(*made, quantity)
+        shares.append((result.above if quantity == "separation" else result.flagged).mean())
     return float(np.mean(shares))
 
 
-def print_power(studies: int) -> None:
+def print_power(studies: int, of_books: Sequence[int]) -> None:
     """Worlds with an effect, at the worst dependence."""
     print("\nSomething to find, lag-1 0.5: share of layers flagged (effects in units of the likeness within a class)")
     effects = [("difference", size) for size in (0.1, 0.2, 0.4)] + [("separation", size) for size in (0.01, 0.03, 0.1)]
     print("| books | " + " | ".join(f"{name} {size}" for name, size in effects) + " |")
     print("|---|" + "---|" * len(effects))
-    for books in (1, 3, 8, 30):
+    for books in of_books:
         world = World(books=books, lag=0.5, between_books=0.2 if books >= BOOKS_TO_SPEAK_OF_OTHERS else 0)
         cells = [f"{found_share(replace(world, **{name: size}), name, studies):.0%}" for name, size in effects]
         print(f"| {books} | " + " | ".join(cells) + " |", flush=True)
 
 
+def skewed_effects(books: int, shared: float, generator: np.random.Generator) -> Floats:
+    """Books' effects [books, layers] of mean 0 with a long tail; `shared`: their correlation between two layers."""
+    own, common = generator.exponential(size=(books, LAYERS)), generator.exponential(size=(books, 1))
+    return np.asarray(np.sqrt(1 - shared) * (own - 1) + np.sqrt(shared) * (common - 1))
+
+
 def print_skewed(studies: int) -> None:
-    """Books whose differences have a mean of 0 and a long tail to one side."""
-    print("\nSkewed books (exponential, mean 0): studies with any layer flagged")
-    print("| books | interval | sign flips | median skewness found |")
-    print("|---|---|---|---|")
-    for books in (5, 8, 12, 30):
-        generator = np.random.default_rng(books)
-        world = World(books=books, between_books=0.3, skewed=True)
-        by_interval, by_flips, skewed = 0, 0, []
-        for _ in range(studies):
-            made = contrasts_of([draw_book(world, generator) for _ in range(books)])
-            found = evidence(*made, "difference")
-            by_interval += bool(found.flagged.any())
-            by_flips += bool((found.p <= NOMINAL).any())
-            skewed.append(np.median(found.skewness))
-        print(
-            f"| {books} | {by_interval / studies:.1%} | {by_flips / studies:.1%} | {np.median(skewed):.2f} |",
-            flush=True,
-        )
+    """Books whose effects have a mean of 0 and a long tail to one side."""
+    print("\nSkewed books (exponential effects of mean 0): studies with any layer flagged")
+    print("| books | layers' correlation | interval | sign flips | median skewness found |")
+    print("|---|---|---|---|---|")
+    for books in (5, 8, 12, 30, 100):
+        for shared in (0.0, 0.9):
+            generator = np.random.default_rng([books, round(10 * shared)])
+            found = [infer(skewed_effects(books, shared, generator)) for _ in range(studies)]
+            by_interval = np.mean([each.flagged.any() for each in found])
+            by_flips = np.mean([(each.p <= NOMINAL).any() for each in found])
+            skewed = np.median([np.median(each.skewness) for each in found])
+            print(f"| {books} | {shared} | {by_interval:.1%} | {by_flips:.1%} | {skewed:.2f} |", flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.trials", description=__doc__.splitlines()[0])
     parser.add_argument("--studies", type=int, default=STUDIES)
-    studies = parser.parse_args().studies
-    print_false_alarms(studies)
-    print_power(studies // 3)
-    print_skewed(studies)
+    parser.add_argument("--books", type=int, nargs="*", default=(1, 3, 8, 30), help="studies of so many books")
+    parser.add_argument("--only", choices=("nothing", "power", "skewed"), help="one table of the three")
+    options = parser.parse_args()
+    if options.only in (None, "nothing"):
+        print_false_alarms(options.studies, options.books)
+    if options.only in (None, "power"):
+        print_power(options.studies // 3, options.books)
+    if options.only in (None, "skewed"):
+        print_skewed(options.studies)
+
+
+def _found(result: Evidence, quantity: str) -> bool:
+    """Whether a report would claim something: a difference of either sign, or a separation above 0."""
+    return bool((result.above if quantity == "separation" else result.flagged).any())
 
 
 def _passage_sums(world: World, generator: np.random.Generator, mean: Floats) -> Floats:

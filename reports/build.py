@@ -11,6 +11,7 @@ import pandas as pd
 
 from analysis.bootstrap import draws_over_books_then_marks
 from reports.data.absence import why_no_pairs_at_all
+from reports.data.answer import Answers, find_answers
 from reports.data.chance import Chance, chance_level, unknown_chance
 from reports.data.classes import Classes
 from reports.data.intervals import (
@@ -26,6 +27,9 @@ from reports.data.scope import SEED, TOKEN_MARKS, Scope, ask_books, choose_scope
 from reports.errors import ReportUsageError
 from reports.figures.style import cut
 from reports.page.exhibits import Exhibit, Failure, Report, Section, attempt, attempt_section
+from reports.sections.answer import KEY as ANSWER
+from reports.sections.answer import TITLE as ANSWER_TITLE
+from reports.sections.answer import answer_section, facts_of, sentences
 from reports.sections.books import books_section
 from reports.sections.changes import changes_section
 from reports.sections.clusters import KEY as CLUSTERS
@@ -77,37 +81,62 @@ def build_report(
     if scope is None:
         return _empty_report(store, title)
     results = compute_numbers(store, scope)
-    now = facts(store, scope, results)
+    found = attempt(ANSWER, ANSWER_TITLE, lambda: _answers(store, scope, results))
+    answers = None if isinstance(found, Failure) else found
+    now = facts(store, scope, results) | {"answer": facts_of(answers) if answers else []}
     return Report(
         title,
         _subtitle(scope),
         store.snapshot,
-        findings(results.differences, results.moments.frame, scope),
+        _in_short(store, scope, results, answers),
         numbers(store.study.config, scope, _pairs_between(store, scope)),
-        _sections(store, scope, results, other, (before, now)),
+        _sections(store, scope, results, answers, other, (before, now)),
         now,
-        results.missing,
+        (*results.missing, *((found,) if isinstance(found, Failure) else ())),
+        answers.results if answers else None,
     )
+
+
+def _answers(store: Store, scope: Scope, results: Numbers) -> Answers | None:
+    """What separates the first two classes; None where the study names one, has no pairs between them, or all equal."""
+    varying = results.differences["varies"] & results.differences["difference"].notna()
+    if scope.classes.compared is None or not scope.between_measured or not varying.any():
+        return None
+    first, second = scope.classes.compared
+    return find_answers(store, first, second, scope.classes.baseline, scope.books)
+
+
+def _in_short(store: StudyStore, scope: Scope, results: Numbers, answers: Answers | None) -> tuple[str, ...]:
+    """The answer in three sentences; where there are no pairs between the classes, how the classes differ."""
+    if answers is None:
+        return findings(results.differences, results.moments.frame, scope)
+    said = sentences(answers, model_name(store.study.config))
+    return tuple(filter(None, (*said, scope.classes.others_note)))
 
 
 def _sections(
     store: StudyStore,
     scope: Scope,
     results: Numbers,
+    answers: Answers | None,
     other: StudyStore | None,
     then_and_now: tuple[Mapping[str, Any] | None, Mapping[str, Any]],
 ) -> tuple[Section, ...]:
     """What was found first, then the evidence by figure, layer and book, then what was run."""
-    makers: list[tuple[str, str, Callable[[], Section]]] = [
-        ("overview", "Overview", lambda: _overview(scope, results)),
-        (WITHIN_AND_BETWEEN, SEPARATION, lambda: separation_section(scope, results.separation)),
+    makers: list[tuple[str, str, Callable[[], Section]]] = []
+    if answers is None:
+        makers.append((WITHIN_AND_BETWEEN, SEPARATION, lambda: separation_section(scope, results.separation)))
+    else:
+        makers.append((ANSWER, ANSWER_TITLE, lambda: answer_section(answers, scope.classes, scope.layer)))
+    makers += [
         (CLUSTERS, CLUSTERS_TITLE, lambda: clusters_section(store, scope)),
         ("changes", "Since the last report", lambda: changes_section(*then_and_now, scope.classes)),
     ]
     if other is not None:
         makers.append(("comparison", "Comparison", lambda: _comparison_section(store, other, scope, results)))
     makers += [
-        ("layers-section", "Every layer", lambda: _layer_section(store, scope, results)),
+        ("layers-section", "Every layer", lambda: _layer_section(store, scope, results, answers)),
+        ("overview", "Within each class", lambda: _overview(scope, results)),
         ("six-figures", NOTEBOOK_TITLE, lambda: notebook_section(store, scope, results.moments, results.means)),
         ("books", "Book by book", lambda: books_section(scope)),
         ("extremes", "Pairs in their words", lambda: extremes_section(store, scope)),
@@ -166,19 +195,21 @@ def _overview(scope: Scope, results: Numbers) -> Section:
     def draw() -> Exhibit:
         return headline_exhibit(scope, results.moments, results.means, results.differences, results.chance)
 
-    return Section("overview", "Overview", "", (attempt("headline", "The figure of the main finding", draw),))
+    return Section("overview", "Within each class", "", (attempt("headline", "The figure of the main finding", draw),))
 
 
 def _study(store: StudyStore) -> Section:
     return study_section(store.study.config, store.study.model, store.study.written_with)
 
 
-def _layer_section(store: Store, scope: Scope, results: Numbers) -> Section:
+def _layer_section(store: Store, scope: Scope, results: Numbers, answers: Answers | None) -> Section:
+    # One separation on a page: where the answer has it, its own table shows it with its interval.
+    separation = results.separation if answers is None else None
     table = attempt(
         "layers",
         "The table of the layers",
         lambda: layer_table(
-            store, scope, results.moments, results.means, results.differences, results.chance, results.separation
+            store, scope, results.moments, results.means, results.differences, results.chance, separation
         ),
     )
     if not scope.rows_kept:

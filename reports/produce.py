@@ -6,6 +6,7 @@ A part that fails (a figure, a table, a section, the PDF) is a sentence in its p
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import sys
 from collections.abc import Mapping
@@ -13,6 +14,10 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from reports.build import build_report
 from reports.page.exhibits import Failure, Report, attempt
@@ -28,7 +33,8 @@ PARTS_FAILED = 1
 """Exit code of `report` where some of its parts could not be made."""
 PAGE = "index.html"
 PDF = "report.pdf"
-FORMAT = 3
+RESULTS = "results.parquet"
+FORMAT = 4
 """Raised when the same snapshot makes another page, so that reports are made anew after an upgrade."""
 
 
@@ -131,5 +137,14 @@ def _contents(report: Report, rendered: Rendered, pdf: bytes | None, facts: Mapp
     contents = {PAGE: render_page(report, rendered).encode("utf-8"), **files_beside(report, rendered)}
     if pdf is not None:
         contents[PDF] = pdf
+    if report.results is not None:
+        contents[RESULTS] = _parquet(report.results)
     contents[FACTS] = json.dumps(facts, indent=1).encode()
     return contents
+
+
+def _parquet(frame: pd.DataFrame) -> bytes:
+    """A frame as a Parquet file, the same bytes for the same rows."""
+    buffer = io.BytesIO()
+    pq.write_table(pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(), buffer)
+    return buffer.getvalue()

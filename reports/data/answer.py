@@ -163,16 +163,13 @@ class _Found:
     def _effects(self, within: list[PairSums], spread: dict[tuple[str, str], np.ndarray], marks: list[int]) -> None:
         """AUC of mi and R^2 of corr, in their measure's column."""
         auc = np.full((len(self.layers), len(MEASURES)), np.nan)
-        between = spread.get((self.first, self.second))
-        for layer in range(len(self.layers)):
-            if between is None:
-                break
-            of_classes = [
-                contrasts.auc_of_histograms(between[layer], spread[name, name][layer])
-                for name in (self.first, self.second)
-                if (name, name) in spread
+        keys = ((self.first, self.first), (self.second, self.second), (self.first, self.second))
+        if all(key in spread for key in keys):
+            first, second, between = (spread[key] for key in keys)
+            auc[:, MEASURES.index("mi")] = [
+                (contrasts.auc_of_histograms(low, one) + contrasts.auc_of_histograms(low, other)) / 2
+                for one, other, low in zip(first, second, between, strict=True)
             ]
-            auc[layer, MEASURES.index("mi")] = np.mean(of_classes) if len(of_classes) == 2 else np.nan
         self._note("auc", auc.reshape(-1))
         explained = np.full((len(self.layers), len(MEASURES)), np.nan)
         if all(marks):
@@ -369,5 +366,6 @@ def _only(values: Floats, names: tuple[str, ...]) -> Floats:
 
 def _mean_over_books(estimates: Floats) -> Floats:
     count = np.isfinite(estimates).sum(axis=0)
-    mean: Floats = np.divide(np.nansum(estimates, axis=0), count, out=np.full(count.shape, np.nan), where=count > 0)
+    mean: Floats = np.full(count.shape, np.nan)
+    np.divide(np.nansum(estimates, axis=0), count, out=mean, where=count > 0)
     return mean

@@ -95,7 +95,8 @@ class Section:
 class Report:
     """A whole report. `facts` is what a later report compares itself with: plain JSON values.
 
-    `missing` names what failed and has no place in a section, such as the PDF.
+    `missing` names what failed and has no place in a section, such as the PDF. `results` are the answer's numbers, see
+    `reports.data.answer`, for those who go on computing.
     """
 
     title: str
@@ -106,6 +107,7 @@ class Report:
     sections: tuple[Section, ...]
     facts: Mapping[str, Any]
     missing: tuple[Failure, ...] = ()
+    results: pd.DataFrame | None = None
 
     @property
     def failures(self) -> tuple[Failure, ...]:

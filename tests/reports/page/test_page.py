@@ -229,7 +229,7 @@ def test_captions_are_three_lines_at_most_and_the_rest_is_below_them(report, pag
 
 def test_what_was_found_comes_first_and_the_settings_last(report):
     keys = [section.key for section in report.sections]
-    assert keys[0] == "overview"
+    assert keys[0] == "answer"
     assert keys[-1] == "study-section"
 
 

@@ -52,7 +52,6 @@ def test_words_for_classes_are_all_that_a_report_speaks_of(tmp_path):
     assert "terminal" not in said
     note = "All 3 classes are drawn; differences are those of the first two that the study names, “but” minus “and”."
     assert report.findings[-1] == note
-    assert note in introduction(report, "within-and-between")
     rendered = render_parts(report)
     assert rendered.failures == {}
     for name in ("and", "but (but yet)", "the", "baseline (random tokens)"):
@@ -61,25 +60,21 @@ def test_words_for_classes_are_all_that_a_report_speaks_of(tmp_path):
     assert "numbers-3-mi" in render_page(report, rendered)
 
 
-def test_separation_is_that_of_the_pairs(tmp_path):
+def test_the_answer_is_drawn_from_what_is_in_its_data_and_shown_once(tmp_path):
     report = report_of(tmp_path / "store")
-    frame = part(report, "within-and-between-figure").data["within-and-between"].set_index("layer")
-    with open_store(tmp_path / "store") as store:
-        within = store.sql("SELECT class, avg(mi) AS mi FROM pairs WHERE layer = 2 GROUP BY ALL").df()
-        mi = dict(zip(within["class"], within["mi"], strict=True))
-        ((between,),) = store.sql(
-            "SELECT avg(mi) FROM cross_pairs WHERE layer = 2 AND class = 'internal' AND other = 'terminal'"
-        ).fetchall()
-    found = frame.loc[2, ["first", "second", "between_them", "baseline"]]
-    np.testing.assert_allclose(found, [mi["internal"], mi["terminal"], between, mi["baseline"]], rtol=1e-6)
-    separation = (mi["internal"] + mi["terminal"]) / 2 - between
-    assert frame.loc[2, "separation"] == pytest.approx(separation, rel=1e-5)
-    assert part(report, "layers").frame.set_index("layer").loc[2, "separation"] == pytest.approx(separation, rel=1e-5)
-    left, right = part(report, "within-and-between-figure").figure.axes
-    labels = ["within internal", "within terminal", "between them", "within baseline"]
-    assert [line.get_label() for line in left.lines] == labels
-    assert list(right.lines[1].get_xdata()) == [1, 2]
-    assert "not drawn: layer 0" in left.texts[0].get_text()
+    exhibit = part(report, "answer-figure")
+    above, below = exhibit.figure.axes
+    labels = ["within internal", "within terminal", "between them", "random tokens"]
+    assert [line.get_label() for line in above.lines] == labels
+    results = exhibit.data["answer"]
+    rows = results[(results["quantity"] == "separation") & (results["measure"] == "mi") & (results["layer"] > 0)]
+    (line,) = [line for line in below.lines if line.get_label() == "separation"]
+    assert list(line.get_xdata()) == [1, 2], "layer 0 is not drawn"
+    np.testing.assert_allclose(line.get_ydata(), rows["estimate"])
+    assert "separation" not in part(report, "layers").frame
+    table = part(report, "answer-layers")
+    assert table.rows_apart == (True, False, False)
+    np.testing.assert_allclose(table.frame["separation"][1:], rows["estimate"])
 
 
 @pytest.mark.parametrize(
@@ -107,7 +102,7 @@ def test_summaries_alone_make_a_report_without_what_needs_rows(tmp_path):
     report = report_of(tmp_path / "store", within="summaries", between="summaries")
     assert "(--within summaries)" in introduction(report, "six-figures")
     assert "(--within summaries)" in introduction(report, "extremes")
-    assert part(report, "within-and-between-figure")
+    assert part(report, "answer-figure")
     assert "There are no intervals" in part(report, "headline").reading
     keys = [one.key for section in report.sections for one in section.parts]
     assert "mean-activations" in keys
