@@ -23,6 +23,14 @@ GROUP BY p.book ORDER BY p.book
 
 
 @pytest.fixture(scope="module")
+def three_books(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three books of the default classes and random tokens, in place of the store that other tests share."""
+    location = tmp_path_factory.mktemp("stores") / "with-baseline"
+    build_store(location, books=3, layers=4, marks=12, width=16, seed=1)
+    return location
+
+
+@pytest.fixture(scope="module")
 def answers(three_books: Path) -> Answers:
     with open_store(three_books) as store:
         found = find_answers(store, "internal", "terminal", "baseline")
