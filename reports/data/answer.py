@@ -28,6 +28,8 @@ MEASURES = ("mi", "corr", "mi_copula", "corr_centred", "mi_copula_centred", "mi_
 UNITS = {"mi": "bits", "mi_copula": "bits", "mi_copula_centred": "bits", "mi_centred": "bits"}
 """Units of the measures that have one."""
 
+NO_UNIT = "none"
+
 CENTRED = {"mi": "mi_centred", "corr": "corr_centred", "mi_copula": "mi_copula_centred"}
 """Each raw measure's counterpart for centred vectors."""
 
@@ -247,7 +249,7 @@ class _Found:
             "layer": layers,
             "measure": measure,
             "quantity": quantity,
-            "unit": UNITS.get(measure, "") if quantity not in ("auc", "r2") else "",
+            "unit": UNITS.get(measure, NO_UNIT) if quantity not in ("auc", "r2") else NO_UNIT,
             "estimator": np.where(deep, found.estimator, EMBEDDINGS),
             "observations": found.n,
             "books": found.books,

@@ -205,8 +205,8 @@ def _difference_exhibit(answers: Answers, classes: Classes) -> Exhibit:
         f"Which class is more alike: {second} minus {first}",
         "Above: difference of mean correlation, as it is and after each mark is centred on the mean of its class. What "
         "lies between the lines is made by the class's mean vector. Below: the placebo, a class against itself.",
-        "Line chart over the layers of the raw and the centred difference; below, the first half of each class's "
-        "passages against the second.",
+        "Line chart over the layers of the raw and the centred difference; below, the first half of the passages "
+        "of each class against the second.",
         raw_and_centred(answers, classes),
         answers.sql,
         {"answer-differences": answers.results[answers.results["quantity"].str.contains("difference")]},
@@ -281,11 +281,12 @@ def _layer_table(answers: Answers) -> Table:
     return Table(
         "answer-layers",
         "The answer, layer by layer",
-        "Separation and difference in mutual information; AUC: the chance that a pair within a class shares more than "
-        "one between; R²: the share of the marks' squared distances that the classes explain (PERMANOVA); dispersion: "
-        "1 less the mean correlation within a class.",
+        "Separation and difference in mutual information. AUC: the chance that a pair within a class shares more than "
+        "one between. R²: what the classes explain of squared distances.",
         frame,
         {name: heading for name, heading in headings.items() if name in frame},
+        reading="R² is that of PERMANOVA on 1 less the correlation; dispersion is 1 less the mean correlation within a "
+        "class. docs/statistics.md defines each number.",
         apart="Layer 0 holds the embeddings: marks of one token are equal there, whatever their context.",
     )
 
