@@ -16,6 +16,7 @@ from typing import Any
 from jobs.classes import BASELINE, NO_CLASS, TokenClass, check_names, parse_classes, plain_classes
 from jobs.errors import UsageError
 from jobs.settings import as_json, read_all, setting, settings_of, typed_settings_of
+from store.objects.public_names import public_name
 
 
 @dataclass(frozen=True)
@@ -202,8 +203,9 @@ class RunConfig:
         read_all(self)
 
     def to_dict(self) -> dict[str, Any]:
-        """The resolved settings as plain JSON values, as the run record states them."""
-        return as_json(self)
+        """The resolved settings as plain JSON values, as the run record states them: addresses without secrets."""
+        values = as_json(self)
+        return {name: public_name(value) if isinstance(value, str) else value for name, value in values.items()}
 
 
 PRESETS: dict[str, dict[str, Any]] = {

@@ -185,3 +185,11 @@ def test_a_missing_file_and_an_unknown_preset_are_wrong_use(tmp_path):
 def test_all_marks_can_be_asked_for():
     study, _ = resolve({"per_class": "all", "baseline": "none"})
     assert study.per_class is study.baseline is None
+
+
+def test_a_run_record_states_addresses_without_secrets():
+    run = RunConfig(gutenberg_mirror="https://me:5ecret@a.org/pg,https://b.org/pg?token=5ecret", labels="labels.csv")
+    stated = run.to_dict()
+    assert "5ecret" not in json.dumps(stated)
+    assert stated["gutenberg_mirror"].startswith("https://a.org/pg,https://b.org/pg?...")
+    assert stated["labels"] == "labels.csv"

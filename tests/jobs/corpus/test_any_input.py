@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -59,9 +61,18 @@ def test_any_name_becomes_a_key_that_leads_nowhere(name):
 @settings(max_examples=100, **FIXED)
 @given(text=st.text(alphabet=",. \n19aIM“”…-", max_size=200))
 def test_any_text_is_selected_from_and_every_mark_accounted_for(tokenizers, text):
-    for rule in ("notebook", "strict"):
-        config = StudyConfig(before=2, after=1, selection=rule)
+    for rule, context in itertools.product(("notebook", "strict"), ("window", "passage")):
+        shape = {"before": 2, "after": 1, "passage_tokens": 16, "warmup_tokens": 4}
+        config = StudyConfig(**shape, selection=rule, context=context)
         tokenization = tokenize(tokenizers["byte-level"], text)
-        for selected in select(tokenization, config).classes.values():
+        ids = tokenization.ids
+        selection = select(tokenization, config)
+        read = selection.sequences.tokens(ids)
+        for name, selected in selection.classes.items():
             assert selected.found == selected.eligible + sum(selected.left_out.values())
-            assert all(2 <= position < tokenization.ids.size - 1 for position in selected.taken.tolist())
+            rows, columns = selection.sequences.rows[name], selection.sequences.columns[name]
+            assert read[rows, columns].tolist() == ids[selected.taken].tolist()
+            earliest = 2 if context == "window" else 4 * min(16, ids.size) // 16
+            assert all(earliest <= column for column in columns.tolist())
+            latest = ids.size - 1 - (context == "window")
+            assert all(position <= latest for position in selected.taken.tolist())
