@@ -27,7 +27,7 @@ from tests.store.query.test_reader import failed_attempt
 
 @pytest.fixture
 def place(tmp_path):
-    build_store(tmp_path / "store", books=2, layers=2, marks=5)
+    build_store(tmp_path / "store", books=2, layers=2, marks=5, baseline=None)
     return tmp_path / "store"
 
 
@@ -126,7 +126,7 @@ def test_a_query_that_does_not_look_at_the_clock_is_ended(tmp_path):
 
 
 def test_status_of_a_killed_run_is_not_that_it_runs(place):
-    writer = StudyWriter.open(place, synthetic_study(2, 5))
+    writer = StudyWriter.open(place, synthetic_study(2, 5, baseline=None))
     with writer.lock():
         here = {"host": socket.gethostname(), "pid": os.getpid()}
         writer.record_run("run-9", {"command": "run", "state": "running", **here})
@@ -135,14 +135,14 @@ def test_status_of_a_killed_run_is_not_that_it_runs(place):
 
 
 def test_status_of_a_killed_run_beside_one_that_has_just_begun(place):
-    writer = StudyWriter.open(place, synthetic_study(2, 5))
+    writer = StudyWriter.open(place, synthetic_study(2, 5, baseline=None))
     with writer.lock():
         writer.record_run("run-9", {"state": "running", "host": "elsewhere", "pid": 1})
         assert "latest run run-9: state interrupted" in shown(place)
 
 
 def test_status_shows_names_of_others_as_they_are(place):
-    writer = StudyWriter.open(place, synthetic_study(2, 5))
+    writer = StudyWriter.open(place, synthetic_study(2, 5, baseline=None))
     with writer.lock():
         writer.commit(failed_attempt(place, "a" * 16, [(7, "sub[/b]\x1b[31m\nforged 12:00 done")]))
         writer.record_run("run-9", {"command": "[/red]\x1b]0;title\x07"})
@@ -179,14 +179,14 @@ def test_a_place_without_a_store(tmp_path, capsys, command, monkeypatch):
 
 
 def test_sql_works_while_a_run_holds_the_store(place, capsys):
-    with StudyWriter.open(place, synthetic_study(2, 5)).lock():
+    with StudyWriter.open(place, synthetic_study(2, 5, baseline=None)).lock():
         assert run("sql", "--store", place, "SELECT count(*) FROM books") == 0
         assert run("status", "--store", place) == 0
     assert "running    process" in capsys.readouterr().out
 
 
 def test_status_counts_what_is_committed_and_names_bad_books(place):
-    study = synthetic_study(2, 5)
+    study = synthetic_study(2, 5, baseline=None)
     writer = StudyWriter.open(place, study)
     with writer.lock():
         writer.commit(failed_attempt(place, "a" * 16, [(7, "connection refused")]))
@@ -203,7 +203,7 @@ def test_status_counts_what_is_committed_and_names_bad_books(place):
 
 
 def test_status_tells_of_a_driver_and_its_last_sign(place):
-    with StudyWriter.open(place, synthetic_study(2, 5)).lock():
+    with StudyWriter.open(place, synthetic_study(2, 5, baseline=None)).lock():
         owner = read_status(place).running
         assert owner is not None
         assert abs(owner.heartbeat - time.time()) < 60
@@ -211,7 +211,7 @@ def test_status_tells_of_a_driver_and_its_last_sign(place):
 
 
 def test_many_bad_books_are_counted_not_listed(place):
-    writer = StudyWriter.open(place, synthetic_study(2, 5))
+    writer = StudyWriter.open(place, synthetic_study(2, 5, baseline=None))
     with writer.lock():
         books = [(number, "gone") for number in range(100, 150)]
         writer.commit(failed_attempt(place, "b" * 16, books))
@@ -247,7 +247,7 @@ def test_verify_counts_foreign_files_and_names_some(place, capsys):
 
 def test_compact_reports_what_it_did(place, capsys):
     assert run("compact", "--store", place, "--grace", "0", "--target-mb", "1") == 0
-    assert "compacted: 16 files into 8, 118 rows rewritten in 1 generations; 16 files" in capsys.readouterr().out
+    assert "compacted: 36 files into 18, 530 rows rewritten in 1 generations; 36 files" in capsys.readouterr().out
     assert run("verify", "--store", place) == 0
 
 
@@ -260,7 +260,7 @@ def test_wrong_options(place, arguments, capsys):
 
 
 def test_a_store_another_driver_holds_refuses_repair(place, capsys):
-    with StudyWriter.open(place, synthetic_study(2, 5)).lock():
+    with StudyWriter.open(place, synthetic_study(2, 5, baseline=None)).lock():
         assert run("verify", "--store", place, "--fix") == 3
     assert "is in use by process" in capsys.readouterr().err
 
@@ -314,7 +314,7 @@ def test_a_home_that_cannot_be_written_costs_only_the_history(place, capsys, mon
 
 
 def test_a_book_that_is_added_shows_at_once(place, capsys):
-    study = synthetic_study(2, 5)
+    study = synthetic_study(2, 5, baseline=None)
     writer = StudyWriter.open(place, study)
     with writer.lock():
         writer.commit(publish_book(place, study, 2))

@@ -133,7 +133,7 @@ def steps_of_a_run(place: str | Path, failing: Callable[[Failpoint], Any]) -> in
     return counter.steps
 
 
-PLACES = ("/pairs/", "/tokens/", "/books/", "/_commits/", "/_lock/", "/study.json")
+PLACES = ("/pairs/", "/marks/", "/books/", "/_commits/", "/_lock/", "/study.json")
 
 STRIDES = [7, pytest.param(1, marks=pytest.mark.slow)]
 

@@ -26,7 +26,7 @@ FROM activations WHERE class = 'internal' ORDER BY ALL
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
     place = tmp_path_factory.mktemp("results") / "store"
-    build_store(place, books=2, layers=2, marks=5)
+    build_store(place, books=2, layers=2, marks=5, baseline=None)
     return place
 
 

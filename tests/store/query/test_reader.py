@@ -17,7 +17,7 @@ from tests.builders import RUN, book_chunks, book_table, build_store, publish_bo
 
 @pytest.fixture
 def built(location):
-    build_store(location, books=2, layers=3, marks=6)
+    build_store(location, books=2, layers=3, marks=6, baseline=None)
     return location
 
 
@@ -27,21 +27,22 @@ def rows(location, query, **options):
 
 
 def test_every_row_that_was_written_is_read(built):
-    study = synthetic_study(layers=3, marks=6)
+    study = synthetic_study(layers=3, marks=6, baseline=None)
     for name, spec in TABLES.items():
         if name == "hidden_states":
             continue
         written = []
         for number in range(2):
             for key, table in book_chunks(study, number):
-                where = {"layer": key.layer, "class": key.mark_class} if spec.partitioned_by else {}
+                folders = {"layer": key.layer, "class": key.mark_class, "other": key.other}
+                where = {column: folders[column] for column in spec.partitioned_by}
                 written += [{**where, **row} for row in table.to_pylist()] if key.table == name else []
         with open_store(built) as store:
             read = store.sql(f"SELECT * FROM {name}").to_arrow_table().to_pylist()
-        order = [column for column in ("layer", "class", "book", "i", "j") if column in written[0]]
-        read.sort(key=lambda row: [row[column] for column in order])
-        written.sort(key=lambda row: [row[column] for column in order])
-        assert json.dumps(read) == json.dumps(written), name
+        columns = [column.name for column in spec.columns]
+        both = ([{column: row[column] for column in columns} for row in rows] for rows in (read, written))
+        read, written = (sorted(map(json.dumps, rows)) for rows in both)
+        assert read == written, name
 
 
 def test_views_have_the_types_of_the_specs(built):
@@ -69,14 +70,14 @@ def test_show_tables_lists_the_views(built):
 
 
 def test_an_empty_store_has_every_view(location):
-    StudyWriter.open(location, synthetic_study())
+    StudyWriter.open(location, synthetic_study(baseline=None))
     with open_store(location) as store:
         for name in store.tables():
             assert store.sql(f"SELECT count(*) FROM {name}").fetchall() == [(int(name == "study"),)]
 
 
 def test_hidden_states_appear_where_they_are_kept(location):
-    study = synthetic_study()
+    study = synthetic_study(baseline=None)
     kept = type(study)({**study.config, "keep_hidden_states": True}, study.model)
     StudyWriter.open(location, kept)
     with open_store(location) as store:
@@ -85,16 +86,21 @@ def test_hidden_states_appear_where_they_are_kept(location):
 
 
 def test_the_study_is_one_row_of_settings(built):
-    (row,) = rows(built, "SELECT bins, internal, fingerprint, model_identity FROM study")
-    study = synthetic_study(layers=3, marks=6)
-    assert row == (15, [","], study.fingerprint, json.dumps(study.model))
+    (row,) = rows(built, "SELECT bins, classes, fingerprint, model_identity FROM study")
+    study = synthetic_study(layers=3, marks=6, baseline=None)
+    assert row == (
+        15,
+        json.dumps([["internal", [","]], ["terminal", ["."]]]),
+        study.fingerprint,
+        json.dumps(study.model),
+    )
 
 
 def test_uncommitted_files_are_not_seen(location):
-    study = build_store(location, books=1)
+    study = build_store(location, books=1, baseline=None)
     publish_book(location, study, 1)
     assert rows(location, "SELECT DISTINCT book FROM pairs") == [("book0",)]
-    assert rows(location, "SELECT DISTINCT book FROM tokens") == [("book0",)]
+    assert rows(location, "SELECT DISTINCT book FROM marks") == [("book0",)]
 
 
 def test_only_the_partitions_asked_for(built):
@@ -103,12 +109,12 @@ def test_only_the_partitions_asked_for(built):
         found = rows(built, layers.format(view), layers=[2], classes=["terminal"])
         assert found == [(2, "terminal")], view
         assert len(rows(built, layers.format(view), layers=[0, 1])) == 4
-    assert rows(built, "SELECT DISTINCT class FROM tokens", classes=["internal"]) == [("internal",)]
+    assert rows(built, "SELECT DISTINCT class FROM marks", classes=["internal"]) == [("internal",)]
     assert rows(built, "SELECT count(*) FROM pairs", layers=[77]) == [(0,)]
 
 
 def test_only_the_books_asked_for(built):
-    for view in ("pairs", "tokens", "books", "summaries", "activations"):
+    for view in ("pairs", "marks", "books", "summaries", "activations"):
         assert rows(built, f"SELECT DISTINCT book FROM {view}", books=["book1"]) == [("book1",)], view
     with open_store(built, books=["book1"]) as store:
         assert len(store._files("pairs")) == 6, "files of other books are not opened"
@@ -121,14 +127,14 @@ def test_a_class_that_does_not_exist_is_named(built):
 
 
 def test_a_query_on_one_layer_and_class_opens_only_their_files(tmp_path):
-    build_store(tmp_path, books=3, layers=5)
+    build_store(tmp_path, books=3, layers=5, baseline=None)
     with open_store(tmp_path) as store:
         plan = store.sql("EXPLAIN ANALYZE SELECT avg(mi) FROM pairs WHERE layer = 2 AND class = 'internal'").fetchall()
     assert "Scanning Files: 3/30" in plan[0][1]
 
 
 def test_the_snapshot_changes_with_the_data_and_only_then(location):
-    study = build_store(location, books=1)
+    study = build_store(location, books=1, baseline=None)
     with open_store(location) as first, open_store(location) as again:
         assert first.snapshot == again.snapshot
     publish_book(location, study, 1)
@@ -142,7 +148,7 @@ def test_the_snapshot_changes_with_the_data_and_only_then(location):
 
 
 def test_an_open_store_stays_at_its_moment(location):
-    study = build_store(location, books=1)
+    study = build_store(location, books=1, baseline=None)
     with open_store(location) as store:
         writer = StudyWriter.open(location, study)
         with writer.lock():
@@ -154,7 +160,8 @@ def test_an_open_store_stays_at_its_moment(location):
 def failed_attempt(location, shard, books):
     """A commit of its own that holds `books` rows only."""
     made = [
-        book_table(number, 0).to_pylist()[0] | {"status": "failed", "reason": reason, "sha256": None}
+        book_table(synthetic_study(baseline=None), number, {"internal": 0, "terminal": 0}).to_pylist()[0]
+        | {"status": "failed", "reason": reason, "sha256": None}
         for number, reason in books
     ]
     receipt = publish_chunk(location, ChunkKey("books", ShardKey(shard)), table_of("books", made), RUN)
@@ -163,7 +170,7 @@ def failed_attempt(location, shard, books):
 
 
 def test_books_shows_the_newest_attempt_at_each_source(location):
-    study = build_store(location, books=1)
+    study = build_store(location, books=1, baseline=None)
     writer = StudyWriter.open(location, study)
     query = "SELECT book, status, reason FROM books ORDER BY book"
     with writer.lock():
@@ -183,7 +190,7 @@ def test_a_place_without_a_store(location):
 
 
 def test_a_missing_file_is_reported_with_its_remedy(tmp_path):
-    study = build_store(tmp_path, books=1, layers=1)
+    study = build_store(tmp_path, books=1, layers=1, baseline=None)
     for file in (tmp_path / "books").iterdir():
         file.unlink()
     with open_store(tmp_path) as store, pytest.raises(StoreError, match=r"`interpunct verify`"):
@@ -217,6 +224,6 @@ def test_a_relation_gives_frames_and_arrow(built):
 
 
 def test_books_of_one_shard_are_named_by_its_key(built):
-    study = synthetic_study(layers=3, marks=6)
+    study = synthetic_study(layers=3, marks=6, baseline=None)
     with open_store(built) as store:
         assert {record.shard for record in store.records} == {shard_of(study, 0), shard_of(study, 1)}

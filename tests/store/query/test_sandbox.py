@@ -25,11 +25,11 @@ OF_A_STRANGER = (MARKER, "root:x:0", "sibling-only", "made-up-run")
 def folder(tmp_path_factory):
     """A store, and around it files that are nobody's business: in the store's own folder, beside it, and in the cwd."""
     folder = tmp_path_factory.mktemp("sandbox")
-    study = build_store(folder / "store", books=1, layers=1, marks=4)
+    study = build_store(folder / "store", books=1, layers=1, marks=4, baseline=None)
     writer = StudyWriter.open(folder / "store", study)
     with writer.lock():
         writer.record_run("run-1", {"secret": MARKER})
-    build_store(folder / "sibling", books=1, layers=1, marks=4)
+    build_store(folder / "sibling", books=1, layers=1, marks=4, baseline=None)
     (folder / "secret.csv").write_text(f"secret\n{MARKER}\n")
     committed = next((folder / "store" / "books").iterdir())
     stranger = committed.read_bytes().replace(b"book0", b"sibl0")
@@ -78,7 +78,7 @@ def opened(folder):
 def bare(place):
     """The engine of an open store, views made, without anything that looks at a statement first."""
     with open_store(place["store"]) as store:
-        store.sql("SELECT * FROM pairs, books, tokens, summaries, activations, study")
+        store.sql("SELECT * FROM pairs, books, marks, summaries, activations, study")
         yield store._open_connection()
 
 
@@ -184,7 +184,7 @@ def test_what_stands_in_a_committed_files_place_is_not_followed(place, tmp_path,
 
 @pytest.mark.parametrize("above", ["layer=77", "class=evil", "book=evil", "n=5", "layer=x", "mi=1/layer=2"])
 def test_names_above_the_store_are_not_its_partitions(tmp_path, above):
-    build_store(tmp_path / above / "store", books=1, layers=2, marks=4)
+    build_store(tmp_path / above / "store", books=1, layers=2, marks=4, baseline=None)
     with open_store(tmp_path / above / "store") as store:
         found = store.sql("SELECT DISTINCT layer, class, book FROM pairs ORDER BY ALL").fetchall()
         assert found == [(layer, name, "book0") for layer in (0, 1) for name in ("internal", "terminal")]
@@ -233,7 +233,7 @@ def test_limits_that_no_query_can_keep(wrong):
 
 
 def test_over_s3_no_file_of_this_machine_is_readable(s3_location, tmp_path):
-    build_store(s3_location, books=1, layers=1, marks=4)
+    build_store(s3_location, books=1, layers=1, marks=4, baseline=None)
     (tmp_path / "secret.csv").write_text(f"secret\n{MARKER}\n")
     names = {"folder": tmp_path, "store": s3_location, "file": tmp_path / "x.parquet", "name": "interpunct://data/x"}
     with open_store(s3_location) as store:
