@@ -58,7 +58,7 @@ def test_gpt2_on_ray_gives_the_rows_of_the_plain_loop_and_of_the_oracle(
 ):
     books = write_books(tmp_path / "books", sample_text, 4)
     config = StudyConfig(
-        model=str(tiny_gpt2), per_class=15, text="raw", classes=CLASSES, baseline=8, keep_hidden_states=True
+        model=str(tiny_gpt2), per_class=15, text="raw", classes=CLASSES, baseline=10, keep_hidden_states=True
     )
     serial = run(books, config, tmp_path / "serial", serial=True)
     ray = run(books, config, tmp_path / "ray", books_per_shard=books_per_shard)
