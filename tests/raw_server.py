@@ -5,17 +5,18 @@ from __future__ import annotations
 import contextlib
 import gzip
 import itertools
+import re
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 
 Script = Callable[[socket.socket], None]
-"""What is done with a connection, once the head of its request has been read."""
+"""What is done with a connection, once its request has been read."""
 
 
 class RawServer:
-    """Answers each connection by a script; keeps the heads of the requests."""
+    """Answers each connection by a script; keeps the requests, head and body."""
 
     def __init__(self, script: Script, host: str = "127.0.0.1") -> None:
         self._script = script
@@ -41,11 +42,23 @@ class RawServer:
 
     def _answer(self, connection: socket.socket) -> None:
         with connection, contextlib.suppress(OSError):
-            head = b""
-            while b"\r\n\r\n" not in head and (more := connection.recv(65_536)):
-                head += more
-            self.requests.append(head)
+            self.requests.append(_request(connection))
             self._script(connection)
+
+
+def _request(connection: socket.socket) -> bytes:
+    """The head of a request, and its body where one is announced and comes unasked."""
+    request = b""
+    while b"\r\n\r\n" not in request and (more := connection.recv(65_536)):
+        request += more
+    head, end, _ = request.partition(b"\r\n\r\n")
+    length = re.search(rb"(?i)^content-length: *(\d+)", head, re.MULTILINE)
+    if length is None or re.search(rb"(?i)^expect:", head, re.MULTILINE):
+        return request
+    whole = len(head) + len(end) + int(length[1])
+    while len(request) < whole and (more := connection.recv(65_536)):
+        request += more
+    return request
 
 
 def sending(*pieces: bytes) -> Script:

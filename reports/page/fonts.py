@@ -67,7 +67,8 @@ _SUFFIXES = (".ttf", ".otf", ".ttc")
 
 def _coverage(path: Path) -> set[int]:
     try:
-        with TTFont(path, fontNumber=0, lazy=True) as font:
+        # Opened here: of a file that is no font, TTFont would leave the handle open.
+        with path.open("rb") as file, TTFont(file, fontNumber=0, lazy=True) as font:
             return set(font.getBestCmap() or ()) if "glyf" in font or "CFF " in font else set()
     except Exception:
         return set()  # Other people's files: whatever is wrong with one, another may do.

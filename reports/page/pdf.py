@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 from collections.abc import Iterator, Mapping
 from datetime import datetime
@@ -40,19 +41,19 @@ def render_pdf(report: Report, pictures: Mapping[str, bytes], now: datetime) -> 
 
     Text is of any script that DejaVu or a font of this machine covers; other characters are squares, and it is said so.
     """
-    document = _Document(report.title, set().union(*map(set, _texts(report))))
-    document.set_creation_date(now)
-    document.title_page(report)
-    for section in report.sections:
-        document.section(section.title, section.introduction)
-        for part in section.parts:
-            if isinstance(part, Failure):
-                document.failure(part)
-            elif isinstance(part, Exhibit):
-                document.exhibit(part, pictures[part.key])
-            else:
-                document.table_part(part)
-    return bytes(document.output())
+    with contextlib.closing(_Document(report.title, set().union(*map(set, _texts(report))))) as document:
+        document.set_creation_date(now)
+        document.title_page(report)
+        for section in report.sections:
+            document.section(section.title, section.introduction)
+            for part in section.parts:
+                if isinstance(part, Failure):
+                    document.failure(part)
+                elif isinstance(part, Exhibit):
+                    document.exhibit(part, pictures[part.key])
+                else:
+                    document.table_part(part)
+        return bytes(document.output())
 
 
 class _Document(FPDF):
@@ -73,6 +74,12 @@ class _Document(FPDF):
         self.set_creator("Interpunct")
         self._running_title = self._printable(cut(title, 80))
         self.add_page()
+
+    def close(self) -> None:
+        """Close the files of its fonts, which fpdf2 leaves open."""
+        for font in self.fonts.values():
+            if isinstance(font, TTFFont):
+                font.ttfont.close()
 
     def footer(self) -> None:
         """The title and the page's number."""

@@ -30,6 +30,7 @@ def _one_group(kind: str, random: np.random.Generator) -> np.ndarray:
     return (x + random.standard_normal(D)).astype(np.float32)
 
 
+@pytest.mark.slow  # A minute or more each: 200 sets, few of which would not show a share of 95 in 100.
 @pytest.mark.parametrize("kind", ["isotropic", "heavy-tailed marks", "heavy-tailed dimensions"])
 def test_one_group_is_one_cluster_in_95_of_100_sets(kind):
     random = np.random.default_rng(11)
