@@ -20,7 +20,7 @@ from tests.jobs.injection import Calls, run, stages, study, write_books
 def books(tmp_path, sample_text) -> list[str]:
     """One with marks, and one without any, which a run settles before the other."""
     few = tmp_path / "few.txt"
-    few.write_text("Hello, world. Too short, this.")
+    few.write_text("Nothing here that a class of marks would take")
     return [str(few), *write_books(tmp_path / "books", sample_text, 1)]
 
 
