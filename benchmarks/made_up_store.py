@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 
 from analysis.summaries import summarise
+from jobs.stages.tables import MarkRows, PassageRows, mark_layers_table, passage_sums_table
 from store import paths
 from store.books import BookStatus
 from store.columns import PAIRS as PAIRS_TABLE
@@ -73,6 +74,7 @@ def study(shape: Shape) -> Study:
             "measures": "notebook",
             "within": "rows",
             "between": "none",
+            "clusters": False,
         },
         {"hidden_layers": shape.layers, "width": WIDTH},
     )
@@ -87,8 +89,12 @@ def fill(location: str, shape: Shape, progress: Callable[[int, int], None]) -> N
             progress(done, len(shards))
             keys = _pair_keys(shard, shape.layers)
             published = list(pool.map(lambda key, books=books: _publish_pairs(location, key, books), keys))
-            files = [receipt for receipt, _ in published]
-            rows = [row for _, rows_of_key in published for row in rows_of_key]
+            files = [receipt for receipt, _, _ in published]
+            rows = [row for _, rows_of_key, _ in published for row in rows_of_key]
+            for layer in range(shape.layers):
+                sums = [part for key, (_, _, parts) in zip(keys, published, strict=True) if key.layer == layer
+                        for part in parts]  # fmt: skip
+                files += _publish_layer(location, shard, layer, sums)
             files.append(_publish(location, "summaries", shard, rows))
             means = [_activation(row) for row in rows if row["measure"] == "mi"]
             files.append(_publish(location, "activations", shard, means))
@@ -146,19 +152,47 @@ def _pair_keys(shard: ShardKey, layers: int) -> list[ChunkKey]:
     return [ChunkKey("pairs", shard, layer, name) for layer in range(layers) for name in CLASSES]
 
 
-def _publish_pairs(location: str, key: ChunkKey, books: list[str]) -> tuple[FileReceipt, list[dict[str, object]]]:
+def _publish_pairs(
+    location: str, key: ChunkKey, books: list[str]
+) -> tuple[FileReceipt, list[dict[str, object]], list[PassageRows]]:
     layer, mark_class = key.layer, key.mark_class
     assert layer is not None
     assert mark_class is not None
     table = pair_table(layer, mark_class, books)
     measured = {name: table.column(name).to_numpy() for name in ("mi", "cov", "corr")}
     rows: list[dict[str, object]] = []
+    sums: list[PassageRows] = []
     for number, book in enumerate(books):
         of_book = slice(number * PAIRS, (number + 1) * PAIRS)
         where = {"layer": layer, "class": mark_class, "other": mark_class, "book": book}
-        summaries = summarise({name: values[of_book] for name, values in measured.items()})
+        values_of_book = {name: values[of_book] for name, values in measured.items()}
+        summaries = summarise(values_of_book)
+        sums.append(_passage_rows(book, mark_class, values_of_book))
         rows += [where | {"measure": name} | asdict(summary) for name, summary in sorted(summaries.items())]
-    return publish_chunk(location, key, table, RUN), rows
+    return publish_chunk(location, key, table, RUN), rows, sums
+
+
+def _passage_rows(book: str, mark_class: str, measured: dict[str, np.ndarray]) -> PassageRows:
+    """The sums of a book's pairs by the passages of their marks."""
+    passages = 31 * np.arange(MARKS) // PASSAGE
+    shape = (int(passages.max()) + 1,) * 2
+    cells = passages[FIRST] * shape[1] + passages[SECOND]
+
+    def added(weights: np.ndarray | None) -> np.ndarray:
+        return np.bincount(cells, weights, minlength=shape[0] * shape[1]).reshape(shape)
+
+    return PassageRows(
+        book, mark_class, mark_class, added(None), {name: added(values) for name, values in measured.items()}
+    )
+
+
+def _publish_layer(location: str, shard: ShardKey, layer: int, sums: list[PassageRows]) -> list[FileReceipt]:
+    """The tables of one layer that hold both classes."""
+    level = np.full(MARKS, 0.5)
+    nothing = [np.zeros(0, np.int32)] * MARKS
+    marks = [MarkRows(part.book, part.mark_class, level, nothing, level, level, {}, {}) for part in sums]
+    tables = {"passage_sums": passage_sums_table(sums), "mark_layers": mark_layers_table(marks)}
+    return [publish_chunk(location, ChunkKey(name, shard, layer), table, RUN) for name, table in tables.items()]
 
 
 def _publish(location: str, table: str, shard: ShardKey, rows: list[dict[str, object]]) -> FileReceipt:

@@ -32,7 +32,7 @@ REPEATS = 5
 CORE = ("book", "i", "j", "n", "mi", "cov")
 BY_LAYER = "SELECT layer, class, avg(mi), avg(cov) FROM {} GROUP BY ALL"
 SUMMARISED = """
-    SELECT layer, class, sum(pairs * mi_mean) / sum(pairs), sum(pairs * cov_mean) / sum(pairs)
+    SELECT layer, class, measure, sum(pairs * mean) / sum(pairs)
     FROM summaries GROUP BY ALL ORDER BY ALL
 """
 ONE_BOOK = "SELECT avg(mi), avg(cov) FROM pairs WHERE layer = 5 AND class = 'internal' AND book = '{}'"

@@ -219,6 +219,8 @@ def completeness(contents: Contents) -> Iterator[tuple[str, str]]:
         yield books_path, f"book {book} is in the commit record or among the books, and not in both"
     for book, used in contents.used.items():
         yield from _incomplete_book(contents, book, used)
+    if contents.used and contents.expected.clusters and "cluster_terms" not in contents.paths:
+        yield contents.record.path, "has no file of cluster_terms, which every shard with marks has"
     known = contents.pairs.keys() | contents.summaries.keys() | contents.passage_sums.keys()
     for book in {block.book for block in known} | {book for _, book in contents.marks} | contents.passages.keys():
         if book not in contents.used:

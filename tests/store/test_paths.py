@@ -72,7 +72,7 @@ def test_literal_paths():
     [
         "pairs/00c0ffee00c0ffee-4e65d3fbe8ad.parquet",
         "marks/layer=00/class=internal/00c0ffee00c0ffee-4e65d3fbe8ad.parquet",
-        "marks/00c0ffee00c0ffee-4e65d3fbe8ad.parquet",
+        "tokens/00c0ffee00c0ffee-4e65d3fbe8ad.parquet",
         "mark_layers/layer=00/class=internal/00c0ffee00c0ffee-4e65d3fbe8ad.parquet",
         "cross_pairs/layer=00/class=internal/00c0ffee00c0ffee-4e65d3fbe8ad.parquet",
         "pairs/layer=00/class=internal/other=terminal/00c0ffee00c0ffee-4e65d3fbe8ad.parquet",

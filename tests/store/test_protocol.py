@@ -88,8 +88,8 @@ def check_one_commit_is_visible(location: str | Path) -> None:
     assert findings.damages == []
     with open_store(location) as store:
         assert store.sql("SELECT book, count(*) FROM pairs GROUP BY ALL ORDER BY ALL").fetchall() == [
-            ("book0", 12),
-            ("book1", 12),
+            ("book0", 13),
+            ("book1", 13),
         ]
     assert len(findings.uncommitted) == len(book_chunks(STUDY, 0)), "the loser's files, which no entry names"
     assert len(fix(location).removed) == len(findings.uncommitted)

@@ -67,7 +67,7 @@ def test_each_run_has_files_of_its_own(location, chunk):
 
 def test_an_invalid_table_publishes_nothing(location, chunk):
     key, table = chunk
-    with pytest.raises(ChunkInvalid, match=rf"pairs of shard {key.shard} layer 0 class internal: row 1"):
+    with pytest.raises(ChunkInvalid, match=rf"pairs of shard {key.shard} layer 00 class internal: row 1"):
         publish_chunk(location, key, table.take([1, 0]), RUN)
     assert list(object_store(location).walk()) == []
 
@@ -81,7 +81,7 @@ def test_hidden_states_are_read_by_chunk(location):
     from store.columns import TABLES
     from tests.builders import hidden_states, table_of
 
-    states = hidden_states(1, "terminal", 0, 6, 16, 0)
+    states = hidden_states(STUDY, 1, "terminal", 0)
     rows = [
         {"layer": 1, "class": "terminal", "book": "book0", "i": i, "state": s.tolist()} for i, s in enumerate(states)
     ]

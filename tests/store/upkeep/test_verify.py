@@ -32,7 +32,7 @@ from tests.builders import RUN, book_chunks, build_store, publish_book, record_o
 
 BOOKS, LAYERS, MARKS = 2, 2, 5
 STUDY = synthetic_study(LAYERS, MARKS)
-FILES = (3 + 3 + 2) * LAYERS + 5
+FILES = (3 + 3 + 3) * LAYERS + 6
 """Of a book: each layer's pairs of and between three classes and two tables of its own; five tables without layers."""
 PAIRS = paths.chunk_path(ChunkKey("pairs", shard_of(STUDY, 0), 1, "internal"), RUN)
 
@@ -306,7 +306,8 @@ def test_a_layer_that_is_missing_everywhere_is_found(tmp_path):
     (record,) = load_records(objects)
     files = [file for file in record.files if "layer=01" not in file.path]
     objects.put(record.path, entry_to_json(replace(record, files=files)))
-    assert "layer 1 class internal has 0 pairs; 5 marks make 10" in verify(tmp_path).damages[0].what
+    found = [damage.what for damage in verify(tmp_path).damages]
+    assert "book book0 layer 1 class internal has 0 pairs; 5 marks make 10" in found
 
 
 def test_a_record_that_claims_a_file_of_another_shard(tmp_path):
