@@ -293,7 +293,7 @@ def test_a_place_where_no_model_loads_does_not_end_a_run_that_has_another(
 
 def test_a_gpu_that_loads_and_fails_takes_no_book_with_it(tmp_path, books, config, undisturbed, calls):
     """It is idle whenever a book is to be tried again, and must not get the same book twice."""
-    stages = replace(injection.stages(calls), load=OneGood(calls, "broken"), extract=Slow(calls, 0.2))
+    stages = replace(injection.stages(calls), load=OneGood(calls, "broken"), extract=Slow(calls, 0.5))
     run_and_compare(tmp_path, books, config, undisturbed, stages, extractors=2, attempts=2)
     assert calls.count("load", "bad") >= 2
 
