@@ -135,7 +135,7 @@ def decimals_of(column: pd.Series) -> int:
     """How many decimals show three digits of nearly all numbers of a column, 4 at most; 0 where none is a fraction.
 
     >>> decimals_of(pd.Series([0.3072, 0.344, 2.9])), decimals_of(pd.Series([14442.76, 120.5]))
-    (3, 1)
+    (3, 0)
     """
     if not pd.api.types.is_float_dtype(column):
         return 0
