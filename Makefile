@@ -39,7 +39,7 @@ demo: $(VENV)/.runtime ## the main job on the bundled story, ending with a repor
 	$(BIN)/interpunct report --store $(STORE) --out $(REPORT) || [ $$? -eq 4 ]
 	@echo "Open $(REPORT)/latest/index.html in a browser."
 
-test: $(VENV)/.development ## the tests of the code, under 9 minutes on 2 cores
+test: $(VENV)/.development ## all tests but the slow ones and those of cluster files
 	$(BIN)/python -m pytest
 
 test-deploy: $(VENV)/.development ## the tests of the files that a cluster is made with
