@@ -17,6 +17,8 @@ from store.query.reader import open_store
 from tests.jobs import injection
 from tests.jobs.injection import Calls, HashModel
 
+pytestmark = pytest.mark.slow  # whole runs that are killed: their time depends on what else the machine does
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 BOOKS = 3
 LAYERS = HashModel.hidden_layers
