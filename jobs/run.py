@@ -322,8 +322,8 @@ def bundled(argument: str) -> str:
 
 
 def new_run_id() -> str:
-    """An id that no other run has and that sorts by the time of the start (UTC)."""
-    return f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{uuid.uuid4().hex[:6]}"
+    """An id that no other run has, for the names of a run's files follow from it; it sorts by its start (UTC)."""
+    return f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{uuid.uuid4().hex[:16]}"
 
 
 def _command_line() -> str:
