@@ -56,26 +56,13 @@ class LocalFolder(ObjectStore):
             _sync_folder(final.parent)
 
     def read(self, path: str, most: int | None = None) -> bytes:
-        """No link is followed below the root, and nothing that is no regular file is waited for."""
-        try:
-            with self._folder_of(path) as (folder, name):
-                status = os.stat(name, dir_fd=folder, follow_symlinks=False)
-                if not stat.S_ISREG(status.st_mode):
-                    raise self._irregular(path)
-                if most is not None and status.st_size > most:
-                    raise too_large(self.address(path), status.st_size, most)
-                # Should it have become a link or a pipe by now, this neither follows nor waits.
-                descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
-            with os.fdopen(descriptor, "rb") as file:
-                return file.read(-1 if most is None else most)
-        except FileNotFoundError:
-            raise ObjectMissing(f"{self.address(path)} is missing") from None
-        except OSError as error:
-            if any(map(os.path.islink, self._names_to(path))):
-                raise self._irregular(path) from error
-            if isinstance(error, NotADirectoryError):
-                raise ObjectMissing(f"{self.address(path)} is missing") from error
-            raise StoreUnavailable(f"{self.address(path)} cannot be read: {error.strerror}") from error
+        with self._explained_reading(path), os.fdopen(self._open(path, most), "rb") as file:
+            return file.read(-1 if most is None else most)
+
+    def open(self, path: str) -> int:
+        """A descriptor of an object, to read it at any place. Raises ObjectMissing, ObjectIrregular."""
+        with self._explained_reading(path):
+            return self._open(path)
 
     def walk(self, folder: str = "") -> Iterator[StoredObject]:
         """Links are listed and never followed: what they lead to is not of this store."""
@@ -112,6 +99,25 @@ class LocalFolder(ObjectStore):
         if not os.access(existing, os.W_OK | os.X_OK):
             raise StoreUnavailable(f"{self.location} cannot be written: no permission to write in {existing}")
         super().check_place()
+
+    def _open(self, path: str, most: int | None = None) -> int:
+        """No link is followed below the root, and nothing that is no regular file is waited for."""
+        with self._folder_of(path) as (folder, name):
+            self._check_regular(path, os.stat(name, dir_fd=folder, follow_symlinks=False), most)
+            # Should it have become a link or a pipe by now, this neither follows nor waits.
+            descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
+        try:
+            self._check_regular(path, os.fstat(descriptor), most)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return descriptor
+
+    def _check_regular(self, path: str, status: os.stat_result, most: int | None) -> None:
+        if not stat.S_ISREG(status.st_mode):
+            raise self._irregular(path)
+        if most is not None and status.st_size > most:
+            raise too_large(self.address(path), status.st_size, most)
 
     @contextlib.contextmanager
     def _folder_of(self, path: str) -> Iterator[tuple[int, str]]:
@@ -194,6 +200,19 @@ class LocalFolder(ObjectStore):
                 self._links = False
                 _log.warning("%s has no hard links; files are published by claim and rename", self.location)
         return self._links or _rename_claimed(temporary, final)
+
+    @contextlib.contextmanager
+    def _explained_reading(self, path: str) -> Iterator[None]:
+        try:
+            yield
+        except FileNotFoundError:
+            raise ObjectMissing(f"{self.address(path)} is missing") from None
+        except OSError as error:
+            if any(map(os.path.islink, self._names_to(path))):
+                raise self._irregular(path) from error
+            if isinstance(error, NotADirectoryError):
+                raise ObjectMissing(f"{self.address(path)} is missing") from error
+            raise StoreUnavailable(f"{self.address(path)} cannot be read: {error.strerror}") from error
 
     @contextlib.contextmanager
     def _explained(self, path: str) -> Iterator[None]:

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 import tempfile
 import threading
 from collections.abc import Iterable
@@ -25,11 +24,11 @@ from typing import Any
 from fsspec import AbstractFileSystem
 
 from store.errors import StoreError
+from store.objects.local_folder import LocalFolder
 
 _SCHEME = "interpunct"
-_DATA = f"{_SCHEME}://data/"
+DATA_FOLDER = f"{_SCHEME}://data/"
 SPILL_FOLDER = f"{_SCHEME}://spill"
-DATA_FOLDER = _DATA
 
 _SPILLED = re.compile(rf"{SPILL_FOLDER}/duckdb_temp_\d+_\d+_(?P<kind>storage_\w+-\d+\.tmp|block-\d+\.block|owner)")
 _UNCHANGING = datetime(2000, 1, 1, tzinfo=UTC)
@@ -46,16 +45,13 @@ class EngineFiles(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no ty
 
     def __init__(self, spill_limit: int) -> None:
         super().__init__()
-        self._addresses: dict[str, str] = {}
+        self._data: dict[str, LocalFolder] = {}
         self._spill = _Spill(spill_limit)
 
-    def hand_in(self, files: Iterable[tuple[str, str]]) -> list[str]:
-        """Make files readable, given as (path in the store, path on this machine); their names for the engine."""
-        names = []
-        for path, address in files:
-            name = _DATA + path
-            self._addresses[name] = address
-            names.append(name)
+    def hand_in(self, folder: LocalFolder, paths: Iterable[str]) -> list[str]:
+        """Make files of a store readable, given by their paths in it; their names for the engine."""
+        names = [DATA_FOLDER + path for path in paths]
+        self._data |= dict.fromkeys(names, folder)
         return names
 
     @property
@@ -68,15 +64,15 @@ class EngineFiles(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no ty
         self._spill.clear()
 
     def open(self, path: str, mode: str = "rb", **_: Any) -> _File:
-        if path in self._addresses and mode == "rb":
-            return _open_regular(self._addresses[path])
+        if path in self._data and mode == "rb":
+            return _File(self._data[path].open(path.removeprefix(DATA_FOLDER)))
         if _SPILLED.fullmatch(path):
             # DuckDB opens to write and expects the file to be made, as a file system does in one step.
             return self._spill.open(path, create=mode != "rb")
         raise PermissionError(f"{path} cannot be opened: a query reads the store's views and nothing else")
 
     def exists(self, path: str, **_: Any) -> bool:
-        return path in self._addresses or self._spill.holds(path)
+        return path in self._data or self._spill.holds(path)
 
     def isfile(self, path: str) -> bool:
         return self.exists(path)
@@ -85,7 +81,7 @@ class EngineFiles(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no ty
         return path.rstrip("/") == SPILL_FOLDER
 
     def glob(self, path: str, **_: Any) -> list[str]:
-        return [path] if path in self._addresses else []
+        return [path] if path in self._data else []
 
     def ls(self, path: str, detail: bool = True, **_: Any) -> list[Any]:
         return []
@@ -180,15 +176,6 @@ class _File:
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
             os.close(descriptor)
-
-
-def _open_regular(address: str) -> _File:
-    """A file of the store for reading. A link, a pipe or a device in its place is not followed and not waited for."""
-    descriptor = os.open(address, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise StoreError(f"{address} is no regular file; `interpunct verify` names what is damaged")
-    return _File(descriptor)
 
 
 class _Spill:

@@ -23,7 +23,7 @@ from store.columns import Table
 from store.commits import FileReceipt
 from store.encoding import decode
 from store.objects.base import ObjectStore
-from store.objects.locations import is_remote
+from store.objects.local_folder import LocalFolder
 from store.query.engine_files import EngineFiles
 from store.query.sandbox import quoted
 from store.study import Study
@@ -84,13 +84,14 @@ def files_view(
     """Make one table's view, with comments. `hidden` names rows of `books` to leave out, by file."""
     whole = [file.path for file in files if file.path not in hidden]
     partly = [file.path for file in files if file.path in hidden]
+    local: list[str] = []
     if not whole:
         relation = connection.from_arrow(pa.schema(_fields(table)).empty_table())
-    elif is_remote(objects.location):
-        relation = connection.from_arrow(_dataset(objects, table, whole))
-    else:
-        local = engine_files.hand_in((path, objects.address(path)) for path in whole)
+    elif isinstance(objects, LocalFolder):
+        local = engine_files.hand_in(objects, whole)
         relation = _parquet_relation(connection, table, local)
+    else:
+        relation = connection.from_arrow(_dataset(objects, table, whole))
     names = ", ".join(f'"{column.name}"' for column in table.columns)
     relation = relation.project(names)
     if partly:
@@ -99,7 +100,7 @@ def files_view(
         relation = relation.filter(condition)
     relation.create_view(table.name)
     _comment(connection, table)
-    if whole and not is_remote(objects.location):
+    if local:
         _set_files(connection, table, local)
 
 

@@ -7,6 +7,7 @@ import os
 import shutil
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from store.errors import QueryError, StoreError
@@ -180,6 +181,18 @@ def test_what_stands_in_a_committed_files_place_is_not_followed(place, tmp_path,
         victim.mkdir()
     with open_store(tmp_path / "copy") as store, pytest.raises(StoreError, match=r"books.*`interpunct verify`"):
         store.sql("SELECT * FROM books").fetchall()
+
+
+def test_no_folder_on_the_way_to_a_file_is_a_link(place, tmp_path):
+    """Swapped for one after the view was made, as whoever may write beside the store can at any time."""
+    shutil.copytree(place["store"], tmp_path / "copy")
+    folder = tmp_path / "copy" / "pairs" / "layer=00"
+    with open_store(tmp_path / "copy") as store:
+        relation = store.sql("SELECT avg(mi) FROM pairs")
+        folder.rename(tmp_path / "elsewhere")
+        folder.symlink_to(tmp_path / "elsewhere")
+        with pytest.raises(duckdb.Error, match="lies behind a link"):
+            relation.fetchall()
 
 
 @pytest.mark.parametrize("above", ["layer=77", "class=evil", "book=evil", "n=5", "layer=x", "mi=1/layer=2"])
