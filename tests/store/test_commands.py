@@ -271,11 +271,14 @@ def history(tmp_path, monkeypatch):
     return tmp_path / "state" / "interpunct" / "sql_history"
 
 
-def test_the_prompt_answers_survives_errors_and_leaves(place, capsys, history):
-    typed = "SELECT count(*)\rFROM pairs;\rSELEC 1;\rCOPY pairs TO 'x';\rSELECT 6 * 7 AS answer;\r.quit\r"
+def at_the_prompt(place, typed: str, form: str = "csv") -> None:
     with create_pipe_input() as keys, open_store(place) as store:
         keys.send_text(typed)
-        run_prompt(store, "csv", input=keys, output=DummyOutput())
+        run_prompt(store, form, input=keys, output=DummyOutput())
+
+
+def test_the_prompt_answers_survives_errors_and_leaves(place, capsys, history):
+    at_the_prompt(place, "SELECT count(*)\rFROM pairs;\rSELEC 1;\rCOPY pairs TO 'x';\rSELECT 6 * 7 AS answer;\r.quit\r")
     out = capsys.readouterr().out
     assert "count_star()\n80\n" in out
     assert "syntax error" in out
@@ -285,10 +288,8 @@ def test_the_prompt_answers_survives_errors_and_leaves(place, capsys, history):
 
 
 def test_the_prompt_knows_its_commands_and_shows_each_result(place, capsys, history):
-    typed = ".help\r.tables\r.nonsense\rSELECT 1 AS one; SELECT 2 AS two;\rSELECT 3 AS three; DROP VIEW pairs;\r.quit\r"
-    with create_pipe_input() as keys, open_store(place) as store:
-        keys.send_text(typed)
-        run_prompt(store, "csv", input=keys, output=DummyOutput())
+    two, acting = "SELECT 1 AS one; SELECT 2 AS two;", "SELECT 3 AS three; DROP VIEW pairs;"
+    at_the_prompt(place, f".help\r.tables\r.nonsense\r{two}\r{acting}\r.quit\r")
     out = capsys.readouterr().out
     assert ".tables   the views that can be asked" in out
     assert "\npairs\n" in out
@@ -299,17 +300,13 @@ def test_the_prompt_knows_its_commands_and_shows_each_result(place, capsys, hist
 
 
 def test_the_prompt_leaves_at_the_end_of_input(place, capsys, history):
-    with create_pipe_input() as keys, open_store(place) as store:
-        keys.send_text("SELECT 1\x03\x04")
-        run_prompt(store, "table", input=keys, output=DummyOutput())
+    at_the_prompt(place, "SELECT 1\x03\x04", "table")
     assert "Views: pairs" in capsys.readouterr().out
 
 
 def test_a_home_that_cannot_be_written_costs_only_the_history(place, capsys, monkeypatch):
     monkeypatch.setenv("XDG_STATE_HOME", "/dev/null")
-    with create_pipe_input() as keys, open_store(place) as store:
-        keys.send_text("SELECT 6 * 7 AS answer;\rquit\r")
-        run_prompt(store, "csv", input=keys, output=DummyOutput())
+    at_the_prompt(place, "SELECT 6 * 7 AS answer;\rquit\r")
     assert "answer\n42\n" in capsys.readouterr().out
 
 
