@@ -166,8 +166,8 @@ def _add_sql(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "sql",
         execute_sql,
         "query a store with DuckDB's SQL",
-        "Views: pairs, tokens, books, activations, summaries, study. Without a query: a prompt with history, or the "
-        "query from standard input. Queries only read, and only this store.",
+        "SHOW TABLES names the views: books, marks, pairs, summaries and more. Without a query: a prompt with "
+        "history, or the query from standard input. Queries only read, and only this store.",
     )
     parser.add_argument("query", nargs="?", metavar="QUERY", help='for example "SELECT * FROM books"')
     parser.add_argument(

@@ -1,9 +1,9 @@
 """Every damage found and named: what is committed is read, and held against its record and against itself.
 
 Of each committed file: it is there, it has the bytes of its record, it is a sound Parquet file of its table's schema
-and order, with as many rows as promised. Of each record: every book has its n(n-1)/2 pairs in every layer, and its
-tokens, activations and summaries; the summaries are those of the pairs. Files that no store makes are named, and left
-alone: they are somebody's.
+and order, with as many rows as promised. Of each record: every book has its marks and, in every layer, all that is
+computed of them and of their pairs; the summaries are those of the pairs (see `completeness`). Files that no store
+makes are named, and left alone: they are somebody's.
 """
 
 from __future__ import annotations
