@@ -26,7 +26,7 @@ from jobs.corpus.references import BookRef, NamedBook, Source
 from jobs.corpus.sources import expand_sources
 from jobs.errors import UsageError
 from jobs.marks.labels import labels_of
-from jobs.marks.notices import missing_classes, unknown_books
+from jobs.marks.notices import class_notices
 from jobs.model.models import ModelIdentity, RecordedModel, identify_model, is_model
 from jobs.serial import run_serially
 from jobs.settle import settle
@@ -222,7 +222,8 @@ class _Job:
             before = tally.books_done_before
             done = "1 book is" if before == 1 else f"{before:,} books are"
             say(console, f"nothing to do: {done} in the store")
-        for notice in self._class_notices():
+        config, run = self._context.config, self._context.run
+        for notice in class_notices(config, labels_of(config, run), self._books, tally.marks_by_class):
             say(console, notice)
         # Those that can be done something about come first.
         listed = sorted(tally.not_used.items(), key=lambda item: (item[0] not in undone, item[0]))
@@ -235,14 +236,6 @@ class _Job:
             left = "1 book is" if len(undone) == 1 else f"{len(undone):,} books are"
             say(console, f"{left} left undone. To try again: {_command_line()}")
         return 1 if tally.failures else 0
-
-    def _class_notices(self) -> Iterator[str]:
-        context = self._context
-        labels = labels_of(context.config, context.run)
-        if labels is not None:
-            yield from unknown_books(labels, self._books)
-        if self.tally.books_used:
-            yield from missing_classes(context.config, self.tally.marks_by_class)
 
 
 def _plan(named: Iterator[NamedBook], context: RunContext, committed: Committed) -> Plan:

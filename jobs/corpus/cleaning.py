@@ -22,6 +22,11 @@ class CleanText:
     warnings: tuple[str, ...] = ()
 
 
+def text_of_book(text: str, how: str) -> CleanText:
+    """What a study takes for a book's text, under its setting `text`: `clean`, or `raw` as it comes."""
+    return clean(text) if how == "clean" else CleanText(text)
+
+
 def clean(text: str) -> CleanText:
     """Take away what is not the book. A text from elsewhere than Project Gutenberg keeps every line.
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jobs.config import RunConfig, StudyConfig
-from jobs.corpus.cleaning import CleanText, clean
+from jobs.corpus.cleaning import text_of_book
 from jobs.corpus.decoding import decode
 from jobs.corpus.names import name_books
 from jobs.corpus.references import BookRef, NamedBook
@@ -20,8 +20,8 @@ from jobs.corpus.survey import read_books, survey
 from jobs.errors import BookError, UsageError
 from jobs.estimate.estimate import BookMarks, Cost, Rates, estimate_cost
 from jobs.estimate.rates import measure_rates
-from jobs.marks.labels import NO_LABELS, Labels, labels_of
-from jobs.marks.notices import missing_classes, unknown_books
+from jobs.marks.labels import Labels, labels_of
+from jobs.marks.notices import class_notices
 from jobs.marks.selection import Selection, select
 from jobs.marks.tokens import Tokenization, tokenize_all
 from jobs.model.encoder import beginning_of_text, load_encoder
@@ -92,21 +92,18 @@ def plan_books(
     rates = rates or (measure_rates(config, run) if new else Rates(1.0, 1.0, 1.0, 1, "nothing"))
     together = books_per_shard(sum(book.status in ("new", "done") for book in books), run.books_per_shard)
     cost = estimate_cost(new, identity.hidden_layers, identity.width, config, rates, together)
-    notices = tuple(_notices(books, config, labels, done))
+    keys = {book.key for book in books} | done.books.keys()
+    notices = tuple(class_notices(config, labels, keys, _used_anew(books)))
     return PlanReport(books, cost, rates, identity.hidden_layers, identity.width, config, notices)
 
 
-def _notices(
-    books: Sequence[PlannedBook], config: StudyConfig, labels: Labels | None, done: Committed
-) -> Iterator[str]:
-    if labels is not None:
-        yield from unknown_books(labels, {book.key for book in books} | done.books.keys())
-    new = [book for book in books if book.status == "new"]
-    if new:
-        used: Counter[str] = Counter()
-        for book in new:
+def _used_anew(books: Sequence[PlannedBook]) -> Counter[str]:
+    """Marks by class that a run would take from books that are not done."""
+    used: Counter[str] = Counter()
+    for book in books:
+        if book.status == "new":
             used.update(book.used)
-        yield from missing_classes(config, used)
+    return used
 
 
 def done_in(store: str | None, config: StudyConfig) -> Committed:
@@ -152,10 +149,10 @@ def _references(arguments: Iterable[str], run: RunConfig) -> Iterator[BookRef]:
 
 @dataclass(frozen=True)
 class _Study:
-    """The study that is planned for, and the labels of its file, if it has one."""
+    """The study that is planned for, and its labels."""
 
     config: StudyConfig
-    labels: Labels | None
+    labels: Labels
 
 
 @dataclass(frozen=True)
@@ -194,7 +191,7 @@ def _texts(
             if isinstance(content, BookError):
                 raise content
             decoded = decode(content)
-            cleaned = clean(decoded.text) if config.text == "clean" else CleanText(decoded.text)
+            cleaned = text_of_book(decoded.text, config.text)
             yield book, _Text(cleaned.text, (*decoded.warnings, *cleaned.warnings))
         except BookError as error:
             yield book, _refused(book, str(error))
@@ -226,8 +223,7 @@ def _plan_batch(batch: list[tuple[NamedBook, PlannedBook | _Text]], study: _Stud
 
 def _counted(book: NamedBook, text: _Text, tokenization: Tokenization, study: _Study) -> PlannedBook:
     config, labels = study.config, study.labels
-    at = labels.at(book.key, text.text, tokenization.vocabulary) if labels else NO_LABELS
-    selection = select(tokenization, config, at)
+    selection = select(tokenization, config, labels.at(book.key, text.text, tokenization.vocabulary))
     classes, problem = selection.classes.items(), selection.problem
     return PlannedBook(
         key=book.key,

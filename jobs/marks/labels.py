@@ -71,6 +71,10 @@ NO_LABELS = BookLabels(*_NO_LABELS)
 """What a text has in a study without a labels file."""
 
 
+NO_FILE = Labels({}, (), "")
+"""What a study without a labels file has."""
+
+
 def settle_labels(config: StudyConfig, run: RunConfig) -> tuple[StudyConfig, RunConfig]:
     """The configuration with the classes and the checksum of the run's labels file, and the file's absolute path.
 
@@ -88,13 +92,13 @@ def settle_labels(config: StudyConfig, run: RunConfig) -> tuple[StudyConfig, Run
     )
 
 
-def labels_of(config: StudyConfig, run: RunConfig) -> Labels | None:
-    """The labels of a study whose labels are settled, read from this machine's file; None where it has none.
+def labels_of(config: StudyConfig, run: RunConfig) -> Labels:
+    """The labels of a study whose labels are settled, read from this machine's file; none where it has no file.
 
     Raises UsageError where the file cannot be read here, or is not the one that the run began with.
     """
     if config.labels_sha256 is None or run.labels is None:
-        return None
+        return NO_FILE
     labels = _read_once(run.labels, config.labels_sha256)
     if labels.sha256 != config.labels_sha256:
         raise UsageError(

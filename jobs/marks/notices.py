@@ -11,6 +11,15 @@ LISTED = 5
 """Names in one line, at most; a count stands for the others."""
 
 
+def class_notices(
+    config: StudyConfig, labels: Labels, books: Collection[str], marks: Mapping[str, int]
+) -> Iterator[str]:
+    """All lines of a run or a plan: `books` are the keys that it knows, `marks` what it takes anew, by class."""
+    yield from unknown_books(labels, books)
+    if any(marks.values()):
+        yield from missing_classes(config, marks)
+
+
 def unknown_books(labels: Labels, books: Collection[str]) -> Iterator[str]:
     """A line where the labels file names books that the run does not have."""
     unknown = sorted(labels.by_book.keys() - set(books))

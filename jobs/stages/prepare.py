@@ -12,13 +12,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from jobs.config import RunConfig, StudyConfig
-from jobs.corpus.cleaning import clean
+from jobs.corpus.cleaning import text_of_book
 from jobs.corpus.decoding import Decoded, decode
 from jobs.corpus.references import NamedBook
 from jobs.corpus.survey import read_books
 from jobs.errors import BookError, SourceError
 from jobs.marks.features import features_of
-from jobs.marks.labels import NO_LABELS, labels_of
+from jobs.marks.labels import labels_of
 from jobs.marks.selection import Selection, select
 from jobs.marks.tokens import Tokenization, tokenize
 from jobs.model.encoder import beginning_of_text, load_encoder
@@ -153,22 +153,19 @@ def _prepare_books(context: RunContext, work: ShardWork) -> Iterator[_PreparedBo
 
 def _prepare_book(context: RunContext, book: NamedBook, decoded: Decoded) -> _PreparedBook:
     config, model = context.config, context.model
-    cleaned = clean(decoded.text) if config.text == "clean" else None
-    text = decoded.text if cleaned is None else cleaned.text
-    tokenization = tokenize(load_encoder(model.name, model.revision), text)
-    labels = labels_of(config, context.run)
-    selection = select(
-        tokenization, config, labels.at(book.key, text, tokenization.vocabulary) if labels else NO_LABELS
-    )
+    cleaned = text_of_book(decoded.text, config.text)
+    tokenization = tokenize(load_encoder(model.name, model.revision), cleaned.text)
+    labels = labels_of(config, context.run).at(book.key, cleaned.text, tokenization.vocabulary)
+    selection = select(tokenization, config, labels)
     problem = selection.problem
-    warnings = (*decoded.warnings, *(cleaned.warnings if cleaned else ()), *selection.warnings)
+    warnings = (*decoded.warnings, *cleaned.warnings, *selection.warnings)
     row = book_row(book, BookStatus.REJECTED if problem else BookStatus.USED, problem or "; ".join(warnings) or None)
     classes = selection.classes.items()
     row |= {
-        "title": book.ref.title or (cleaned and cleaned.title),
-        "author": book.ref.author or (cleaned and cleaned.author),
+        "title": book.ref.title or cleaned.title,
+        "author": book.ref.author or cleaned.author,
         "encoding": decoded.encoding,
-        "characters": len(text),
+        "characters": len(cleaned.text),
         "characters_raw": len(decoded.text),
         "tokens": len(tokenization.ids),
         "unique_tokens": tokenization.unique,
