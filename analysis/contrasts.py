@@ -1,4 +1,4 @@
-"""Do two classes of marks differ, and are they kept apart: estimates from sums over passages, and their uncertainty.
+"""Do two classes of marks differ, and are they kept apart: estimates from sums over passages, and pseudo-values.
 
 Everything here is computed from the sums of a measure over the pairs of each two passages of a book, so that it costs
 the same whether these pairs are ten thousand or a hundred million.
@@ -19,7 +19,6 @@ number a passage, whose mean and spread are the estimate and its error. They go 
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,11 +28,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
-
-EXACT_FLIPS = 12
-"""With up to so many books all 2^books sign patterns are tried; with more, `RANDOM_FLIPS` of them."""
-
-RANDOM_FLIPS = 5_000
 
 
 @dataclass(frozen=True)
@@ -56,6 +50,10 @@ class PairSums:
         pairs = self.pairs.sum() - _touching(self.pairs[None])[:, 0]
         sums = self.sums.sum(axis=(1, 2)) - _touching(self.sums)
         return _ratio(sums, pairs[:, None])
+
+    def pseudo_values(self) -> Floats:
+        """One number a passage, [P, layers], whose mean estimates `mean`; NaN where no pairs are left without it."""
+        return _jackknifed(self.mean(), self.means_without())
 
     def of(self, rows: NDArray[np.integer], columns: NDArray[np.integer]) -> PairSums:
         """The pairs of the passages `rows` with the passages `columns`, as pairs between two groups.
@@ -103,13 +101,10 @@ def contrast(first: PairSums, second: PairSums, between: PairSums) -> Contrast:
 def pseudo_values(first: PairSums, second: PairSums, between: PairSums) -> Contrast:
     """One number a passage and layer for each likeness, [P, layers], whose mean over passages estimates it.
 
-    P times the estimate less P - 1 times the estimate without the passage. NaN where a class has no pairs without it.
-    The difference and the separation of pseudo-values are those of the difference and the separation.
+    NaN where a class has no pairs without the passage. The difference and the separation of pseudo-values are those of
+    the difference and the separation.
     """
-    passages = len(first.pairs)
-    whole = contrast(first, second, between)
-    left = Contrast(first.means_without(), second.means_without(), between.means_without())
-    return Contrast(*(passages * w - (passages - 1) * without for w, without in zip(whole, left, strict=True)))
+    return Contrast(first.pseudo_values(), second.pseudo_values(), between.pseudo_values())
 
 
 def deviations(by_book: Sequence[Floats]) -> Floats:
@@ -141,15 +136,13 @@ def placebo(within: PairSums, one: NDArray[np.integer], other: NDArray[np.intege
     """
     first, second, between = within.within(one), within.within(other), within.of(one, other)
     whole = contrast(first, second, between)
-    total = len(one) + len(other)
-    rows = _jackknifed_rows(between)
     # Leaving out a passage of one half leaves the other half's likeness as it is.
     left = Contrast(
         np.concatenate([first.means_without(), np.tile(whole.first, (len(other), 1))]),
         np.concatenate([np.tile(whole.second, (len(one), 1)), second.means_without()]),
-        rows,
+        _means_without_rows_and_columns(between),
     )
-    return whole, Contrast(*(total * w - (total - 1) * without for w, without in zip(whole, left, strict=True)))
+    return whole, Contrast(*(_jackknifed(w, without) for w, without in zip(whole, left, strict=True)))
 
 
 def explained_share(first: PairSums, second: PairSums, between: PairSums, marks: tuple[int, int]) -> Floats:
@@ -177,45 +170,6 @@ def auc_of_histograms(low: NDArray[np.integer], high: NDArray[np.integer]) -> fl
     return float((high * (below + low / 2)).sum() / pairs)
 
 
-def sign_flip_p_values(by_book: Floats, seed: int = 0) -> Floats:
-    """p values [layers] of "the mean over books is 0", corrected for the number of layers; NaN below two books.
-
-    `by_book`: float64 [books, layers] without NaN. The sign of each book is flipped in every way (2^books for up to
-    12 books, else 5,000 random ones); a layer's p value is the share of patterns whose largest |t| over the layers
-    reaches its own. Exact where the books' effects are symmetric about 0 (Fisher 1935; for the maximum, Westfall and
-    Young 1993): with few books it cannot be small, 2 / 2^5 = 0.0625 for five.
-    """
-    books, layers = by_book.shape
-    if books < 2:
-        return np.full(layers, np.nan)
-    observed = _absolute_t(np.ones((1, books)), by_book)[0]
-    if books <= EXACT_FLIPS:
-        signs = np.array(list(itertools.product((1.0, -1.0), repeat=books)))
-    else:
-        flips = np.random.default_rng(seed).choice((1.0, -1.0), size=(RANDOM_FLIPS - 1, books))
-        signs = np.concatenate([np.ones((1, books)), flips])
-    largest = _absolute_t(signs, by_book).max(axis=1)
-    # The pattern as it was observed counts, whatever rounding does to it.
-    return np.array([(largest >= own * (1 - 1e-12)).mean() for own in observed])
-
-
-def skewness(by_book: Floats) -> Floats:
-    """Adjusted skewness G1 [layers] of the books' effects [books, layers]; NaN below three books or without spread.
-
-    Joanes and Gill (1998, doi:10.1111/1467-9884.00122). Intervals from a dozen books are too short where it is large.
-    """
-    books = len(by_book)
-    if books < 3:
-        return np.full(by_book.shape[1], np.nan)
-    centred = by_book - by_book.mean(axis=0)
-    second, third = (centred**2).mean(axis=0), (centred**3).mean(axis=0)
-    adjusted = third * math.sqrt(books * (books - 1)) / (books - 2)
-    skewness: NDArray[np.float64] = np.divide(
-        adjusted, second**1.5, out=np.full(len(second), np.nan), where=second > 1e-24 * np.abs(by_book).max()
-    )
-    return skewness
-
-
 def _touching(values: Floats | NDArray[np.int64]) -> Floats:
     """Sums over the pairs with a mark in each passage: [P, layers] from [layers, P, P]."""
     diagonal = np.diagonal(values, axis1=1, axis2=2)
@@ -223,24 +177,18 @@ def _touching(values: Floats | NDArray[np.int64]) -> Floats:
     return np.asarray(touching.T, dtype=np.float64)
 
 
-def _jackknifed_rows(between: PairSums) -> Floats:
+def _jackknifed(whole: Floats, without: Floats) -> Floats:
+    """Pseudo-values [P, layers]: P times an estimate [layers] less P - 1 times it without each passage [P, layers]."""
+    passages = len(without)
+    return passages * whole - (passages - 1) * without
+
+
+def _means_without_rows_and_columns(between: PairSums) -> Floats:
     """Means without each row's and then each column's passage, where rows and columns are different passages."""
     pairs, sums = between.pairs.sum(), between.sums.sum(axis=(1, 2))
     rows = _ratio(sums - between.sums.sum(axis=2).T, (pairs - between.pairs.sum(axis=1))[:, None])
     columns = _ratio(sums - between.sums.sum(axis=1).T, (pairs - between.pairs.sum(axis=0))[:, None])
     return np.concatenate([rows, columns])
-
-
-def _absolute_t(signs: Floats, by_book: Floats) -> Floats:
-    """|t| of the books' mean under each pattern of signs: [patterns, layers]; infinite without spread."""
-    books = len(by_book)
-    mean = signs @ by_book / books
-    squares = (by_book**2).mean(axis=0)
-    variance = np.maximum(squares - mean**2, 0)
-    spread = variance > 1e-12 * squares
-    t: Floats = np.where(np.abs(mean) > 0, np.inf, 0.0)
-    np.divide(np.abs(mean) * math.sqrt(books - 1), np.sqrt(variance), out=t, where=spread)
-    return t
 
 
 def _ratio(numerator: Floats, denominator: Floats | NDArray[np.int64] | np.integer) -> Floats:

@@ -202,8 +202,7 @@ class _Found:
                 self._note(quantity, np.full(size, np.nan), np.full((1, size), np.nan))
                 continue
             part = parts[key].across()
-            whole, passages = part.mean(), len(part.pairs)
-            self._note(quantity, whole, passages * whole - (passages - 1) * part.means_without())
+            self._note(quantity, part.mean(), part.pseudo_values())
 
     def _note(
         self, quantity: str, whole: Floats, pseudo: Floats | None = None, classes: tuple[str, str] | None = None

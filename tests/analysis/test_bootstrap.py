@@ -12,6 +12,7 @@ from analysis.bootstrap import (
     mark_counts,
     percentile_interval,
     resampled_pair_means,
+    sign_flip_p_values,
     simultaneous_half_width,
 )
 
@@ -125,6 +126,17 @@ def test_a_book_without_a_mean_does_not_count_there():
 def test_books_that_all_say_the_same_leave_no_doubt_and_two_books_bound_nothing():
     assert half_widths_over_books(np.zeros((6, 2)), together=True).tolist() == [0, 0]
     assert np.isnan(half_widths_over_books(np.array([[1.0], [-1.0]]), together=False)).all()
+
+
+def test_sign_flips_are_exact_for_few_books_and_hold_their_level():
+    same = np.ones((5, 2)) + np.random.default_rng(0).normal(scale=1e-3, size=(5, 2))
+    np.testing.assert_allclose(sign_flip_p_values(same), 2 / 2**5)
+    generator = np.random.default_rng(2)
+    rejected = sum((sign_flip_p_values(generator.normal(size=(8, 5))) <= 0.05).any() for _ in range(300))
+    assert 3 <= rejected <= 26, "5 % of 300 is 15"
+    assert np.isnan(sign_flip_p_values(np.ones((1, 3)))).all()
+    many = generator.normal(loc=1.0, size=(30, 2))
+    assert (sign_flip_p_values(many) < 0.01).all()
 
 
 def test_two_stages_vary_more_than_tokens_alone():

@@ -207,23 +207,3 @@ def test_auc_of_a_known_shift_and_of_none():
     assert contrasts.auc_of_histograms(low, high) == pytest.approx(0.9214, abs=2e-3)
     assert contrasts.auc_of_histograms(low, low) == pytest.approx(0.5)
     assert np.isnan(contrasts.auc_of_histograms(low * 0, high))
-
-
-def test_sign_flips_are_exact_for_few_books_and_hold_their_level():
-    same = np.ones((5, 2)) + np.random.default_rng(0).normal(scale=1e-3, size=(5, 2))
-    np.testing.assert_allclose(contrasts.sign_flip_p_values(same), 2 / 2**5)
-    generator = np.random.default_rng(2)
-    rejected = sum((contrasts.sign_flip_p_values(generator.normal(size=(8, 5))) <= 0.05).any() for _ in range(300))
-    assert 3 <= rejected <= 26, "5 % of 300 is 15"
-    assert np.isnan(contrasts.sign_flip_p_values(np.ones((1, 3)))).all()
-    many = generator.normal(loc=1.0, size=(30, 2))
-    assert (contrasts.sign_flip_p_values(many) < 0.01).all()
-
-
-def test_skewness_is_scipys():
-    from scipy.stats import skew
-
-    values = np.random.default_rng(0).exponential(size=(9, 4))
-    np.testing.assert_allclose(contrasts.skewness(values), skew(values, axis=0, bias=False))
-    assert np.isnan(contrasts.skewness(values[:2])).all()
-    assert np.isnan(contrasts.skewness(np.ones((5, 1)))).all()

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 from analysis import inference
-from analysis.bootstrap import half_widths_over_books
-from analysis.contrasts import sign_flip_p_values, skewness
-from analysis.inference import infer
+from analysis.bootstrap import half_widths_over_books, sign_flip_p_values
+from analysis.inference import infer, skewness
 from benchmarks import trials
 from benchmarks.trials import World
 
@@ -122,3 +121,12 @@ def test_skewed_books_are_said_to_be_skewed(generator):
     symmetric = infer(generator.normal(size=(1000, 12))).skewness
     assert np.median(skewed) == pytest.approx(np.sqrt(2), abs=0.25)
     assert abs(np.median(symmetric)) < 0.15
+
+
+def test_skewness_is_scipys():
+    from scipy.stats import skew
+
+    values = np.random.default_rng(0).exponential(size=(9, 4))
+    np.testing.assert_allclose(skewness(values), skew(values, axis=0, bias=False))
+    assert np.isnan(skewness(values[:2])).all()
+    assert np.isnan(skewness(np.ones((5, 1)))).all()
