@@ -30,6 +30,10 @@ from store.foreign_text import for_page
 FONT = "DejaVu"
 TABLE_ROWS = 60
 """Tables on paper stop after so many rows; the page and the CSV have all."""
+CHARACTERS_ACROSS = 130
+"""So many small characters stand side by side; columns beyond that go on below, under the first column again."""
+BROKEN_CHARACTERS = 16
+"""A wider column's text may be broken into lines of so many characters before columns go on below."""
 INK = (17, 20, 24)
 QUIET = (90, 100, 114)
 LINE = (205, 211, 219)
@@ -156,17 +160,22 @@ class _Document(FPDF):
         more = f" The first {TABLE_ROWS} of {len(part.frame):,} rows." if left > 0 else ""
         self._paragraph(" ".join(filter(None, (part.caption, part.reading, part.apart))) + more, 4.4)
         self.ln(1.5)
-        columns = part.frame.columns.tolist()
+        for columns in _columns_that_fit(part):
+            self._rows(part, columns)
+
+    def _rows(self, part: Table, columns: list[str]) -> None:
+        """Some columns of a table, row by row."""
         self._font(6.5 if len(columns) > 6 else 8)
         bold = FontFace(emphasis="BOLD", fill_color=(240, 242, 245))
         self.set_draw_color(*LINE)
         self.set_line_width(0.15)
-        widths = _column_widths(part, columns)
+        widths = tuple(_column_widths(part)[column] for column in columns)
         style = {"headings_style": bold, "borders_layout": "HORIZONTAL_LINES", "padding": (0.4, 0.6)}
         with self.table(col_widths=widths, line_height=3.6, text_align="LEFT", **style) as table:
             table.row([self._printable(heading(part, column)) for column in columns])
-            for row in table_rows(_on_paper(part)):
+            for row in table_rows(_on_paper(part)[columns]):
                 table.row([self._printable(shown) for shown, _ in row])
+        self.ln(3)
 
     def _part_title(self, title: str, level: int) -> None:
         self.ln(4)
@@ -230,10 +239,23 @@ def _on_paper(part: Table) -> pd.DataFrame:
     return pd.concat([part.frame[~apart], part.frame[apart]]).head(TABLE_ROWS)
 
 
-def _column_widths(part: Table, columns: list[str]) -> tuple[int, ...]:
+def _columns_that_fit(part: Table) -> list[list[str]]:
+    """The columns in groups that fit beside each other; each group begins with the table's first column."""
+    widths = {column: min(width, BROKEN_CHARACTERS) for column, width in _column_widths(part).items()}
+    first, *others = widths
+    groups = [[first]]
+    for column in others:
+        if sum(widths[name] for name in (*groups[-1], column)) > CHARACTERS_ACROSS and len(groups[-1]) > 1:
+            groups.append([first])
+        groups[-1].append(column)
+    return groups
+
+
+def _column_widths(part: Table) -> dict[str, int]:
     """Shares of the width by what the columns hold: whole words of headings, whole numbers, texts up to a limit."""
+    columns = part.frame.columns.tolist()
     lengths = [max(map(len, heading(part, column).split())) + 2 for column in columns]
     for row in table_rows(part.frame.head(TABLE_ROWS)):
         for number, (shown, _) in enumerate(row):
             lengths[number] = max(lengths[number], min(len(shown) + 2, 36))
-    return tuple(lengths)
+    return dict(zip(columns, lengths, strict=True))

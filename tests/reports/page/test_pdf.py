@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import pandas as pd
 from fpdf import FPDF
+from fpdf import table as fpdf_table
 
 from reports.page.exhibits import Exhibit, Failure, Report, Section, Table
 from reports.page.fonts import BOLD
@@ -43,6 +44,20 @@ def test_a_long_table_ends_after_its_first_rows():
         return render_pdf(Report("T", "s", "x", (), {}, (Section("s", "S", "", (table,)),), {}), {}, NOW)
 
     assert pages(with_rows(TABLE_ROWS * 20)) == pages(with_rows(TABLE_ROWS))
+
+
+def test_columns_that_do_not_fit_beside_each_other_go_on_below_under_the_first(monkeypatch):
+    frame = pd.DataFrame({"layer": [7], **{f"mean_{number}": [0.125 + number] for number in range(70)}})
+    report = Report("T", "s", "x", (), {}, (Section("s", "S", "", (Table("t", "T", "", frame),)),), {})
+    rows: list[list[str]] = []
+    set_row = fpdf_table.Table.row
+    monkeypatch.setattr(fpdf_table.Table, "row", lambda self, cells: rows.append(cells) or set_row(self, cells))
+    render_pdf(report, {}, NOW)
+    headings, values = rows[::2], rows[1::2]
+    assert len(headings) == len(values) > 2
+    assert {row[0] for row in headings} == {"layer"}
+    assert {row[0] for row in values} == {"7"}
+    assert [name for row in headings for name in row[1:]] == [f"mean {number}" for number in range(70)]
 
 
 def test_titles_of_any_script_are_set():
