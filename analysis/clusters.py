@@ -105,7 +105,7 @@ def find_clusters(
 ) -> Clusters:
     """The clusters of the vectors `x`, float32 [N, D].
 
-    `valid`: bool [N, D], dimensions that are no outliers of their vector; all where it is left out. `passages`: int
+    `valid`: bool [N, D], dimensions that are not outliers of their vector; all where it is left out. `passages`: int
     [N], the passage of each mark, which is what stability resamples; without it every mark is one of its own.
 
     >>> x = np.random.default_rng(0).standard_normal((60, 32), dtype=np.float32)

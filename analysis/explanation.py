@@ -89,7 +89,7 @@ class Term:
 def explain(labels: Labels, features: Features) -> list[Term]:
     """The terms of each cluster of `labels`, int64 [N], by `features`, each with N values; none for one cluster.
 
-    Values are bool, numbers or texts; an empty text is no word.
+    Values are bool, numbers or texts; an empty text is not a word.
 
     >>> labels = np.array([0] * 30 + [1] * 10)
     >>> words = ["on", "river", "it"] * 10 + ["mr", "mrs"] * 5

@@ -56,7 +56,7 @@ def pairs(states: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.
 
 
 def kept(x: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Which dimensions of a vector are no outliers."""
+    """Which dimensions of a vector are not outliers."""
     return np.asarray(np.abs((x - x.mean()) / x.std(ddof=1)) <= OUTLIER_Z)
 
 

@@ -96,7 +96,7 @@ def flagged_share(world: World, studies: int) -> dict[str, float]:
         books = [draw_book(world, generator) for _ in range(world.books)]
         real, halves, random = contrasts_of(books), placebos_of(books, None), placebos_of(books, study)
         alike = real
-        if world.between_books:  # Classes whose means differ in length are apart: that is no place to look for nothing.
+        if world.between_books:  # classes whose means differ in length are apart: no world without a difference
             same = replace(world, between_books=0)
             alike = contrasts_of([draw_book(same, generator) for _ in range(world.books)])
         for name, (made, quantity) in {

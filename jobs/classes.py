@@ -54,7 +54,7 @@ class TokenClass:
 
     @property
     def literals(self) -> frozenset[str]:
-        """Its tokens that are no patterns."""
+        """Its tokens that are not patterns."""
         return frozenset(token for token in self.tokens if not token.startswith(PATTERN))
 
     def _compiled(self) -> Iterable[re.Pattern[str]]:
@@ -68,7 +68,7 @@ class TokenClass:
                     yield re.compile(token.removeprefix(PATTERN))
                 except re.error as error:
                     raise UsageError(
-                        f"class {self.name!r} has the pattern {token!r}, which is no regular expression: {error}"
+                        f"class {self.name!r} has the pattern {token!r}, which is not a regular expression: {error}"
                     ) from None
 
 

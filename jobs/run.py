@@ -16,7 +16,7 @@ from rich.console import Console
 
 from jobs.account.console import say, show
 from jobs.account.display import listener_for, summary_table
-from jobs.account.record import Recorder
+from jobs.account.run_record import Recorder
 from jobs.account.run_store import Results
 from jobs.account.tally import Tally
 from jobs.config import RunConfig, StudyConfig

@@ -158,7 +158,7 @@ def _marked(out: Path) -> Iterator[tuple[Path, Marker]]:
 
 
 def _read_marker(folder: Path) -> Marker | None:
-    """The marker of a folder; None where it has none, or is no folder but a link to one."""
+    """The marker of a folder; None where it has none, or is not a folder but a link to one."""
     path = folder / MARKER
     try:
         if folder.is_symlink() or path.is_symlink() or not path.is_file() or path.stat().st_size > _MARKER_BYTES:

@@ -220,20 +220,20 @@ def _first(names: list[str]) -> str:
 def _size(text: str) -> int:
     match = re.fullmatch(r"(\d+)(MB|GB)", text.upper())
     if match is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is no size; write for example 500MB or 4GB")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a size; write for example 500MB or 4GB")
     return int(match[1]) * {"MB": 10**6, "GB": 10**9}[match[2]]
 
 
 def _duration(text: str) -> float:
     match = re.fullmatch(r"(\d+)([smhd]?)", text)
     if match is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is no duration; write for example 90s, 30m, 1h or 2d")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a duration; write for example 90s, 30m, 1h or 2d")
     return float(match[1]) * _SECONDS[match[2] or "s"]
 
 
 def _megabytes(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no size; write a whole number of megabytes, 1 or more")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a size; write a whole number of megabytes, 1 or more")
     return int(text)
 
 

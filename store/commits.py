@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from store.books import BookStatus
+from store.entries import CommitRecord, CommittedBook, FileReceipt
 from store.log import CommitLog
 from store.objects.base import ObjectStore
-from store.records import CommitRecord, CommittedBook, FileReceipt
 
 __all__ = [
     "CommitRecord",

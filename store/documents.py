@@ -1,7 +1,7 @@
 """Reads the store's own JSON with suspicion: bounded in size and depth, no numbers or texts that JSON does not have.
 
-What is recorded in a store may have been written by anybody. A record that is odd is damaged, and said to be so by
-the one place that reads it; whoever uses a record then need not ask again.
+Anybody may have written what stands in a store. This module checks a document when it is read, and refuses an odd one
+as damaged, so that its users need not check again.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 from typing import Any, NoReturn, TypeVar
 
-from store.errors import RecordDamaged
+from store.errors import DocumentDamaged
 
 MOST_BYTES = 256 << 20
-"""A generation of 300,000 books has a record of about 60 MB."""
+"""The commit record of a generation of 300,000 books has about 60 MB."""
 
 _MOST_LEVELS = 32
 _MOST = 1 << 62
@@ -21,15 +21,15 @@ _Kind = TypeVar("_Kind")
 
 
 def parse(text: bytes | str) -> dict[str, Any]:
-    """The object that a JSON text holds. Raises RecordDamaged where it is no sound JSON object."""
+    """The object that a JSON text holds. Raises DocumentDamaged where it is not a sound JSON object."""
     try:
         values = json.loads(text, parse_constant=_refuse)
     except RecursionError:
-        raise RecordDamaged(f"it is nested more than {_MOST_LEVELS} levels deep") from None
+        raise DocumentDamaged(f"it is nested more than {_MOST_LEVELS} levels deep") from None
     except ValueError as error:
-        raise RecordDamaged(f"it is no JSON: {error}") from None
+        raise DocumentDamaged(f"it is not JSON: {error}") from None
     if not isinstance(values, dict):
-        raise RecordDamaged(f"it is a JSON {type(values).__name__}, not an object")
+        raise DocumentDamaged(f"it is a JSON {type(values).__name__}, not an object")
     _check_depth(values)
     if rb"\ud" in (text.encode() if isinstance(text, str) else text).lower():
         _check_text(values)
@@ -37,12 +37,12 @@ def parse(text: bytes | str) -> dict[str, Any]:
 
 
 def field(values: dict[str, Any], name: str, kind: type[_Kind]) -> _Kind:
-    """A field of exactly this type. Raises RecordDamaged where it is missing or of another type."""
+    """A field of exactly this type. Raises DocumentDamaged where it is missing or of another type."""
     if name not in values:
-        raise RecordDamaged(f"{name} is missing")
+        raise DocumentDamaged(f"{name} is missing")
     value = values[name]
     if not isinstance(value, kind) or type(value) is not kind:  # True is an int, and no count
-        raise RecordDamaged(f"{name} is {shown(value)}; it must be a {kind.__name__}")
+        raise DocumentDamaged(f"{name} is {shown(value)}; it must be a {kind.__name__}")
     return value
 
 
@@ -50,7 +50,7 @@ def count(values: dict[str, Any], name: str) -> int:
     """A field that is a whole number, 0 or more, of 62 bits."""
     number = field(values, name, int)
     if not 0 <= number < _MOST:
-        raise RecordDamaged(f"{name} is {shown(number)}; it must be a count")
+        raise DocumentDamaged(f"{name} is {shown(number)}; it must be a count")
     return number
 
 
@@ -64,7 +64,7 @@ def items(values: dict[str, Any], name: str, kind: type[_Kind]) -> list[_Kind]:
     found = field(values, name, list)
     for item in found:
         if type(item) is not kind:
-            raise RecordDamaged(f"{name} holds {shown(item)}; each must be a {kind.__name__}")
+            raise DocumentDamaged(f"{name} holds {shown(item)}; each must be a {kind.__name__}")
     return found
 
 
@@ -79,7 +79,7 @@ def _check_depth(values: object) -> None:
     while level:
         depth += 1
         if depth > _MOST_LEVELS:
-            raise RecordDamaged(f"it is nested more than {_MOST_LEVELS} levels deep")
+            raise DocumentDamaged(f"it is nested more than {_MOST_LEVELS} levels deep")
         inner: list[object] = []
         for value in level:
             if isinstance(value, dict):
@@ -90,11 +90,11 @@ def _check_depth(values: object) -> None:
 
 
 def _check_text(values: object) -> None:
-    """Half of a surrogate pair is no text: no file can hold it and no terminal print it."""
+    """Half of a surrogate pair is not text: no file can hold it and no terminal print it."""
     try:
         json.dumps(values, ensure_ascii=False).encode()
     except UnicodeEncodeError:
-        raise RecordDamaged("it holds half of a surrogate pair, which is no text") from None
+        raise DocumentDamaged("it holds half of a surrogate pair, which is not text") from None
 
 
 def _refuse(constant: str) -> NoReturn:

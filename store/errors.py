@@ -44,8 +44,8 @@ class ObjectTooLarge(StoreError):
     """An object is larger than any that the store makes in its place."""
 
 
-class RecordDamaged(StoreError):
-    """A file of the store's own records does not say what the store writes into such a file."""
+class DocumentDamaged(StoreError):
+    """A JSON file of the store does not say what the store writes into such a file."""
 
 
 class ChunkInvalid(StoreError):

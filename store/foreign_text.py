@@ -13,7 +13,7 @@ _OBEYED = (
     r"\ufffe\uffff"  # no characters at all, which XML forbids
     r"\xad\u061c\u200b\u200e\u200f\u2060-\u206f\ufeff\ufff9-\ufffb"  # invisible, or turn the direction of writing
     r"\u2028-\u202e"  # line and paragraph separators, direction of writing
-    r"\ud800-\udfff"  # halves of pairs: bytes of a file name that are no UTF-8
+    r"\ud800-\udfff"  # halves of pairs: bytes of a file name that are not UTF-8
     r"\U000e0000-\U000e0fff"  # tags and variation selectors, which can hide a second text in the first
 )
 _IN_A_LINE = re.compile(f"[{_OBEYED}]")
@@ -77,7 +77,7 @@ def _visible(match: re.Match[str]) -> str:
     if character in _NAMED:
         return _NAMED[character]
     code = ord(character)
-    if 0xDC80 <= code <= 0xDCFF:  # how Python keeps the byte \xe9 of a name that is no UTF-8
+    if 0xDC80 <= code <= 0xDCFF:  # how Python keeps the byte \xe9 of a name that is not UTF-8
         return f"\\x{code - 0xDC00:02x}"
     if code < 0x100:
         return f"\\x{code:02x}"

@@ -21,10 +21,10 @@ from pathlib import Path
 from types import TracebackType
 
 from store import documents, paths
+from store.entries import MAINTENANCE, PURPOSES, REPAIR, RUN, Entry, Owner, Term, owner_from
 from store.errors import StoreError, StoreLocked, StoreUnavailable
 from store.log import CommitLog, LogState
 from store.objects.base import ObjectStore
-from store.records import MAINTENANCE, PURPOSES, REPAIR, RUN, Entry, Owner, Term, owner_from
 
 __all__ = ["MAINTENANCE", "REPAIR", "RUN", "Owner", "StoreLock", "Term", "current_term"]
 

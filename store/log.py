@@ -18,9 +18,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from store import documents, paths
-from store.errors import ObjectMissing, RecordDamaged, StoreError, StoreUnavailable
-from store.objects.base import ObjectStore
-from store.records import (
+from store.entries import (
     MAINTENANCE,
     PURPOSES,
     RUN,
@@ -33,12 +31,14 @@ from store.records import (
     entry_to_json,
     entry_values,
 )
+from store.errors import DocumentDamaged, ObjectMissing, StoreError, StoreUnavailable
+from store.objects.base import ObjectStore
 
 _LISTINGS = 4
 """A listing may miss an entry that was published while it was made; one that is missing from so many is not there."""
 
 _MOST_MISSING = 100_000
-"""Entries missing in a row that are named one by one; what comes after more than these is no entry of this log."""
+"""Entries missing in a row that are named one by one; what comes after more than these is not an entry of this log."""
 
 MOST_ENTRIES = 10**12
 _APPENDS = 1000
@@ -133,16 +133,16 @@ class LogState:
 
     @classmethod
     def from_json(cls, text: bytes, number: int) -> LogState:
-        """The state that `to_json` wrote. Raises RecordDamaged, saying why, for anything else."""
+        """The state that `to_json` wrote. Raises DocumentDamaged, saying why, for anything else."""
         values = documents.parse(text)
         if documents.count(values, "format") != _CHECKPOINT_FORMAT or documents.count(values, "number") != number:
-            raise RecordDamaged("it is no checkpoint of this number and format")
+            raise DocumentDamaged("it is not a checkpoint of this number and format")
         state = cls(last=number)
         for name, kind in (("terms", Term), ("records", CommitRecord)):
             for item in documents.items(values, name, dict):
                 entry = entry_from(item, documents.count(item, "number"))
                 if not isinstance(entry, kind) or entry.number > number:
-                    raise RecordDamaged(f"{name} holds {documents.shown(item.get('kind'))} {entry.number}")
+                    raise DocumentDamaged(f"{name} holds {documents.shown(item.get('kind'))} {entry.number}")
                 if isinstance(entry, Term):
                     state.terms |= dict.fromkeys(PURPOSES[entry.purpose], entry)
                 else:

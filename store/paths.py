@@ -103,7 +103,7 @@ def parse_checkpoint_path(path: str) -> int | None:
 
 
 def run_path(run: str) -> str:
-    """Where the record of one run lives. Raises ValueError for a name that is no plain file name."""
+    """Where the record of one run lives. Raises ValueError for a name that is not a plain file name."""
     if not _RUN.fullmatch(run):
         raise ValueError(f"run name {run!r} must consist of letters, digits, dots, dashes and underscores")
     return f"{RUNS}{run}.json"

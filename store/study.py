@@ -12,7 +12,7 @@ from typing import Any
 
 from store import documents, paths
 from store.columns import SCHEMA_VERSION
-from store.errors import ObjectMissing, RecordDamaged, StoreError, StudyMismatch
+from store.errors import DocumentDamaged, ObjectMissing, StoreError, StudyMismatch
 from store.keys import BASELINE
 from store.objects.base import ObjectStore
 from store.objects.locations import object_store
@@ -90,7 +90,7 @@ class Study:
             config, model = documents.field(recorded, "config", dict), documents.field(recorded, "model", dict)
             written_with = documents.field(recorded, "written_with", dict)
             study = cls(config, model, documents.count(recorded, "schema_version"), written_with)
-        except RecordDamaged as error:
+        except DocumentDamaged as error:
             raise StoreError(f"{where} is damaged ({error}); restore it from a backup, or use another store") from error
         if study.schema_version != SCHEMA_VERSION:
             newer = study.schema_version > SCHEMA_VERSION

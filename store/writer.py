@@ -20,12 +20,12 @@ from store import lock, paths
 from store.columns import TABLES
 from store.commits import CommitRecord, Committed, FileReceipt, committed, live_records, load_records
 from store.encoding import decode, encode
+from store.entries import entry_from_json, entry_to_json
 from store.errors import ChunkDamaged, ObjectIrregular, StoreError
 from store.keys import ChunkKey, ShardKey
 from store.log import LogState
 from store.objects.base import ObjectStore
 from store.objects.locations import object_store
-from store.records import entry_from_json, entry_to_json
 from store.study import Study, create_or_match
 
 
@@ -145,6 +145,6 @@ class StudyWriter:
 
 
 def _decoded(key: ChunkKey, path: str, data: bytes, where: str) -> tuple[FileReceipt, pa.Table]:
-    """The receipt and rows of a file that stands. Raises ChunkDamaged where it is no sound file of the key's table."""
+    """The receipt and rows of a file that stands. Raises ChunkDamaged where it is not one of the key's table."""
     table = decode(TABLES[key.table], data, where)
     return FileReceipt(path, table.num_rows, len(data), hashlib.sha256(data).hexdigest()), table

@@ -117,7 +117,7 @@ NONSENSE: dict[str, Script] = {
     "a status line without end": sending(b"HTTP/1.1 200 " + b"O" * 200_000),
     "10,000 headers": sending(OK, b"X-A: 1\r\n" * 10_000, b"\r\n"),
     "a header without end": sending(OK + b"X-A: " + b"a" * 200_000 + b"\r\n\r\n"),
-    "a header that is no header": sending(OK + b"\0\xff\r\n: \r\n\r\n"),
+    "a header that is not a header": sending(OK + b"\0\xff\r\n: \r\n\r\n"),
     "a length of letters": sending(OK + b"Content-Length: many\r\n\r\nx"),
     "two lengths": sending(OK + b"Content-Length: 1\r\nContent-Length: 5\r\n\r\nx"),
     "a negative length": sending(OK + b"Content-Length: -5\r\n\r\nx"),

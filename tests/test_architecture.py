@@ -32,7 +32,7 @@ FLOORS: dict[str, tuple[tuple[str, ...], ...]] = {
     "store": (
         ("books", "columns", "errors", "foreign_text", "keys", "streams"),
         ("documents", "encoding", "paths"),
-        ("objects", "records"),
+        ("entries", "objects"),
         ("log", "study"),
         ("commits", "lock"),
         ("query", "status", "writer"),

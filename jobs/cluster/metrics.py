@@ -28,14 +28,14 @@ class Metrics:
             name: Counter(name.removesuffix("_total"), meaning) for name, (_, meaning) in COUNTERS.items()
         }
         self._queue = Gauge(QUEUE, "Units of work under way, by stage", tag_keys=("stage",))
-        self._told = dict.fromkeys(COUNTERS, 0)
+        self._reported = dict.fromkeys(COUNTERS, 0)
 
     def update(self, tally: Tally) -> None:
         """Tell the exporter how far the run is."""
         for name, (number, _) in COUNTERS.items():
             value = getattr(tally, number)
-            if value > self._told[name]:
-                self._counters[name].inc(value - self._told[name])
-                self._told[name] = value
+            if value > self._reported[name]:
+                self._counters[name].inc(value - self._reported[name])
+                self._reported[name] = value
         for stage, length in tally.queues.items():
             self._queue.set(length, tags={"stage": stage})

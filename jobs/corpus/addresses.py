@@ -21,7 +21,7 @@ def is_web(address: str) -> bool:
 def web_address(address: str) -> str:
     """An address in ASCII: scheme and host in small letters, the host in IDNA, the rest percent-encoded, no fragment.
 
-    Raises UnusableTextError for what is no address.
+    Raises UnusableTextError for what is not an address.
 
     >>> web_address("HTTP://Bücher.example/Café 1.txt#top")
     'http://xn--bcher-kva.example/Caf%C3%A9%201.txt'
@@ -38,7 +38,7 @@ def web_address(address: str) -> str:
 
 
 def redirected(address: str, location: str) -> str:
-    """Where an answer from `address` sends its reader. Raises UnusableTextError where that is no address."""
+    """Where an answer from `address` sends its reader. Raises UnusableTextError where that is not an address."""
     # Headers arrive as Latin-1; servers that send other letters mean UTF-8.
     text = location.encode("latin-1", errors="replace").decode(errors="replace")
     target = urljoin(address, text)

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 from typing import BinaryIO, cast
 
 from jobs.config import RunConfig
+from jobs.corpus.corpus_text import Content, CorpusText, bounded
 from jobs.corpus.damage import reading
 from jobs.corpus.formats import Container, Format, format_of_name
-from jobs.corpus.records import Content, Record, bounded
 from jobs.corpus.references import BookRef, Problem, UnreadableSourceError, UnusableTextError
 from jobs.errors import SourceError
 
@@ -29,14 +29,14 @@ _END_OF_DIRECTORY = b"PK\x05\x06"
 _LONGEST_COMMENT = 65_535
 
 
-def list_members(data: BinaryIO, run: RunConfig) -> Iterator[Record]:
+def list_members(data: BinaryIO, run: RunConfig) -> Iterator[CorpusText]:
     """The texts of an archive, in its order; a problem in place of a text that cannot be read."""
     with _archive(data) as archive:
         members = _text_members(archive)
         for number, info in enumerate(members):
             content = _member(archive, info, run)
             alone = len(members) == 1
-            yield Record(content, None if alone else number, name=None if alone else info.filename)
+            yield CorpusText(content, None if alone else number, name=None if alone else info.filename)
 
 
 def read_members(data: BinaryIO, refs: Sequence[BookRef], run: RunConfig) -> Iterator[tuple[BookRef, Content]]:
@@ -44,7 +44,7 @@ def read_members(data: BinaryIO, refs: Sequence[BookRef], run: RunConfig) -> Ite
     with _archive(data) as archive:
         members = _text_members(archive)
         for ref in refs:
-            number = ref.record or 0
+            number = ref.number or 0
             if number >= len(members):
                 raise UnreadableSourceError(f"member {number} is no longer there; the archive has changed")
             yield ref, _member(archive, members[number], run)

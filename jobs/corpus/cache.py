@@ -39,7 +39,7 @@ class Note:
 
     @classmethod
     def from_json(cls, text: bytes) -> Note:
-        """Raises ValueError for what is no note."""
+        """Raises ValueError for what is not a note."""
         values = json.loads(text)
         if not isinstance(values, dict) or set(values) != {"address", "url", "etag", "last_modified"}:
             raise ValueError("not a note of the cache")

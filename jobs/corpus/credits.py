@@ -69,7 +69,7 @@ _LONGEST_NOTE = 6_000
 _LONGEST_NOTE_PARAGRAPH = 1_200
 _LONGEST_TAIL_NOTE = 60_000
 _PROSE = 400
-"""A paragraph so long that is no credit is the book's own: what comes behind it was not written by transcribers."""
+"""A paragraph so long that is not a credit is the book's own: what comes behind it was not written by transcribers."""
 
 
 @dataclass(frozen=True)

@@ -72,7 +72,7 @@ class Decoded:
 def decode(data: bytes | str) -> Decoded:
     """The characters of a text. A string (from JSON or Parquet) is taken as it is.
 
-    Raises UnusableTextError for bytes that are no text: an image, an archive, a program, or nothing at all; the kind
+    Raises UnusableTextError for bytes that are not text: an image, an archive, a program, or nothing at all; the kind
     UnknownEncodingError where no encoding is sure enough.
     """
     if isinstance(data, str):
@@ -108,7 +108,7 @@ def check_is_text(head: bytes) -> None:
 
 
 def check_signature(head: bytes) -> None:
-    """Raise UnusableTextError where the first bytes are those of a kind of file that is no text, by its name."""
+    """Raise UnusableTextError where the first bytes are those of a kind of file that is not text, by its name."""
     for signature, what in _SIGNATURES.items():
         if head.startswith(signature):
             raise UnusableTextError(f"this is {what}, not plain text", Problem.BINARY)

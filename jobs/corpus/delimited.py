@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import IO, BinaryIO, cast
 
 from jobs.config import RunConfig
-from jobs.corpus.records import Content, Record, bounded_text, check_columns, column_value, limit_of, too_large
+from jobs.corpus.corpus_text import Content, CorpusText, bounded_text, check_columns, column_value, limit_of, too_large
 from jobs.corpus.references import BookRef, Problem, UnreadableSourceError, UnusableTextError
 
 _DELIMITERS = ",\t;|"
@@ -60,7 +60,7 @@ def looks_delimited(head: bytes, text_column: str) -> bool:
     return named and len(rows) >= _ROWS_THAT_SHOW and all(len(row) == len(header) for row in whole)
 
 
-def list_rows(data: BinaryIO, head: bytes, run: RunConfig) -> Iterator[Record]:
+def list_rows(data: BinaryIO, head: bytes, run: RunConfig) -> Iterator[CorpusText]:
     """Every row's text, numbered.
 
     Raises UnusableTextError where the table lacks a column that was named or is not UTF-8 or UTF-16.
@@ -70,7 +70,7 @@ def list_rows(data: BinaryIO, head: bytes, run: RunConfig) -> Iterator[Record]:
     for number, row in enumerate(_rows(data, layout, run)):
         values = row if isinstance(row, dict) else {}
         name, title = column_value(values, run.id_column, "id"), column_value(values, run.title_column, "title")
-        yield Record(_content(row, run), number, None, name, title)
+        yield CorpusText(_content(row, run), number, None, name, title)
 
 
 def read_rows(
@@ -81,9 +81,9 @@ def read_rows(
     check_columns(layout.columns, run)
     rows = enumerate(_rows(data, layout, run))
     for ref in refs:
-        row = next((row for number, row in rows if number == ref.record), None)
+        row = next((row for number, row in rows if number == ref.number), None)
         if row is None:
-            raise UnreadableSourceError(f"row {ref.record} is no longer there; the file has changed")
+            raise UnreadableSourceError(f"row {ref.number} is no longer there; the file has changed")
         yield ref, _content(row, run)
 
 

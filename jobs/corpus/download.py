@@ -49,7 +49,7 @@ def fetch(
     A copy in the cache is used as it is, or, with `revalidate`, after asking the server whether it has changed;
     where the server cannot be reached the copy still serves. All of it, with every attempt, pause, redirect and mirror,
     takes `download_seconds` at most. Raises UnreadableSourceError with the address, the server's answer and the
-    remedy, and UnusableTextError for what is no address.
+    remedy, and UnusableTextError for what is not an address.
     """
     if not address.startswith("gutenberg:"):
         address = web_address(address)

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 from typing import Any, BinaryIO
 
 from jobs.config import RunConfig
-from jobs.corpus.json_values import check_keys, parse, record_of
-from jobs.corpus.records import Content, Record, limit_of, too_large
+from jobs.corpus.corpus_text import Content, CorpusText, limit_of, too_large
+from jobs.corpus.json_values import check_keys, parse, text_of
 from jobs.corpus.references import BookRef, Problem, UnreadableSourceError, UnusableTextError
 
 _SLACK = 65_536
@@ -19,13 +19,13 @@ def check_lines(data: BinaryIO, run: RunConfig) -> None:
     check_keys((_value(line, number, run) for number, line in enumerate(lines)), run)
 
 
-def list_lines(data: BinaryIO, run: RunConfig) -> Iterator[Record]:
+def list_lines(data: BinaryIO, run: RunConfig) -> Iterator[CorpusText]:
     """The texts of a JSON Lines file, a line each; blank lines are passed over."""
     number = 0
     for offset, line in _lines(data, run):
         if isinstance(line, bytes) and not line.strip():
             continue
-        yield _record(line, number, offset, run)
+        yield _line_text(line, number, offset, run)
         number += 1
 
 
@@ -34,7 +34,7 @@ def seek_lines(data: BinaryIO, refs: Iterable[BookRef], run: RunConfig) -> Itera
     for ref in refs:
         data.seek(ref.offset or 0)
         (_, line) = next(_lines(data, run), (0, b""))
-        yield ref, _record(line, ref.record or 0, ref.offset or 0, run).content
+        yield ref, _line_text(line, ref.number or 0, ref.offset or 0, run).content
 
 
 def scan_lines(data: BinaryIO, refs: Iterable[BookRef], run: RunConfig) -> Iterator[tuple[BookRef, Content]]:
@@ -43,10 +43,10 @@ def scan_lines(data: BinaryIO, refs: Iterable[BookRef], run: RunConfig) -> Itera
     for ref in refs:
         for offset, line in lines:
             if offset == ref.offset:
-                yield ref, _record(line, ref.record or 0, offset, run).content
+                yield ref, _line_text(line, ref.number or 0, offset, run).content
                 break
         else:
-            raise UnreadableSourceError(f"record {ref.record} is no longer there; the file has changed")
+            raise UnreadableSourceError(f"text #{ref.number} is no longer there; the file has changed")
 
 
 def _lines(data: BinaryIO, run: RunConfig) -> Iterator[tuple[int, bytes | UnusableTextError]]:
@@ -76,8 +76,8 @@ def _value(line: bytes | UnusableTextError, number: int, run: RunConfig) -> Any:
         return UnusableTextError(f"line {number + 1} is not JSON: {error}", Problem.FORMAT)
 
 
-def _record(line: bytes | UnusableTextError, number: int, offset: int, run: RunConfig) -> Record:
+def _line_text(line: bytes | UnusableTextError, number: int, offset: int, run: RunConfig) -> CorpusText:
     value = _value(line, number, run)
     if isinstance(value, UnusableTextError):
-        return Record(value, number, offset)
-    return record_of(value, number, offset, run)
+        return CorpusText(value, number, offset)
+    return text_of(value, number, offset, run)

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, cast
 import ijson
 
 from jobs.config import RunConfig
-from jobs.corpus.records import Content, Record, bounded_text, column_value, limit_of, missing_column, too_large
+from jobs.corpus.corpus_text import Content, CorpusText, bounded_text, column_value, limit_of, missing_column, too_large
 from jobs.corpus.references import BookRef, Problem, UnreadableSourceError, UnusableTextError
 
 _SMALL = 1_000_000
@@ -42,14 +42,14 @@ def parse(line: bytes, run: RunConfig) -> Any:
     return values[0]
 
 
-def record_of(value: Any, number: int, offset: int | None, run: RunConfig) -> Record:
+def text_of(value: Any, number: int, offset: int | None, run: RunConfig) -> CorpusText:
     """The text of a JSON value: the value under the text key, or the value itself where it is a string."""
     text = value.get(run.text_column) if isinstance(value, dict) else value
     if not isinstance(text, str):
-        return Record(_without_text(value, run.text_column), number, offset)
+        return CorpusText(_without_text(value, run.text_column), number, offset)
     columns = value if isinstance(value, dict) else {}
     name, title = column_value(columns, run.id_column, "id"), column_value(columns, run.title_column, "title")
-    return Record(bounded_text(text, run), number, offset, name, title)
+    return CorpusText(bounded_text(text, run), number, offset, name, title)
 
 
 def check_keys(values: Iterable[Any], run: RunConfig) -> None:
@@ -83,10 +83,10 @@ def check_keys(values: Iterable[Any], run: RunConfig) -> None:
     raise missing_column(column, found, option, "key")
 
 
-def list_values(data: BinaryIO, run: RunConfig) -> Iterator[Record]:
+def list_values(data: BinaryIO, run: RunConfig) -> Iterator[CorpusText]:
     """Every text of a file that is one JSON array, or any number of JSON values after another."""
     for number, value in enumerate(values_of(data, run)):
-        yield record_of(value, number, None, run)
+        yield text_of(value, number, None, run)
 
 
 def scan_values(data: BinaryIO, refs: Sequence[BookRef], run: RunConfig) -> Iterator[tuple[BookRef, Content]]:
@@ -94,11 +94,11 @@ def scan_values(data: BinaryIO, refs: Sequence[BookRef], run: RunConfig) -> Iter
     values = enumerate(values_of(data, run))
     for ref in refs:
         for number, value in values:
-            if number == ref.record:
-                yield ref, record_of(value, number, None, run).content
+            if number == ref.number:
+                yield ref, text_of(value, number, None, run).content
                 break
         else:
-            raise UnreadableSourceError(f"record {ref.record} is no longer there; the file has changed")
+            raise UnreadableSourceError(f"text #{ref.number} is no longer there; the file has changed")
 
 
 def values_of(data: BinaryIO, run: RunConfig) -> Iterator[Any]:

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from jobs.config import RunConfig
+from jobs.corpus.corpus_text import Content, CorpusText, bounded_text, check_columns, column_value, limit_of
 from jobs.corpus.parquet_pages import largest_page
-from jobs.corpus.records import Content, Record, bounded_text, check_columns, column_value, limit_of
 from jobs.corpus.references import BookRef, Problem, UnreadableSourceError, UnusableTextError
 
 _BATCH_BYTES = 8_000_000
@@ -25,7 +25,7 @@ _PAGE_PER_TEXT = 4
 _FEWEST_ROWS = 10_000
 
 
-def list_rows(data: BinaryIO, run: RunConfig) -> Iterator[Record]:
+def list_rows(data: BinaryIO, run: RunConfig) -> Iterator[CorpusText]:
     """Every row's text. `number` counts rows of the file, `offset` is the row group.
 
     Raises UnusableTextError where the file lacks a column that was named or unpacks to more than can be held.
@@ -36,7 +36,7 @@ def list_rows(data: BinaryIO, run: RunConfig) -> Iterator[Record]:
         for row in _rows(data, file, group, _columns(file, run), run):
             content = _content(row[run.text_column], run)
             name, title = column_value(row, run.id_column, "id"), column_value(row, run.title_column, "title")
-            yield Record(content, number, group, name, title)
+            yield CorpusText(content, number, group, name, title)
             number += 1
 
 
@@ -51,12 +51,12 @@ def read_rows(data: BinaryIO, refs: Sequence[BookRef], run: RunConfig) -> Iterat
     for ref in refs:
         group = ref.offset or 0
         if group >= file.num_row_groups:
-            raise UnreadableSourceError(f"row {ref.record} is no longer there; the file has changed")
+            raise UnreadableSourceError(f"row {ref.number} is no longer there; the file has changed")
         if group != current:
             rows, current = enumerate(_rows(data, file, group, [run.text_column], run), first_rows[group]), group
-        row = next((row for number, row in rows if number == ref.record), None)
+        row = next((row for number, row in rows if number == ref.number), None)
         if row is None:
-            raise UnreadableSourceError(f"row {ref.record} is no longer there; the file has changed")
+            raise UnreadableSourceError(f"row {ref.number} is no longer there; the file has changed")
         yield ref, _content(row[run.text_column], run)
 
 

@@ -24,7 +24,7 @@ _DEEPEST = 16
 def largest_page(data: BinaryIO, chunk: pq.ColumnChunkMetaData) -> int:
     """The most bytes that one page of a column chunk unpacks to. No value in it is longer.
 
-    Stops at bytes that are no header: the reader, which follows the same rules, stops there too.
+    Stops at bytes that are not a header: the reader, which follows the same rules, stops there too.
     """
     position = chunk.data_page_offset
     if chunk.dictionary_page_offset is not None and chunk.has_dictionary_page:
@@ -71,7 +71,7 @@ class _Compact:
     def struct(self, depth: int = 0) -> dict[int, int]:
         """The structure's own integers by their field number; all else is passed over.
 
-        Raises IndexError where the bytes end too early and ValueError where they are no structure.
+        Raises IndexError where the bytes end too early and ValueError where they are not a structure.
         """
         if depth > _DEEPEST:
             raise ValueError("nested too deep")

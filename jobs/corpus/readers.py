@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from jobs.config import RunConfig
 from jobs.corpus import archives, delimited, json_lines, json_values, parquet
+from jobs.corpus.corpus_text import Content, CorpusText, bounded
 from jobs.corpus.damage import reading
 from jobs.corpus.decoding import check_signature
 from jobs.corpus.formats import (
@@ -28,7 +29,6 @@ from jobs.corpus.formats import (
     file_name,
     named_format,
 )
-from jobs.corpus.records import Content, Record, bounded
 from jobs.corpus.references import BookRef, Problem, UnusableTextError
 
 _UTF8_MARK = b"\xef\xbb\xbf"
@@ -56,7 +56,7 @@ def format_of(uri: str, stream: BinaryIO, run: RunConfig) -> Format:
     return Format(container, compression)
 
 
-def list_records(stream: BinaryIO, layout: Format, run: RunConfig) -> Iterator[Record]:
+def list_texts(stream: BinaryIO, layout: Format, run: RunConfig) -> Iterator[CorpusText]:
     """Every text of an open file, in order.
 
     Raises UnreadableSourceError where the file is damaged, and UnusableTextError where nothing in it can be a text
@@ -69,17 +69,17 @@ def list_records(stream: BinaryIO, layout: Format, run: RunConfig) -> Iterator[R
             yield from _list(data, head, layout, run)
 
 
-def read_records(
+def read_texts(
     stream: BinaryIO, layout: Format, refs: Sequence[BookRef], run: RunConfig
 ) -> Iterator[tuple[BookRef, Content]]:
-    """The texts that `refs` name in an open file, in ascending order of their records, in one pass."""
+    """The texts that `refs` name in an open file, in ascending order of their numbers, in one pass."""
     with reading(_name_of(layout)):
         head = _head(stream, layout.compression) if layout.container is Container.CSV else b""
         with _decompressed(stream, layout.compression) as data:
             yield from _read(data, head, layout, refs, run)
 
 
-def _list(data: BinaryIO, head: bytes, layout: Format, run: RunConfig) -> Iterator[Record]:
+def _list(data: BinaryIO, head: bytes, layout: Format, run: RunConfig) -> Iterator[CorpusText]:
     if layout.container is Container.ZIP:
         yield from archives.list_members(data, run)
     elif layout.container is Container.JSON_LINES:
@@ -91,7 +91,7 @@ def _list(data: BinaryIO, head: bytes, layout: Format, run: RunConfig) -> Iterat
     elif layout.container is Container.PARQUET:
         yield from parquet.list_rows(data, run)
     else:
-        yield Record(bounded(data, run))
+        yield CorpusText(bounded(data, run))
 
 
 def _read(

@@ -25,7 +25,7 @@ class Problem(StrEnum):
 
     @property
     def wrong_use(self) -> bool:
-        """Whether the user named something that is no book, as against a book that cannot be fetched just now."""
+        """Whether the user named something that is not a book, as against a book that cannot be fetched just now."""
         return self is not Problem.UNREADABLE
 
 
@@ -38,7 +38,7 @@ class UnreadableSourceError(SourceError):
 
 
 class UnusableTextError(BookError):
-    """Bytes that were read and are no text to work with: empty, binary, too large, without the named column."""
+    """Bytes that were read and are not text to work with: empty, binary, too large, without the named column."""
 
     def __init__(self, message: str, kind: Problem) -> None:
         super().__init__(message)
@@ -64,7 +64,7 @@ class Source:
 class BookRef:
     """Where one text is, what it is called, and the checksum it must have when it is read again.
 
-    `record` numbers the text within a file that holds several (a row, a line, a member of an archive). `offset`
+    `number` counts the text within a file that holds several (a row, a line, a member of an archive). `offset`
     is the byte at which its line starts, or the row group it is in; None where the file has no random access.
     `bytes` counts the text itself. `problem` says why the text cannot be used: with a `sha256` its content is at
     fault (the book is rejected), without one its source is (it failed, and is tried again by the next run).
@@ -72,7 +72,7 @@ class BookRef:
 
     stem: str
     uri: str = field(repr=False)
-    record: int | None = None
+    number: int | None = None
     offset: int | None = None
     bytes: int = 0
     sha256: str | None = None
@@ -86,11 +86,11 @@ class BookRef:
     def source(self) -> str:
         """Where the text was read from, unique for each text and fit to be shown: the `source` column of `books`."""
         name = public_name(self.uri)
-        return name if self.record is None else f"{name}#{self.record}"
+        return name if self.number is None else f"{name}#{self.number}"
 
     @property
     def wrong_use(self) -> bool:
-        """Whether the reference stands for an argument that is no book at all, rather than for a failed read."""
+        """Whether the reference stands for an argument that is not a book at all, rather than for a failed read."""
         return self.problem_kind is not None and self.problem_kind.wrong_use
 
 

@@ -143,7 +143,7 @@ def _expand_local(argument: str) -> Iterator[Source | BookRef]:
     path = os.path.abspath(os.path.expanduser(argument))
     # A file whose name holds a bracket is a file first and a pattern second.
     if path == os.sep:
-        raise UnusableTextError("the whole file system is no folder of books; name a folder in it", Problem.FORMAT)
+        raise UnusableTextError("the whole file system is not a folder of books; name a folder in it", Problem.FORMAT)
     if os.path.isdir(path):
         yield from _in_folder(path)
     elif not os.path.lexists(path) and _WILDCARD.search(argument):

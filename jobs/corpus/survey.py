@@ -8,12 +8,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from jobs.config import RunConfig
+from jobs.corpus.corpus_text import Content, CorpusText
 from jobs.corpus.decoding import UnknownEncodingError, decode
 from jobs.corpus.formats import file_name, stem_of
 from jobs.corpus.gutenberg import read_header
 from jobs.corpus.opening import open_source
-from jobs.corpus.readers import format_of, list_records, read_records
-from jobs.corpus.records import Content, Record
+from jobs.corpus.readers import format_of, list_texts, read_texts
 from jobs.corpus.references import BookRef, Problem, Source, UnreadableSourceError, UnusableTextError
 from jobs.errors import BookError
 from store.objects.base import printable
@@ -33,14 +33,14 @@ def survey(source: Source, run: RunConfig) -> Iterator[BookRef]:
     listed = 0
     try:
         with open_source(source.uri, run, revalidate=True) as stream:
-            for record in list_records(stream, format_of(source.uri, stream, run), run):
-                yield _reference(source.uri, stem, record)
+            for text in list_texts(stream, format_of(source.uri, stream, run), run):
+                yield _reference(source.uri, stem, text)
                 listed += 1
     except (UnreadableSourceError, UnusableTextError) as error:
         yield refused(source.uri, error)
         return
     if listed == 0:
-        yield refused(source.uri, UnusableTextError("the file holds no record", Problem.EMPTY))
+        yield refused(source.uri, UnusableTextError("the file holds no text", Problem.EMPTY))
 
 
 def refused(uri: str, error: UnreadableSourceError | UnusableTextError) -> BookRef:
@@ -63,11 +63,11 @@ def read_books(refs: Iterable[BookRef], run: RunConfig) -> Iterator[tuple[BookRe
     """The texts of several references, in the given order, with the error in the place of one that fails.
 
     Neighbours from one file are read in one pass over it as long as they follow each other in its order, so a shard
-    of records from a compressed file costs one decompression and not one each. One text is held at a time.
+    of texts from a compressed file costs one decompression and not one each. One text is held at a time.
     """
     group: list[BookRef] = []
     for ref in refs:
-        if group and (ref.uri != group[-1].uri or (ref.record or 0) <= (group[-1].record or 0)):
+        if group and (ref.uri != group[-1].uri or (ref.number or 0) <= (group[-1].number or 0)):
             yield from _read_group(group[0].uri, group, run)
             group = []
         group.append(ref)
@@ -79,7 +79,7 @@ def _read_group(uri: str, refs: list[BookRef], run: RunConfig) -> Iterator[tuple
     done = 0
     try:
         with open_source(uri, run) as stream:
-            for ref, content in read_records(stream, format_of(uri, stream, run), refs, run):
+            for ref, content in read_texts(stream, format_of(uri, stream, run), refs, run):
                 done += 1
                 yield ref, _unchanged(ref, content)
     except (UnreadableSourceError, UnusableTextError) as error:
@@ -94,24 +94,24 @@ def _unchanged(ref: BookRef, content: Content) -> bytes | str | BookError:
     return content
 
 
-def _reference(uri: str, stem: str, record: Record) -> BookRef:
-    if record.name:
-        stem = stem_of(record.name)
-    elif record.number is not None:
-        stem = f"{stem}-{record.number:06d}"
-    located = BookRef(stem, uri, record.number, record.offset)
-    if isinstance(record.content, UnusableTextError):
-        problem = _located(located.source, record.content)
-        return replace(located, problem=problem, problem_kind=record.content.kind)
-    head, refusal = _head(record.content)
+def _reference(uri: str, stem: str, text: CorpusText) -> BookRef:
+    if text.name:
+        stem = stem_of(text.name)
+    elif text.number is not None:
+        stem = f"{stem}-{text.number:06d}"
+    located = BookRef(stem, uri, text.number, text.offset)
+    if isinstance(text.content, UnusableTextError):
+        problem = _located(located.source, text.content)
+        return replace(located, problem=problem, problem_kind=text.content.kind)
+    head, refusal = _head(text.content)
     header = read_header(head)
     return replace(
         located,
         stem=f"pg{header.ebook_id}" if header.ebook_id is not None else stem,
-        bytes=len(record.content if isinstance(record.content, bytes) else record.content.encode()),
-        sha256=_checksum(record.content),
+        bytes=len(text.content if isinstance(text.content, bytes) else text.content.encode()),
+        sha256=_checksum(text.content),
         ebook_id=header.ebook_id,
-        title=record.title or header.title,
+        title=text.title or header.title,
         author=header.author,
         problem=None if refusal is None else _located(located.source, refusal),
         problem_kind=None if refusal is None else refusal.kind,
@@ -124,7 +124,7 @@ def _stem(uri: str) -> str:
     name = public_name(uri)
     try:
         return stem_of(file_name(name))
-    except ValueError:  # what is no URL has no path
+    except ValueError:  # what is not a URL has no path
         return stem_of(name)
 
 

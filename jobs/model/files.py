@@ -197,7 +197,7 @@ def _refuse_cut_safetensors(name: str, path: Path) -> None:
     whole = _length_of_safetensors(path, size)
     if whole is None:
         raise UsageError(
-            f"model {name!r}: {path.name} is no safetensors file, or cut off in its header ({size:,} bytes)"
+            f"model {name!r}: {path.name} is not a safetensors file, or cut off in its header ({size:,} bytes)"
         )
     if size != whole:
         cut = "cut off" if size < whole else "longer than it says"

@@ -54,7 +54,7 @@ def _hub_commit(name: str, revision: str | None) -> str:
     from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 
     if not _HUB_NAME.fullmatch(name):
-        raise UsageError(f"model {name!r} is no file, no folder, and no name that the hub allows")
+        raise UsageError(f"model {name!r} is neither a file nor a folder, nor a name that the hub allows")
     cached = _cached_commit(name, revision)
     if constants.HF_HUB_OFFLINE or (cached and _COMMIT.fullmatch(revision or "")):
         return cached or _not_cached(name, revision, "offline mode is on (HF_HUB_OFFLINE)")

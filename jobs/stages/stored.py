@@ -55,7 +55,7 @@ def load_stored(location: str, hidden_layers: int, context: RunContext, device: 
 def prepare_stored(location: str, context: RunContext, work: ShardWork) -> PreparedShard:
     """Read what preparing the shard gave when its states were made, without what only a model reads.
 
-    Books that were rejected then keep their rows; they are no failures of this run. Raises StoreError where the store
+    Books that were rejected then keep their rows; they are not failures of this run. Raises StoreError where the store
     cannot be read.
     """
     started = time.perf_counter()

@@ -23,7 +23,7 @@ _LONGEST_REASON = 300
 
 
 def check_address(address: str) -> None:
-    """Raise ReportUsageError for what is no address that news can be sent to."""
+    """Raise ReportUsageError for what is not an address that news can be sent to."""
     from urllib3.exceptions import HTTPError
     from urllib3.util import parse_url
 

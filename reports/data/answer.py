@@ -345,7 +345,7 @@ def _less_centred(values: Floats) -> Floats:
 
 
 def _only_corr(values: Floats) -> Floats:
-    """The values of correlations; NaN for other measures, whose complement to 1 is no squared distance."""
+    """The values of correlations; NaN for other measures, whose complement to 1 is not a squared distance."""
     return _only(values, ("corr", "corr_centred"))
 
 

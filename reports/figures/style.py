@@ -163,7 +163,7 @@ def add_layer_colour_bar(figure: Figure, axes: list[Axes], layers: list[int]) ->
 
 
 def panel_title(axes: Axes, text: str) -> None:
-    """A title with the study's own words in it, which are no formulas."""
+    """A title with the study's own words in it, which are not formulas."""
     axes.set_title(in_figure(text), parse_math=False)
 
 

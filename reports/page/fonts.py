@@ -67,7 +67,7 @@ _SUFFIXES = (".ttf", ".otf", ".ttc")
 
 def _coverage(path: Path) -> set[int]:
     try:
-        # Opened here: of a file that is no font, TTFont would leave the handle open.
+        # Opened here: of a file that is not a font, TTFont would leave the handle open.
         with path.open("rb") as file, TTFont(file, fontNumber=0, lazy=True) as font:
             return set(font.getBestCmap() or ()) if "glyf" in font or "CFF " in font else set()
     except Exception:

@@ -142,7 +142,7 @@ def chance_note(chance: Chance) -> str:
         " Dotted: what the plug-in estimator would find between independent vectors of these margins, which depends on "
         f"how the values are spread and so on the class ({how}). The bias of dependent vectors is smaller, so the "
         "dashed line, the difference less that of the dotted ones, takes too much off where mutual information is "
-        "high: it is no corrected difference."
+        "high: it is not a corrected difference."
     )
 
 

@@ -52,8 +52,8 @@ def layer_table(
     if classes.compared is not None and scope.rows_kept:
         values = ask(store, "mi_values", book=scope.example_book, marks=GRID_MARKS)
         frame = frame.join(cliffs_delta_by_layer(values.frame, *classes.compared))
-        # Where all pairs of a class are equal, delta is -1, 0 or 1 whatever the sizes. That is no effect size, and NaN
-        # stands in its place.
+        # Where all pairs of a class are equal, delta is -1, 0 or 1 whatever the sizes. That is not an effect size:
+        # NaN stands in its place.
         frame["cliffs_delta"] = frame["cliffs_delta"].where(frame["varies"].eq(True))
         sizes.append("cliffs_delta")
         sql.append(values.sql)

@@ -110,7 +110,7 @@ def _at_once(read: Callable[[str], _Outcome], names: Iterable[str]) -> list[_Out
 
 
 def printable(path: str) -> str:
-    """A path that any stream can print: bytes that are no UTF-8 as `\\xe9`."""
+    """A path that any stream can print: bytes that are not UTF-8 as `\\xe9`."""
     return path.encode(errors="surrogateescape").decode(errors="backslashreplace")
 
 

@@ -101,7 +101,7 @@ class LocalFolder(ObjectStore):
         super().check_place()
 
     def _open(self, path: str, most: int | None = None) -> int:
-        """No link is followed below the root, and nothing that is no regular file is waited for."""
+        """No link is followed below the root, and nothing that is not a regular file is waited for."""
         with self._folder_of(path) as (folder, name):
             self._check_regular(path, os.stat(name, dir_fd=folder, follow_symlinks=False), most)
             # Should it have become a link or a pipe by now, this neither follows nor waits.
@@ -147,7 +147,7 @@ class LocalFolder(ObjectStore):
 
     def _irregular(self, path: str) -> ObjectIrregular:
         return ObjectIrregular(
-            f"{self.address(path)} is no regular file, or lies behind a link; a store follows no links and reads"
+            f"{self.address(path)} is not a regular file, or lies behind a link; a store follows no links and reads"
             " nothing but its own files"
         )
 

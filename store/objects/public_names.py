@@ -42,7 +42,7 @@ def public_name(address: str) -> str:
     """An address as it may be shown: no user, no password, no query, no fragment.
 
     A query becomes `?...` and twelve digits of its checksum, so that addresses which differ in it stay distinct;
-    a signature does not count, so that an address that is signed anew is still the same one. What is no address
+    a signature does not count, so that an address that is signed anew is still the same one. What is not an address
     (a path, `gutenberg:219`) stays as it is, and so does a public name. Never raises.
 
     >>> public_name("https://me:secret@example.org/a.txt?X-Amz-Signature=0a1b")

@@ -54,7 +54,7 @@ def format_of(path: Path) -> str:
 def print_result(relation: duckdb.DuckDBPyRelation, form: str) -> None:
     """Write a result to standard output. Raises QueryError where computing it fails or there is no such output."""
     if form == "parquet":
-        raise QueryError("a Parquet file is no text for the terminal; add -o FILE")
+        raise QueryError("a Parquet file is not text for the terminal; add -o FILE")
     if sys.stdout is None:
         raise QueryError("standard output is closed; add -o FILE")
     try:

@@ -87,7 +87,7 @@ def _reply(store: Store, command: str) -> str:
         return _HELP
     if command == ".tables":
         return "\n".join(store.tables())
-    return f"{for_terminal(command)} is no command here; .help names those that are"
+    return f"{for_terminal(command)} is not a command here; .help names those that are"
 
 
 def _answer(store: Store, query: str, form: str) -> None:

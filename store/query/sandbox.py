@@ -44,7 +44,7 @@ class Limits:
         if self.memory < 64 << 20:
             raise QueryError(f"a memory limit of {self.memory} bytes is too small to answer; allow 64 MB or more")
         if self.spill < 0:
-            raise QueryError(f"a spill limit of {self.spill} bytes is no size; name 0 or more")
+            raise QueryError(f"a spill limit of {self.spill} bytes is not a size; name 0 or more")
         if self.seconds is not None and self.seconds <= 0:
             raise QueryError(f"a time limit of {self.seconds} s leaves no time to answer; name more than 0")
 
@@ -81,7 +81,7 @@ def readable_statements(connection: duckdb.DuckDBPyConnection, query: str) -> li
     for statement in statements:
         act = _act_of(connection, statement)
         if act is not None:
-            raise QueryError(f"a store is read-only and {act} is no reading; use SELECT, or -o FILE to write a result")
+            raise QueryError(f"a store is read-only and refuses {act}; use SELECT, or -o FILE to write a result")
     return [statement.query for statement in statements]
 
 
@@ -100,7 +100,7 @@ def _parsed(connection: duckdb.DuckDBPyConnection, query: str) -> list[duckdb.St
         query.encode()
         return connection.extract_statements(query)
     except UnicodeEncodeError as error:
-        raise QueryError(f"the query is not UTF-8: what stands at {error.start:,} is no character") from error
+        raise QueryError(f"the query is not UTF-8: what stands at {error.start:,} is not a character") from error
     except duckdb.Error as error:
         raise QueryError(reason_of(error)) from error
 
@@ -128,7 +128,7 @@ def _act_of(connection: duckdb.DuckDBPyConnection, statement: duckdb.Statement) 
 
 @dataclass(frozen=True)
 class _Word:
-    """A token of a query that is no comment: its text, where it begins, and whether it is a key word."""
+    """A token of a query that is not a comment: its text, where it begins, and whether it is a key word."""
 
     text: str
     start: int

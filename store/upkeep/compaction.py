@@ -22,12 +22,12 @@ from store import lock, paths
 from store.columns import TABLES, Table
 from store.commits import CommitRecord, CommittedBook, FileReceipt, superseded_books
 from store.encoding import decode, order_of
+from store.entries import Note, Verdict
 from store.errors import ChunkDamaged, NoStore, StoreLocked
 from store.keys import ChunkKey, ShardKey
 from store.log import LogState
 from store.objects.base import ObjectStore
 from store.objects.locations import object_store
-from store.records import Note, Verdict
 from store.study import read_study
 from store.upkeep.completeness import by_book
 from store.writer import publish_chunk
@@ -200,7 +200,7 @@ def _by_partition(records: Iterable[CommitRecord]) -> dict[_Partition, list[tupl
         for file in sorted(record.files, key=lambda file: file.path):
             key = paths.parse_chunk_path(file.path)
             if key is None:
-                raise ChunkDamaged(f"{record.path} lists {file.path}, which is no path of a store; verify it first")
+                raise ChunkDamaged(f"{record.path} lists {file.path}, which is not a path of a store; verify it first")
             partitions.setdefault((key.table, key.layer, key.mark_class, key.other), []).append((record, file))
     return partitions
 

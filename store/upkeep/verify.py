@@ -20,12 +20,12 @@ from store import documents, lock, paths
 from store.columns import TABLES
 from store.commits import CommitRecord, FileReceipt
 from store.encoding import decode
+from store.entries import Note, Verdict
 from store.errors import ChunkDamaged, NoStore, ObjectIrregular, ObjectMissing, StoreError, StoreUnavailable
 from store.keys import ChunkKey
 from store.log import CommitLog, LogState
 from store.objects.base import ObjectStore
 from store.objects.locations import object_store
-from store.records import Note, Verdict
 from store.study import Study, read_study
 from store.upkeep.completeness import Contents, Expected, completeness
 
@@ -159,7 +159,7 @@ def _read_log(objects: ObjectStore) -> LogState:
 def _damaged_entries(log: CommitLog) -> Iterator[Damage]:
     for number, what in sorted(log.state.damaged.items()):
         path = paths.entry_path(number)
-        yield Damage(path, f"is no sound entry of the log: {what}", path)
+        yield Damage(path, f"is not a sound entry of the log: {what}", path)
 
 
 def _damaged_checkpoints(objects: ObjectStore, listed: Iterable[str]) -> Iterator[Damage]:
@@ -175,7 +175,7 @@ def _damaged_checkpoints(objects: ObjectStore, listed: Iterable[str]) -> Iterato
         except StoreUnavailable:
             raise
         except StoreError as error:
-            yield Damage(path, f"is no sound checkpoint: {error}")
+            yield Damage(path, f"is not a sound checkpoint: {error}")
             continue
         if found.to_json() != CommitLog.read(objects, from_start=True, up_to=number).state.to_json():
             yield Damage(path, "is a checkpoint that does not say what the log says")
@@ -225,7 +225,7 @@ def _check_file(objects: ObjectStore, record: CommitRecord, file: FileReceipt, k
     No listing is asked: while a run and a compaction go on, one is older or newer than the records.
     """
     if not key.table or key.shard != record.shard:
-        return Damage(file.path, f"is listed in {record.path} and is no path of it", record.path)
+        return Damage(file.path, f"is listed in {record.path} and is not a path of it", record.path)
     try:
         data = objects.read(file.path)
         if len(data) != file.bytes:
@@ -236,7 +236,7 @@ def _check_file(objects: ObjectStore, record: CommitRecord, file: FileReceipt, k
     except ObjectMissing:
         return Damage(file.path, "is missing", record.path)
     except ObjectIrregular:
-        return Damage(file.path, "is a link, lies behind one, or is no regular file", record.path)
+        return Damage(file.path, "is a link, lies behind one, or is not a regular file", record.path)
     except ChunkDamaged as error:
         return Damage(file.path, str(error).removeprefix(f"{file.path}: "), record.path)
     if table.num_rows != file.rows:

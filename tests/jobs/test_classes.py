@@ -58,7 +58,7 @@ def test_a_pattern_matches_the_whole_token_and_a_literal_is_no_pattern():
         ({"a": []}, "class 'a' has no tokens"),
         ({"a": [" ,"]}, "give tokens without white space"),
         ({"a": [""]}, "give tokens without white space"),
-        ({"a": ["re:("]}, "'re:(', which is no regular expression"),
+        ({"a": ["re:("]}, "'re:(', which is not a regular expression"),
     ],
 )
 def test_what_makes_no_sense_is_refused_with_its_name(values, message):

@@ -122,7 +122,7 @@ def test_the_notebook_preset_is_the_notebooks():
         ("[classes]\na = ['.']\nb = ['.']", "'.' is named in class 'a' and in class 'b'"),
         ("[classes]\na = ['.']\nA = [',']", "two classes are called 'A'"),
         ("[study.classes]\nbaseline = ['.']", "class name 'baseline' is taken"),
-        ("[classes]\na = ['re:(']", r"the pattern 're:\(', which is no regular expression"),
+        ("[classes]\na = ['re:(']", r"the pattern 're:\(', which is not a regular expression"),
         ("[classes]\n'a b' = ['.']", "class name 'a b' is not possible"),
         ("baseline = 1", "baseline is 1; the smallest is 2"),
         ("baseline = 'all'", "baseline is 'all'; expected a whole number or 'none'"),

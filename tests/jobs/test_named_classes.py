@@ -41,7 +41,7 @@ def offsets_of(word: str, text: str) -> list[int]:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--class", "digits", "re:("], "class 'digits' has the pattern 're:(', which is no regular expression"),
+        (["--class", "digits", "re:("], "class 'digits' has the pattern 're:(', which is not a regular expression"),
         (["--class", "a", ",", "--class", "b", ".", ","], "',' is named in class 'a' and in class 'b'"),
         (["--class", "a", ",", "--class", "b", "re:[,;]"], "the token ',' belongs to the classes 'a' and 'b'"),
         (["--class", "a", "re:1+", "--class", "b", r"re:\d+"], "the token '1' belongs to the classes 'a' and 'b'"),
@@ -64,7 +64,7 @@ def test_wrong_classes_are_one_line_before_any_book_is_read(capsys, tmp_path, mo
 @pytest.mark.parametrize(
     ("toml", "message"),
     [
-        ("[classes]\ndigits = ['re:(']", "which is no regular expression"),
+        ("[classes]\ndigits = ['re:(']", "which is not a regular expression"),
         ("[classes]\na = [',']\nb = ['.', ',']", "',' is named in class 'a' and in class 'b'"),
         ("[classes]\na = [',']\nb = ['re:[,;]']", "the token ',' belongs to the classes 'a' and 'b'"),
         ("[classes]\nBaseline = [',']", "class name 'Baseline' is taken"),

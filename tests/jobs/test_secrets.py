@@ -24,7 +24,7 @@ def server(sample_text) -> Iterator[RawServer]:
         head = running.requests[-1].decode("latin-1")
         path = head.split(" ")[1].partition("?")[0]
         if path == "/nonsense.txt":
-            NONSENSE["a header that is no header"](connection)
+            NONSENSE["a header that is not a header"](connection)
         elif path == "/bounce.txt":
             connection.sendall(
                 f"HTTP/1.1 302 Found\r\nLocation: /x?token={SECRET}\r\nContent-Length: 0\r\n\r\n".encode()

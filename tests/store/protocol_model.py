@@ -19,9 +19,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from store.books import BookStatus
-from store.keys import ShardKey
-from store.log import LogState
-from store.records import (
+from store.entries import (
     MAINTENANCE,
     PURPOSES,
     REPAIR,
@@ -35,6 +33,8 @@ from store.records import (
     Term,
     Verdict,
 )
+from store.keys import ShardKey
+from store.log import LogState
 
 Log = tuple[Entry, ...]
 

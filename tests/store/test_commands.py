@@ -293,10 +293,10 @@ def test_the_prompt_knows_its_commands_and_shows_each_result(place, capsys, hist
     out = capsys.readouterr().out
     assert ".tables   the views that can be asked" in out
     assert "\npairs\n" in out
-    assert ".nonsense is no command here; .help names those that are" in out
+    assert ".nonsense is not a command here; .help names those that are" in out
     assert "one\n1\ntwo\n2\n" in out
     assert "three" not in out
-    assert "read-only and DROP is no reading" in out
+    assert "read-only and refuses DROP" in out
 
 
 def test_the_prompt_leaves_at_the_end_of_input(place, capsys, history):

@@ -186,7 +186,7 @@ def test_a_forged_entry_far_away_costs_nothing(built, capsys):
 def test_an_entry_that_was_removed_is_named(built, capsys):
     (built / FIRST).unlink()
     (damage,) = verify(built).damages
-    assert str(damage) == f"{FIRST}: is no sound entry of the log: it is missing"
+    assert str(damage) == f"{FIRST}: is not a sound entry of the log: it is missing"
     assert run_all(built, capsys) == [3, 1, 3, 3, 1, 0]
 
 

@@ -124,7 +124,7 @@ def test_a_record_of_other_files_than_its_runs_is_not_committed(location, path):
     writer = StudyWriter.open(location, STUDY)
     record = publish_book(location, STUDY, 0)
     foreign = replace(record.files[0], path=path)
-    with writer.lock(), pytest.raises(StoreError, match="is no path of its shard and run"):
+    with writer.lock(), pytest.raises(StoreError, match="is not a path of its shard and run"):
         writer.commit(replace(record, files=(*record.files, foreign)))
     assert writer.committed().shards == frozenset()
 

@@ -71,8 +71,8 @@ def put_bits(
 ) -> None:
     """Turns the 64 uint8 `codes` from `start` into a word of each bin: bit d is set where code d is the bin.
 
-    Bin b's uint64 goes to `bits[offset + b * stride]` and its population onto int64 `counts[b]`. A code that is no bin
-    sets no bit.
+    Bin b's uint64 goes to `bits[offset + b * stride]` and its population onto int64 `counts[b]`. A code that is not
+    a bin sets no bit.
     """
     for b in range(counts.size):
         in_bin = codes[start : start + 64] == b

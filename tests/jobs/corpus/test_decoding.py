@@ -1,4 +1,4 @@
-"""Encodings are recognised by evidence, and what is no text is refused by name."""
+"""Encodings are recognised by evidence, and what is not text is refused by name."""
 
 from __future__ import annotations
 

@@ -123,7 +123,7 @@ def test_a_header_that_is_wrong_is_no_evidence(stated):
 
 @pytest.mark.parametrize("seed", range(20))
 def test_letters_at_random_are_refused_and_never_c1_controls(seed):
-    """Bytes between 128 and 159 are no letters of Latin-1; taken as such they would be controls."""
+    """Bytes between 128 and 159 are not letters of Latin-1; taken as such they would be controls."""
     randomness = random.Random(seed)
     data = bytes(randomness.choice(b"abcdefgh \n\x81\x8d\x8f\x90\x9d\xa0\xff\xc3\xb9") for _ in range(2_000))
     with pytest.raises(UnusableTextError) as refusal:

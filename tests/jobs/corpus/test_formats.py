@@ -87,7 +87,7 @@ PRETTY = "\n".join(json.dumps(row, indent=2) for row in ROWS).encode()
 def test_records_are_read_whatever_the_ending_and_found_again(tmp_path, name, data, packed):
     refs = listed(tmp_path / name, packed(data))
     assert [ref.problem for ref in refs] == [None] * 3
-    assert [(ref.stem, ref.title, ref.record) for ref in refs] == [(f"b{n}", f"T{n}", n) for n in range(3)]
+    assert [(ref.stem, ref.title, ref.number) for ref in refs] == [(f"b{n}", f"T{n}", n) for n in range(3)]
     separator = {"semicolons.csv": ";", "table.tsv": "\t", "excel.tsv": "\t"}.get(name, ",")
     wanted = [text.replace(",", separator) for text in TEXTS]
     if name == "semicolons.csv":
@@ -142,7 +142,7 @@ def test_compressed_text_in_disguise_is_unpacked(tmp_path, name, packed):
 def test_prose_that_resembles_a_format_stays_prose(tmp_path, name, prose):
     (ref,) = listed(tmp_path / name, prose.encode())
     assert ref.problem is None
-    assert ref.record is None
+    assert ref.number is None
     assert read_book(ref, RUN) == prose.encode()
 
 

@@ -93,7 +93,7 @@ def test_any_scheme_that_fsspec_knows():
 
 def test_a_file_system_with_errors_of_its_own_does_not_end_the_run(monkeypatch):
     class OddError(Exception):
-        """An error that is no OSError, as HTTP libraries raise them."""
+        """An error that is not an OSError, as HTTP libraries raise them."""
 
     def broken(*arguments, **keys):
         raise OddError("the hub cannot be reached")

@@ -1,4 +1,4 @@
-"""Whatever the user names becomes single sources in a stable order; what is no book is said."""
+"""Whatever the user names becomes single sources in a stable order; what is not a book is said."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ RUN = RunConfig()
 
 @pytest.fixture
 def library(tmp_path: Path) -> Path:
-    """Books in a folder with subfolders, awkward names, and things that are no books."""
+    """Books in a folder with subfolders, awkward names, and things that are not books."""
     for name in ("b.txt", "a.TXT", "sub/c.txt.gz", "sub/deep/d.jsonl.zst", "sub/e.parquet", "z 'quoted' \"é\".zip"):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -69,7 +69,7 @@ def test_every_text_of_a_container_is_listed_and_read_back(tmp_path, name):
     path = write(tmp_path / name, texts)
     refs = listed(path)
     assert [ref.problem for ref in refs] == [None] * len(texts)
-    assert [ref.record for ref in refs] == list(range(len(texts)))
+    assert [ref.number for ref in refs] == list(range(len(texts)))
     assert len({ref.source for ref in refs}) == len(texts)
     assert [ref.sha256 for ref in refs] == [hashlib.sha256(text.encode()).hexdigest() for text in texts]
     assert [ref.bytes for ref in refs] == [len(text.encode()) for text in texts]
@@ -77,7 +77,7 @@ def test_every_text_of_a_container_is_listed_and_read_back(tmp_path, name):
     for wanted in (refs, refs[4:9:2], refs[-1:], refs[::-3], [refs[2], refs[2]]):
         contents = list(read_books(wanted, RUN))
         assert [ref for ref, _ in contents] == wanted
-        assert [decode(content).text for _, content in contents] == [texts[ref.record] for ref in wanted]
+        assert [decode(content).text for _, content in contents] == [texts[ref.number] for ref in wanted]
     assert decode(read_book(refs[7], RUN)).text == texts[7]
 
 
@@ -200,7 +200,7 @@ def bad_files(folder: Path) -> dict[str, bytes]:
         ("no-column.parquet", Problem.FORMAT, "no column 'text'; found: body.*--text-column"),
         ("no-parquet.parquet", Problem.UNREADABLE, "damaged"),
         ("no-key.jsonl", Problem.FORMAT, "key 'text'; found: body, id.*--text-column"),
-        ("empty.jsonl", Problem.EMPTY, "no record"),
+        ("empty.jsonl", Problem.EMPTY, "no text"),
         ("no-text.zip", Problem.FORMAT, "no .txt file"),
     ],
 )
@@ -213,7 +213,7 @@ def test_a_bad_file_is_one_reference_with_a_reason(tmp_path, name, kind, says):
     assert re.search(says, ref.problem or ""), ref.problem
     assert str(path) in (ref.problem or "")
     assert "\n" not in (ref.problem or "")
-    # What was read and is no text has a checksum (rejected for good); what could not be read has none (tried again).
+    # What was read and is not text has a checksum (rejected for good); what could not be read has none (tried again).
     read = name in ("empty.txt", "blank.txt", "image.txt", "noise.txt", "page.txt")
     assert (ref.sha256 is not None) == read
 

@@ -28,7 +28,7 @@ def planned(
 
 @pytest.fixture
 def shelf(tmp_path: Path, sample_path: Path) -> Path:
-    """Two different books, a copy of one, a file that is no book, and one that is too short."""
+    """Two different books, a copy of one, a file that is not a book, and one that is too short."""
     folder = tmp_path / "shelf"
     folder.mkdir()
     text = sample_path.read_text(encoding="utf-8")

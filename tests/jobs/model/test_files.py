@@ -125,7 +125,7 @@ def test_weights_with_something_behind_them_are_told(model):
 @pytest.mark.parametrize("header", [b"[]", b"[" * 100_000, b'{"a": 5}', b'{"a": {"data_offsets": []}}', b"\xff\xff"])
 def test_a_header_that_is_no_header_is_refused(model, header):
     (model / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
-    assert "model.safetensors is no safetensors file" in refusal(model)
+    assert "model.safetensors is not a safetensors file" in refusal(model)
 
 
 def test_a_model_without_a_tokenizer_says_so_in_one_whole_line(model):

@@ -36,7 +36,7 @@ HEARD = (
     "two encodings",
     "chunks cut off",
     "a gzip that is none",
-    "a header that is no header",
+    "a header that is not a header",
     "a length of letters",
     "a negative length",
     "a length of 5,000 digits",

@@ -16,13 +16,13 @@ from store import paths
 from store.columns import TABLES
 from store.commits import live_records, load_records
 from store.encoding import encode
+from store.entries import entry_to_json
 from store.errors import NoStore, StoreLocked
 from store.keys import ChunkKey, ShardKey
 from store.lock import MAINTENANCE, StoreLock
 from store.log import CommitLog
 from store.objects.locations import object_store
 from store.query.reader import open_store
-from store.records import entry_to_json
 from store.upkeep import compaction
 from store.upkeep import verify as verify_module
 from store.upkeep.compaction import compact
@@ -141,7 +141,7 @@ def test_a_record_cannot_make_fix_remove_a_file_that_no_store_makes(built):
     thesis = replace(record.files[0], path="thesis.txt")
     objects.put(record.path, entry_to_json(replace(record, files=(*record.files, thesis))))
     (damage,) = verify(built).damages
-    assert str(damage).startswith(f"{record.path}: is no sound entry of the log: it lists 'thesis.txt'")
+    assert str(damage).startswith(f"{record.path}: is not a sound entry of the log: it lists 'thesis.txt'")
     fix(built)
     assert objects.read("thesis.txt") == b"years of work"
 
@@ -152,7 +152,7 @@ def test_a_damaged_record_is_dropped(built):
     record = record_path(built, SHARD)
     objects.put(record, objects.read(record)[:50])
     (damage,) = verify(built).damages
-    assert str(damage).startswith(f"{record}: is no sound entry of the log: it is no JSON")
+    assert str(damage).startswith(f"{record}: is not a sound entry of the log: it is not JSON")
     fix(built)
     recompute(built)
     assert digest(built) == before
@@ -316,7 +316,7 @@ def test_a_record_that_claims_a_file_of_another_shard(tmp_path):
     first, second = load_records(objects)
     objects.put(first.path, entry_to_json(replace(first, files=(*first.files, second.files[0]))))
     (damage,) = verify(tmp_path).damages
-    assert "which is no path of its shard and run" in damage.what
+    assert "which is not a path of its shard and run" in damage.what
 
 
 def test_a_sound_file_that_is_no_table_of_its_folder(tmp_path):

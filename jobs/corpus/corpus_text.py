@@ -16,7 +16,7 @@ Content = bytes | str | UnusableTextError
 
 
 @dataclass(frozen=True)
-class Record:
+class CorpusText:
     """One text of a file. `number` is None where the file is the text; `name` and `title` come from its columns."""
 
     content: Content

@@ -17,7 +17,7 @@ from typing import Any
 
 from store import documents, paths
 from store.books import BookStatus
-from store.errors import RecordDamaged
+from store.errors import DocumentDamaged
 from store.keys import ShardKey
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -175,14 +175,14 @@ def entry_values(entry: Entry) -> dict[str, Any]:
 
 
 def entry_from_json(text: bytes, number: int) -> Entry:
-    """The entry that `entry_to_json` wrote under this number. Raises RecordDamaged, saying why, for anything else."""
+    """The entry that `entry_to_json` wrote under this number. Raises DocumentDamaged, saying why, for anything else."""
     return entry_from(documents.parse(text), number)
 
 
 def entry_from(values: dict[str, Any], number: int) -> Entry:
-    """The entry of these plain values. Raises RecordDamaged where they are not those of entry `number`."""
+    """The entry of these plain values. Raises DocumentDamaged where they are not those of entry `number`."""
     if documents.count(values, "number") != number:
-        raise RecordDamaged(f"it is the entry of {documents.shown(values['number'])}; it was copied or renamed")
+        raise DocumentDamaged(f"it is the entry of {documents.shown(values['number'])}; it was copied or renamed")
     kind = documents.field(values, "kind", str)
     if kind == "term":
         return _term(values)
@@ -190,23 +190,23 @@ def entry_from(values: dict[str, Any], number: int) -> Entry:
         return _note(values)
     if kind in ("commit", "generation"):
         return _commit(values, kind == "generation")
-    raise RecordDamaged(f"kind is {documents.shown(kind)}; this Interpunct knows no such entry")
+    raise DocumentDamaged(f"kind is {documents.shown(kind)}; this Interpunct knows no such entry")
 
 
 def owner_from(values: dict[str, Any]) -> Owner:
-    """The owner of these plain values. Raises RecordDamaged."""
+    """The owner of these plain values. Raises DocumentDamaged."""
     nonce, host, machine, started = (documents.field(values, name, str) for name in _OWNERS_TEXTS)
     acquired, heartbeat = (documents.field(values, name, float) for name in ("acquired", "heartbeat"))
     pid, released = documents.count(values, "pid"), documents.field(values, "released", bool)
     if not (0 < pid < 1 << 31 and math.isfinite(acquired) and math.isfinite(heartbeat)):
-        raise RecordDamaged(f"no process has the number {documents.shown(pid)}, or no clock tells such a time")
+        raise DocumentDamaged(f"no process has the number {documents.shown(pid)}, or no clock tells such a time")
     return Owner(nonce, host, machine, pid, started, acquired, heartbeat, released)
 
 
 def _term(values: dict[str, Any]) -> Term:
     purpose = documents.field(values, "purpose", str)
     if purpose not in PURPOSES:
-        raise RecordDamaged(f"purpose is {documents.shown(purpose)}; it must be one of {', '.join(PURPOSES)}")
+        raise DocumentDamaged(f"purpose is {documents.shown(purpose)}; it must be one of {', '.join(PURPOSES)}")
     return Term(purpose, owner_from(documents.field(values, "owner", dict)), values["number"])
 
 
@@ -214,14 +214,14 @@ def _note(values: dict[str, Any]) -> Note:
     try:
         verdict = Verdict(documents.field(values, "verdict", str))
     except ValueError as error:
-        raise RecordDamaged(str(error)) from None
+        raise DocumentDamaged(str(error)) from None
     return Note(verdict, _earlier(values, "entries"), values["number"], documents.count(values, "term"))
 
 
 def _commit(values: dict[str, Any], is_generation: bool) -> CommitRecord:
     shard, run = _shard(documents.field(values, "shard", str)), documents.field(values, "run", str)
     if not paths.is_run_name(run):
-        raise RecordDamaged(f"run is {documents.shown(run)}, which no run is called")
+        raise DocumentDamaged(f"run is {documents.shown(run)}, which no run is called")
     record = CommitRecord(
         ShardKey(shard),
         tuple(_file(file, shard, run) for file in documents.items(values, "files", dict)),
@@ -234,10 +234,12 @@ def _commit(values: dict[str, Any], is_generation: bool) -> CommitRecord:
         _earlier(values, "replaces"),
     )
     if record.is_generation != is_generation or bool(record.shards) != is_generation:
-        raise RecordDamaged("a generation names the shards it holds and the entries it replaces, and nothing else does")
+        raise DocumentDamaged(
+            "a generation names the shards it holds and the entries it replaces, and nothing else does"
+        )
     for what, names in (("file", [file.path for file in record.files]), ("shard", record.holds)):
         if len(set(names)) != len(names):
-            raise RecordDamaged(f"it lists a {what} twice")
+            raise DocumentDamaged(f"it lists a {what} twice")
     return record
 
 
@@ -245,19 +247,19 @@ def _file(values: dict[str, Any], shard: str, run: str) -> FileReceipt:
     path, sha256 = documents.field(values, "path", str), documents.field(values, "sha256", str)
     key = paths.parse_chunk_path(path)
     if key is None or key.shard.name != shard or not paths.is_made_by(path, run):
-        raise RecordDamaged(f"it lists {documents.shown(path)}, which is no path of its shard and run")
+        raise DocumentDamaged(f"it lists {documents.shown(path)}, which is not a path of its shard and run")
     if not _SHA256.fullmatch(sha256):
-        raise RecordDamaged(f"the sha256 of {path} is {documents.shown(sha256)}")
+        raise DocumentDamaged(f"the sha256 of {path} is {documents.shown(sha256)}")
     return FileReceipt(path, documents.count(values, "rows"), documents.count(values, "bytes"), sha256)
 
 
 def _book(values: dict[str, Any], number: int) -> CommittedBook:
     status = documents.field(values, "status", str)
     if status not in BookStatus.__members__.values():
-        raise RecordDamaged(f"a book's status is {documents.shown(status)}")
+        raise DocumentDamaged(f"a book's status is {documents.shown(status)}")
     attempted = documents.count(values, "attempted")
     if not 0 < attempted <= number:
-        raise RecordDamaged(f"a book was attempted in entry {documents.shown(attempted)}, which is no earlier one")
+        raise DocumentDamaged(f"a book was attempted in entry {documents.shown(attempted)}, which is no earlier one")
     key, source = documents.field(values, "key", str), documents.field(values, "source", str)
     sha256, reason = documents.text_or_none(values, "sha256"), documents.text_or_none(values, "reason")
     return CommittedBook(key, sha256, source, BookStatus(status), reason, attempted)
@@ -265,14 +267,14 @@ def _book(values: dict[str, Any], number: int) -> CommittedBook:
 
 def _shard(name: str) -> str:
     if not _SHARD.fullmatch(name):
-        raise RecordDamaged(f"{documents.shown(name)} is no name of a shard")
+        raise DocumentDamaged(f"{documents.shown(name)} is not a name of a shard")
     return name
 
 
 def _earlier(values: dict[str, Any], name: str) -> tuple[int, ...]:
     numbers = tuple(documents.items(values, name, int))
     if any(not 0 < number < values["number"] for number in numbers) or len(set(numbers)) != len(numbers):
-        raise RecordDamaged(f"{name} must be numbers of earlier entries, each once")
+        raise DocumentDamaged(f"{name} must be numbers of earlier entries, each once")
     return numbers
 
 
