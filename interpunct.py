@@ -1,9 +1,11 @@
-"""The command line of Interpunct: a thin front door that wires the packages' commands together.
+"""The front door of Interpunct: its command line, and one import for what a notebook needs.
 
 Each package brings its commands in a `commands.py`; this file builds the parser, calls the chosen one and turns
 an error that a user can mend into one line and an exit code:
 
     0 done    1 finished with failures listed    2 wrong use    3 the store refuses    4 report: nothing changed
+
+`import interpunct` gives the names of `__all__`; each is loaded from its package when it is first asked for.
 """
 
 from __future__ import annotations
@@ -13,7 +15,8 @@ import io
 import sys
 import traceback
 from collections.abc import Sequence
-from importlib import metadata
+from importlib import import_module, metadata
+from typing import TYPE_CHECKING, Any
 
 import jobs.commands
 import reports.commands
@@ -21,6 +24,31 @@ import store.commands
 from store import streams
 from store.foreign_text import lines_for_terminal
 from store.objects.public_names import without_secrets
+
+if TYPE_CHECKING:
+    from analysis.clusters import find_clusters
+    from analysis.explanation import explain
+    from analysis.pairwise import cross_statistics, pair_statistics
+    from jobs.model.hidden_states import HiddenStates
+    from jobs.one_text import find_marks, read_text
+    from store.query.reader import open_store
+
+__all__ = [
+    "HiddenStates", "cross_statistics", "explain", "find_clusters", "find_marks", "main", "open_store",
+    "pair_statistics", "read_text",
+]  # fmt: skip
+
+_PLACES = {
+    "HiddenStates": "jobs.model.hidden_states",
+    "cross_statistics": "analysis.pairwise",
+    "explain": "analysis.explanation",
+    "find_clusters": "analysis.clusters",
+    "find_marks": "jobs.one_text",
+    "open_store": "store.query.reader",
+    "pair_statistics": "analysis.pairwise",
+    "read_text": "jobs.one_text",
+}
+"""Where the public names are."""
 
 _DESCRIPTION = """\
 How does a language model represent punctuation that goes on (,) and punctuation that ends (.)?
@@ -38,6 +66,17 @@ examples:
 
 _RESULTS = frozenset({"sql", "status", "plan"})
 """Commands that do nothing but print: they end when nobody reads them. All others go on with their work."""
+
+
+def __getattr__(name: str) -> Any:
+    """A public name, loaded when it is first asked for: `--help` and `import interpunct` need none of them."""
+    if name not in _PLACES:
+        raise AttributeError(f"module 'interpunct' has no attribute {name!r}; it has {', '.join(sorted(_PLACES))}")
+    return getattr(import_module(_PLACES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
 
 
 def main(argv: Sequence[str] | None = None) -> int:

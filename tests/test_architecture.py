@@ -49,7 +49,7 @@ FLOORS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("account",),
         ("cluster", "estimate", "serial"),
         ("run",),
-        ("recompute",),
+        ("one_text", "recompute"),
         ("commands",),
     ),
     "reports": (

@@ -179,22 +179,20 @@ def _prepare_book(context: RunContext, book: NamedBook, decoded: Decoded) -> _Pr
     return _PreparedBook(
         book.key,
         row,
-        _reading(book.key, tokenization, selection, context),
+        reading_of(book.key, tokenization, selection, beginning_of_text(model.name, model.revision, config.bos)),
         [passages.astype(np.int32) for passages in selection.passage_of.values()],
         list(mark_rows(book.key, tokenization, selection, config)),
         list(_passage_rows(book.key, len(tokenization.ids), selection)),
     )
 
 
-def _reading(book: str, tokenization: Tokenization, selection: Selection, context: RunContext) -> Reading:
-    """The book's sequences, each behind the beginning-of-text tokens that the study asks for."""
+def reading_of(book: str, tokenization: Tokenization, selection: Selection, opening: Sequence[int]) -> Reading:
+    """The book's sequences, each behind the beginning-of-text tokens in `opening`."""
     sequences = selection.sequences
     tokens = sequences.tokens(tokenization.ids)
-    model = context.model
-    opening = np.array(beginning_of_text(model.name, model.revision, context.config.bos), dtype=np.int32)
-    tokens = np.concatenate([np.tile(opening, (len(tokens), 1)), tokens], axis=1)
+    tokens = np.concatenate([np.tile(np.array(opening, dtype=np.int32), (len(tokens), 1)), tokens], axis=1)
     places = [
-        sequences.rows[name] * tokens.shape[1] + sequences.columns[name] + opening.size for name in sequences.rows
+        sequences.rows[name] * tokens.shape[1] + sequences.columns[name] + len(opening) for name in sequences.rows
     ]
     return Reading(book, tokens, np.concatenate([*places, np.zeros(0, np.int64)]))
 

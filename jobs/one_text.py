@@ -1,0 +1,136 @@
+"""One text, step by step: its tokens, its marks and their hidden states, for whoever explores in Python.
+
+What a run does with a book, by the same functions, without a store and without Ray.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from os import PathLike, fspath
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jobs.config import RunConfig, StudyConfig, resolve
+from jobs.corpus.cleaning import text_of_book
+from jobs.corpus.decoding import decode
+from jobs.corpus.references import BookRef, Source
+from jobs.corpus.sources import expand_sources
+from jobs.corpus.survey import read_book, survey
+from jobs.errors import UsageError
+from jobs.marks.selection import Selection, select
+from jobs.marks.tokens import Tokenization, tokenize
+from jobs.model.batch_size import WITHOUT_GPU, settle_passages
+from jobs.model.encoder import beginning_of_text, load_encoder
+from jobs.model.hidden_states import HiddenStates
+from jobs.model.models import identify_model
+from jobs.run import bundled
+from jobs.stages.prepare import mark_rows, reading_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def read_text(book: str | PathLike[str]) -> str:
+    """The text that a name means: a file, `gutenberg:219`, `https://...`, or `sample`, the bundled story.
+
+    Characters as they come, header and licence included: `find_marks` cleans them as its settings say. Raises
+    UsageError where the name means no text or several, BookError or SourceError where the text cannot be read.
+    """
+    run, named = RunConfig(), fspath(book)
+    refs = [ref for found in expand_sources([bundled(named)], run) for ref in _texts(found, run)]
+    if len(refs) != 1:
+        raise UsageError(f"{named!r} names {len(refs)} texts; name one of them")
+    if refs[0].problem is not None:
+        raise UsageError(refs[0].problem)
+    return decode(read_book(refs[0], run)).text
+
+
+def find_marks(text: str, model: str = "smollm2", preset: str | None = None, **settings: Any) -> TextMarks:
+    """The tokens and the marks of a text, as a run of these settings would take them.
+
+    `settings` are those of `interpunct run` that concern a study: `per_class=100`, `classes=[["and", ["and"]]]`.
+    Raises UsageError for a model that is not there and for settings that do not fit.
+    """
+    config, _ = resolve({**settings, "model": model}, preset=preset)
+    config = settle_passages(config, identify_model(model, config.revision))
+    tokenization = tokenize(load_encoder(model, config.revision), text_of_book(text, config.text).text)
+    return TextMarks(config, tokenization, select(tokenization, config))
+
+
+@dataclass(frozen=True, eq=False)
+class TextMarks:
+    """The tokens of a text, and the marks taken from it by class. See `find_marks`."""
+
+    config: StudyConfig
+    tokenization: Tokenization
+    selection: Selection
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of the text."""
+        return len(self.tokenization.ids)
+
+    @property
+    def unique_tokens(self) -> int:
+        """Distinct tokens of the text."""
+        return self.tokenization.unique
+
+    @property
+    def counts(self) -> pd.DataFrame:
+        """By class: tokens of the class in the text, those that can be used, those that are taken, and why not all."""
+        import pandas as pd
+
+        classes = self.selection.classes.items()
+        rows = [(name, of.found, of.eligible, of.taken.size, dict(of.left_out)) for name, of in classes]
+        return pd.DataFrame(rows, columns=["class", "found", "eligible", "taken", "left_out"])
+
+    @property
+    def passages(self) -> dict[str, NDArray[np.int64]]:
+        """The passage of each mark: int64 [marks] by class."""
+        return dict(self.selection.passage_of)
+
+    @cached_property
+    def frame(self) -> pd.DataFrame:
+        """A row for each mark that is taken: the columns of the view `marks`, without `book`."""
+        import pandas as pd
+
+        rows = pd.DataFrame(mark_rows("", self.tokenization, self.selection, self.config))
+        places = {name: place for place, name in enumerate(self.selection.classes)}
+        if rows.empty:
+            return rows
+        return rows.drop(columns="book").sort_values("class", key=lambda names: names.map(places), kind="stable")
+
+    def features(self, name: str) -> Mapping[str, NDArray[Any]]:
+        """What the text says of the marks of a class, as `interpunct.explain` takes it."""
+        known = ("class", "i", "token", "position", "token_id", "before", "after")
+        rows = self.frame[self.frame["class"] == name]
+        return {feature: rows[feature].to_numpy() for feature in rows.columns if feature not in known}
+
+    def states(self, model: HiddenStates | None = None) -> dict[str, NDArray[np.float32]]:
+        """The hidden states at the marks: float32 [hidden layers, marks, D] by class; layer 0 is the embedding.
+
+        `model`: the loaded model, for those who go on using it. Raises UsageError where it is another than the marks'.
+        """
+        config = self.config
+        if model is None:
+            size = config.batch_size or WITHOUT_GPU[config.context]
+            model = HiddenStates(config.model, revision=config.revision, dtype=config.dtype, batch_size=size)
+        if model.identity.name != config.model:
+            raise UsageError(f"the marks were found for {config.model!r} and the model is {model.identity.name!r}")
+        opening = beginning_of_text(config.model, config.revision, config.bos)
+        reading = reading_of("", self.tokenization, self.selection, opening)
+        order = np.argsort(reading.places, kind="stable")
+        rows, columns = np.divmod(reading.places[order], reading.sequences.shape[1])
+        ordered = model.states_at(reading.sequences, rows, columns)
+        states = np.empty_like(ordered)
+        states[:, order] = ordered
+        stops = np.cumsum([of.taken.size for of in self.selection.classes.values()])[:-1]
+        return dict(zip(self.selection.classes, np.split(states, stops, axis=1), strict=True))
+
+
+def _texts(found: Source | BookRef, run: RunConfig) -> list[BookRef]:
+    return [found] if isinstance(found, BookRef) else list(survey(found, run))
