@@ -31,19 +31,23 @@ if TYPE_CHECKING:
     from analysis.pairwise import cross_statistics, pair_statistics
     from jobs.model.hidden_states import HiddenStates
     from jobs.one_text import find_marks, read_text
+    from reports.data.measured import measure
+    from reports.gallery import figure
     from store.query.reader import open_store
 
 __all__ = [
-    "HiddenStates", "cross_statistics", "explain", "find_clusters", "find_marks", "main", "open_store",
-    "pair_statistics", "read_text",
+    "HiddenStates", "cross_statistics", "explain", "figure", "find_clusters", "find_marks", "main", "measure",
+    "open_store", "pair_statistics", "read_text",
 ]  # fmt: skip
 
 _PLACES = {
     "HiddenStates": "jobs.model.hidden_states",
     "cross_statistics": "analysis.pairwise",
     "explain": "analysis.explanation",
+    "figure": "reports.gallery",
     "find_clusters": "analysis.clusters",
     "find_marks": "jobs.one_text",
+    "measure": "reports.data.measured",
     "open_store": "store.query.reader",
     "pair_statistics": "analysis.pairwise",
     "read_text": "jobs.one_text",

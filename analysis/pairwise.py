@@ -148,12 +148,22 @@ def correlation_range(prepared: PreparedVectors, start: int, stop: int) -> NDArr
     return corr
 
 
-def cross_statistics(a: PreparedVectors, b: PreparedVectors) -> PairStatistics:
+def cross_statistics(
+    a: NDArray[np.float32] | PreparedVectors,
+    b: NDArray[np.float32] | PreparedVectors,
+    bins: int = 15,
+    outlier_z: float = 5.0,
+) -> PairStatistics:
     """All pairs of a vector of `a` (as x) with a vector of `b` (as y): flat arrays [Na * Nb], row-major.
 
-    Raises ValueError where the two were not prepared alike.
+    `a`, `b`: float32 [N, D], or already `prepare`d, and then with their own `bins` and `outlier_z`. Raises ValueError
+    where the two were not prepared alike, and for what `prepare` does not take.
     """
-    return cross_range(a, b, 0, len(a.x))
+    x, y = (
+        one if isinstance(one, PreparedVectors) else prepare(one, bins, outlier_z, where=f"group {name}")
+        for name, one in (("a", a), ("b", b))
+    )
+    return cross_range(x, y, 0, len(x.x))
 
 
 def cross_range(a: PreparedVectors, b: PreparedVectors, start: int, stop: int) -> PairStatistics:

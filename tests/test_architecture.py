@@ -59,7 +59,7 @@ FLOORS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("page",),
         ("sections",),
         ("build",),
-        ("produce",),
+        ("gallery", "produce"),
         ("clock",),
         ("commands",),
     ),

@@ -103,3 +103,15 @@ def test_the_readme_python_runs(demo, monkeypatch):
     exec(code.replace("demo/store", str(demo / "store")), names)
     assert len(names["layers"]) == 93
     assert names["statistics"].mi.shape == (10,)
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/reports.md"])
+def test_the_python_of_a_page_runs(demo, page, tmp_path, monkeypatch):
+    """Block after block, as in a notebook, with the demo's store where it was made here."""
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), re.DOTALL)
+    assert any("interpunct.figure" in block for block in blocks)
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    for block in blocks:
+        exec(block.replace("demo/store", str(demo / "store")), names)
+    assert names["interpunct"]

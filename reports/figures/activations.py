@@ -11,6 +11,7 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 
 from reports.data.classes import Classes
+from reports.data.statistics import by_class
 from reports.figures.style import INK, NEUTRAL, class_style, legend, new_figure, note, report_style, symmetric_log
 
 LABELLED_DIMENSIONS = 4
@@ -20,9 +21,12 @@ VECTOR_POINTS = 2_000
 def mean_activations(frame: pd.DataFrame, layer: int, classes: Classes) -> Figure:
     """Left: mean activation of each dimension. Right, where two are named: second against first, a point a dimension.
 
-    `frame` has dimension and `mean_<class>` (NaN for a class without marks). The axes turn logarithmic on either side
-    of zero where a few dimensions dwarf the others.
+    `frame` has class, dimension, mean as the query `activation_means` gives them, or dimension and `mean_<class>` (NaN
+    for a class without marks). The axes turn logarithmic on either side of zero where a few dimensions dwarf the
+    others.
     """
+    if "class" in frame:
+        frame = by_class(frame, classes.names)
     with report_style():
         figure = new_figure(10, 4)
         threshold = _linear_threshold(frame, classes.names)

@@ -6,6 +6,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from reports.data import statistics
 from reports.data.absence import why_not_drawn
 from reports.data.classes import Classes
 from reports.figures.style import (
@@ -29,19 +30,21 @@ WIDE_RANGE = 20
 MOST_COLUMNS = 4
 
 
-def distributions_by_layer(densities: pd.DataFrame, means: pd.DataFrame, classes: Classes) -> Figure:
+def distributions_by_layer(histograms: pd.DataFrame, means: pd.DataFrame, classes: Classes) -> Figure:
     """Covariance and MI: the distribution in each layer by class, then the means over the layers.
 
     Covariance stands above MI, a column a class; with more than three classes beside it, a row a class.
 
-    `densities` has quantity, layer, class, left, right, share, density; `means` has quantity, layer, class, mean, low,
-    high (NaN where there is no interval) and varies: a layer that context does not touch would hide the others behind
-    one spike, and is named instead of drawn.
+    `histograms` has quantity, layer, class, bin, pairs as the query `layer_histograms` gives them, or left, right,
+    share and density in place of the last two, as `reports.data.statistics.densities` makes of them; `means` has
+    quantity, layer, class, mean, low, high (NaN where there is no interval) and varies: a layer that context does not
+    touch would hide the others behind one spike, and is named instead of drawn.
     """
+    shares = statistics.densities(histograms) if "bin" in histograms else histograms
     layers = sorted({int(layer) for layer in means["layer"]})
     untouched = means[~means["varies"]].groupby(["quantity", "layer", "class"], observed=True)["mean"].first()
-    hidden = pd.MultiIndex.from_frame(densities[["quantity", "layer", "class"]]).isin(untouched.index)
-    densities = densities[~hidden]
+    hidden = pd.MultiIndex.from_frame(shares[["quantity", "layer", "class"]]).isin(untouched.index)
+    shares = shares[~hidden]
     with report_style():
         figure, panels = _panels(len(classes.names) + 1)
         for row, quantity in zip(panels, ("cov", "mi"), strict=True):
@@ -50,12 +53,12 @@ def distributions_by_layer(densities: pd.DataFrame, means: pd.DataFrame, classes
                 if axes is not row[0]:
                     axes.sharex(row[0])
                     axes.sharey(row[0])
-                chosen = (densities["quantity"] == quantity) & (densities["class"] == mark_class)
+                chosen = (shares["quantity"] == quantity) & (shares["class"] == mark_class)
                 panel_title(axes, classes.title(mark_class))
-                _draw_densities(axes, densities[chosen], layers, quantity)
+                _draw_densities(axes, shares[chosen], layers, quantity)
                 if not axes.lines:
                     note(axes, why_not_drawn(mine, [mark_class]))
-            _fit(list(row[:-1]), densities[densities["quantity"] == quantity], quantity)
+            _fit(list(row[:-1]), shares[shares["quantity"] == quantity], quantity)
             _draw_means(row[-1], mine, layers, quantity, classes)
             add_layer_colour_bar(figure, list(row), layers)
         figure.suptitle("Covariance and mutual information over the layers")

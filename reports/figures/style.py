@@ -117,9 +117,16 @@ def report_style() -> Iterator[None]:
         yield
 
 
+class ReportFigure(Figure):
+    """A figure that a notebook shows as the value of a cell, whether or not it draws with pyplot."""
+
+    def _repr_png_(self) -> bytes:
+        return to_png(self)
+
+
 def new_figure(width: float, height: float) -> Figure:
     """A figure of that many inches with the Agg canvas; it belongs to no pyplot state."""
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = ReportFigure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure
 

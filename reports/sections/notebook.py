@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 
 import pandas as pd
 
@@ -18,6 +19,8 @@ from reports.figures.style import cut
 from reports.page.exhibits import Exhibit, Section, attempt
 
 NOTEBOOK_TITLE = "The six figures of the notebook"
+KEYS = {"mi": "mutual-information", "cov": "covariance"}
+"""The figures of the matrices of all pairs, by quantity."""
 NEEDS_ROWS = (
     "Its matrices and scatter plots need a row for each pair, and this study keeps summaries alone (--within "
     "summaries): they are left out."
@@ -29,16 +32,7 @@ def notebook_section(store: Store, scope: Scope, moments: Answer, means: pd.Data
 
     `means` has quantity, layer, class, mean, low, high.
     """
-    makers: dict[str, Callable[[], Exhibit]] = {"mean-activations": lambda: activations_exhibit(store, scope)}
-    if scope.rows_kept:
-        matrix = ask(store, "pair_matrix", layer=scope.layer, book=scope.example_book, marks=MATRIX_MARKS)
-        makers |= {
-            "matrices-mi": lambda: matrices_exhibit(scope, matrix, "mi"),
-            "matrices-cov": lambda: matrices_exhibit(scope, matrix, "cov"),
-            "mi-against-covariance": lambda: scatter_exhibit(store, scope, moments),
-            "mi-against-covariance-by-layer": lambda: grid_exhibit(store, scope, moments),
-        }
-    makers["distributions-by-layer"] = lambda: layers_exhibit(store, scope, moments, means)
+    makers = notebook_makers(store, scope, lambda: moments, lambda: means)
     return Section(
         "six-figures",
         NOTEBOOK_TITLE,
@@ -53,6 +47,27 @@ def notebook_section(store: Store, scope: Scope, moments: Answer, means: pd.Data
         + ("" if scope.rows_kept else f" {NEEDS_ROWS}"),
         tuple(attempt(key, f"The figure {key}", make) for key, make in makers.items()),
     )
+
+
+def notebook_makers(
+    store: Store, scope: Scope, moments: Callable[[], Answer], means: Callable[[], pd.DataFrame]
+) -> dict[str, Callable[[], Exhibit]]:
+    """What makes each of the figures, by its key; nothing is asked or drawn before it is called."""
+
+    @cache
+    def matrix() -> Answer:
+        return ask(store, "pair_matrix", layer=scope.layer, book=scope.example_book, marks=MATRIX_MARKS)
+
+    makers: dict[str, Callable[[], Exhibit]] = {"mean-activations": lambda: activations_exhibit(store, scope)}
+    if scope.rows_kept:
+        makers |= {
+            KEYS["mi"]: lambda: matrices_exhibit(scope, matrix(), "mi"),
+            KEYS["cov"]: lambda: matrices_exhibit(scope, matrix(), "cov"),
+            "mi-against-covariance": lambda: scatter_exhibit(store, scope, moments()),
+            "mi-against-covariance-by-layer": lambda: grid_exhibit(store, scope, moments()),
+        }
+    makers["distributions-by-layer"] = lambda: layers_exhibit(store, scope, moments(), means())
+    return makers
 
 
 def activations_exhibit(store: Store, scope: Scope) -> Exhibit:
@@ -90,7 +105,7 @@ def matrices_exhibit(scope: Scope, matrix: Answer, quantity: str) -> Exhibit:
     scale = " about zero" if quantity == "cov" and (matrix.frame["cov"] < 0).any() else ""
     limited = f" Only the first {MATRIX_MARKS} marks of each class are shown." if _is_limited(scope) else ""
     return Exhibit(
-        f"matrices-{quantity}",
+        KEYS[quantity],
         f"Pairwise {name}",
         f"Each cell is one pair of marks of {cut(scope.example_book, 60)} in layer {scope.layer}, in the order of the "
         "text. Below: the distribution of the same values; dashed lines are means.",

@@ -228,6 +228,11 @@ def test_pairs_between_two_groups_are_pairs_of_the_union(monkeypatch):
     between = (i < 12) & (j >= 12)
     for field in FIELDS:
         np.testing.assert_allclose(getattr(cross, field), getattr(union, field)[between], rtol=1e-11, atol=1e-13)
+    plain = pairwise.cross_statistics(x[:12], x[12:])
+    for field in FIELDS:
+        np.testing.assert_array_equal(getattr(plain, field), getattr(cross, field))
+    with pytest.raises(ValueError, match="in group b are float64"):
+        pairwise.cross_statistics(x[:12], x[12:].astype(np.float64))
 
 
 def test_groups_prepared_differently_are_refused():

@@ -91,7 +91,7 @@ def test_a_figure_is_saved_as_vector_and_as_bitmap(page_file, kind, start):
       const made = URL.createObjectURL;
       URL.createObjectURL = (blob) => { done(JSON.stringify([blob.type, blob.size])); return made(blob); };
       HTMLAnchorElement.prototype.click = () => {};
-      document.querySelector('[data-figure="matrices-mi"][data-save="%s"]').click();
+      document.querySelector('[data-figure="mutual-information"][data-save="%s"]').click();
     })"""
 
     async def save() -> tuple[str, int]:

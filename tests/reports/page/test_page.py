@@ -72,8 +72,8 @@ def test_the_six_figures_of_the_notebook_are_there(report):
     (section,) = [section for section in report.sections if section.key == "six-figures"]
     assert [part.key for part in section.parts] == [
         "mean-activations",
-        "matrices-mi",
-        "matrices-cov",
+        "mutual-information",
+        "covariance",
         "mi-against-covariance",
         "mi-against-covariance-by-layer",
         "distributions-by-layer",
@@ -248,10 +248,10 @@ def test_a_part_that_cannot_be_drawn_or_written_is_a_sentence_in_its_place(repor
     page = render_page(settled, rendered)
     sentence = "Mean activation per dimension could not be made: ValueError: out of ink"
     assert f'<p class="failed" id="mean-activations">{sentence}</p>' in page
-    assert '<figure id="matrices-mi">' in page
+    assert '<figure id="mutual-information">' in page
     assert {name for name in files_beside(settled, rendered) if name.startswith("figures/")} == {
-        "figures/matrices-mi.svg",
-        "figures/matrices-mi.png",
+        "figures/mutual-information.svg",
+        "figures/mutual-information.png",
     }
 
 

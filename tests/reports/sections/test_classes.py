@@ -55,7 +55,7 @@ def test_words_for_classes_are_all_that_a_report_speaks_of(tmp_path):
     rendered = render_parts(report)
     assert rendered.failures == {}
     for name in ("and", "but (but yet)", "the", "baseline (random tokens)"):
-        assert name in rendered.drawings["matrices-mi"]
+        assert name in rendered.drawings["mutual-information"]
     (explorer,) = [section.explorer for section in report.sections if section.explorer]
     assert [one["name"] for one in explorer["classes"]] == ["and", "but", "the", "baseline"]
     assert "numbers-3-mi" in render_page(report, rendered)
@@ -107,4 +107,4 @@ def test_summaries_alone_make_a_report_without_what_needs_rows(tmp_path):
     assert "There are no intervals" in part(report, "headline").reading
     keys = [one.key for section in report.sections for one in section.parts]
     assert "mean-activations" in keys
-    assert "matrices-mi" not in keys
+    assert "mutual-information" not in keys
