@@ -19,7 +19,7 @@ SCALES = np.geomspace(0.05, 12, 400)
 
 
 def chance_mi(
-    vectors: NDArray[np.float32], bins: int, outlier_z: float, *, pairs: int, rng: np.random.Generator
+    vectors: NDArray[np.float32], bins: int, outlier_z: float | None, *, pairs: int, rng: np.random.Generator
 ) -> float:
     """Mean `expected_mi` in bits over `pairs` random pairs of vectors, float32 `[N, D]`, outliers left out.
 

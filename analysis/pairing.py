@@ -55,7 +55,7 @@ class PairOptions:
     """How pairs are measured: bins of an axis, threshold of outliers, and which of CHOICES."""
 
     bins: int = 15
-    outlier_z: float = 5.0
+    outlier_z: float | None = 5.0
     measures: str = STANDARD
 
 

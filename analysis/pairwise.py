@@ -75,30 +75,37 @@ class PreparedVectors:
     @property
     def described(self) -> str:
         """How the vectors were prepared, for errors."""
-        return f"{self.bins} bins of {self.x.shape[1]} dimensions, outliers beyond {self.outlier_z}"
+        outliers = f"outliers beyond {self.outlier_z}" if self.outlier_z < np.inf else "no outliers left out"
+        return f"{self.bins} bins of {self.x.shape[1]} dimensions, {outliers}"
 
 
-def pair_statistics(x: NDArray[np.float32], bins: int = 15, outlier_z: float = 5.0) -> PairStatistics:
+def pair_statistics(x: NDArray[np.float32], bins: int = 15, outlier_z: float | None = 5.0) -> PairStatistics:
     """Statistics of all pairs of the vectors in `x`, float32 [N, D]: arrays in `numpy.triu_indices(N, 1)` order.
 
     A dimension of a pair is masked where |z| > `outlier_z` in either vector, z from the vector's own mean and
-    standard deviation (ddof = 1). The joint histogram is `numpy.histogram2d`'s over the valid dimensions, `bins` x
-    `bins`.
+    standard deviation (ddof = 1); None masks nothing. The joint histogram is `numpy.histogram2d`'s over the valid
+    dimensions, `bins` x `bins`.
 
-    Raises ValueError for a wrong shape or type and for values that are not finite, naming the vector.
+    Raises ValueError for a wrong shape or type, an `outlier_z` that is not above 0, and for values that are not finite,
+    naming the vector.
     """
     prepared = prepare(x, bins, outlier_z)
     return row_range(prepared, 0, len(prepared.x))
 
 
-def prepare(x: NDArray[np.float32], bins: int = 15, outlier_z: float = 5.0, *, where: str = "") -> PreparedVectors:
+def prepare(
+    x: NDArray[np.float32], bins: int = 15, outlier_z: float | None = 5.0, *, where: str = ""
+) -> PreparedVectors:
     """Checks float32 [N, D] vectors and finds their outliers. `where` ("layer 3, class internal") goes into errors.
 
-    Raises ValueError for a wrong shape or type and for values that are not finite.
+    Raises what `pair_statistics` raises.
     """
     x = _checked(x, bins, where)
+    limit = np.inf if outlier_z is None else outlier_z
+    if not limit > 0:
+        raise ValueError(f"outlier_z is {outlier_z}; pass a number above 0, or None to leave no dimension out")
     _load_kernels()
-    return PreparedVectors(x, bins, outlier_z, find_outliers(x, outlier_z))
+    return PreparedVectors(x, bins, limit, find_outliers(x, limit))
 
 
 def row_ranges(marks: int, max_pairs: int) -> list[tuple[int, int]]:
@@ -152,7 +159,7 @@ def cross_statistics(
     a: NDArray[np.float32] | PreparedVectors,
     b: NDArray[np.float32] | PreparedVectors,
     bins: int = 15,
-    outlier_z: float = 5.0,
+    outlier_z: float | None = 5.0,
 ) -> PairStatistics:
     """All pairs of a vector of `a` (as x) with a vector of `b` (as y): flat arrays [Na * Nb], row-major.
 

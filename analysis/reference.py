@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def mutual_information(x: NDArray[np.float32], y: NDArray[np.float32], bins: int = 15, outlier_z: float = 5.0) -> float:
+def mutual_information(
+    x: NDArray[np.float32], y: NDArray[np.float32], bins: int = 15, outlier_z: float | None = 5.0
+) -> float:
     """Plug-in mutual information in bits of two float32 [D] vectors over the dimensions left; NaN if none is."""
     kept = kept_dimensions(x, outlier_z) & kept_dimensions(y, outlier_z)
     joint = joint_histogram(x[kept], y[kept], bins)
@@ -18,7 +20,7 @@ def mutual_information(x: NDArray[np.float32], y: NDArray[np.float32], bins: int
     return entropy(joint.sum(axis=1)) + entropy(joint.sum(axis=0)) - entropy(joint)
 
 
-def covariance(x: NDArray[np.float32], y: NDArray[np.float32], outlier_z: float = 5.0) -> float:
+def covariance(x: NDArray[np.float32], y: NDArray[np.float32], outlier_z: float | None = 5.0) -> float:
     """Covariance (divided by n - 1) in float64 over the dimensions left; NaN if fewer than two are."""
     kept = kept_dimensions(x, outlier_z) & kept_dimensions(y, outlier_z)
     n = int(np.count_nonzero(kept))
@@ -28,8 +30,10 @@ def covariance(x: NDArray[np.float32], y: NDArray[np.float32], outlier_z: float 
     return float(np.sum((x_left - x_left.mean()) * (y_left - y_left.mean())) / (n - 1))
 
 
-def kept_dimensions(x: NDArray[np.float32], outlier_z: float = 5.0) -> NDArray[np.bool_]:
-    """Which dimensions have |z| <= `outlier_z`, z in float32 from the vector's own mean and std(ddof=1)."""
+def kept_dimensions(x: NDArray[np.float32], outlier_z: float | None = 5.0) -> NDArray[np.bool_]:
+    """Which dimensions have |z| <= `outlier_z`, z in float32 from the vector's own mean and std(ddof=1); None: all."""
+    if outlier_z is None:
+        return np.ones(x.shape, np.bool_)
     with np.errstate(all="ignore"):
         z = (x - x.mean()) / x.std(ddof=1)
         outlier: NDArray[np.bool_] = np.abs(z) > outlier_z

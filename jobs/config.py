@@ -95,8 +95,11 @@ class StudyConfig:
     before: int = setting(20, "tokens before a mark: kept as text, and the context of a window")
     after: int = setting(10, "tokens after a mark: kept as text, never seen by the model at the mark")
     bins: int = setting(15, "equal-width bins of each axis of the joint histogram", smallest=2, largest=64)
-    outlier_z: float = setting(
-        5.0, "a dimension is left out of a pair where abs(z) exceeds this in either vector", above=0
+    outlier_z: float | None = setting(
+        5.0,
+        "a dimension is left out of a pair where abs(z) exceeds this in either vector; `none`: no dimension is",
+        metavar="Z|none",
+        above=0,
     )
     measures: str = setting(
         "standard",

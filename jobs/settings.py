@@ -100,7 +100,8 @@ class Setting:
         if self.smallest is not None and value < self.smallest:
             raise UsageError(f"{self.name} is {value}; the smallest is {self.smallest}")
         if self.above is not None and not value > self.above:
-            raise UsageError(f"{self.name} is {value}; it must be above {self.above}")
+            other = f", or {self.word_for_none!r}" if self.word_for_none else ""
+            raise UsageError(f"{self.name} is {value}; it must be above {self.above}{other}")
         if largest is not None and value > largest:
             raise UsageError(f"{self.name} is {value}; the largest is {largest}")
 

@@ -25,7 +25,7 @@ def find_outliers(x: NDArray[np.float32], outlier_z: float) -> Vectors:
     """Vectors (float32 [N, D], C-contiguous, finite) with the dimensions where |z| > outlier_z masked.
 
     z is computed as NumPy does in float32, from the vector's own mean and standard deviation (ddof = 1). A constant
-    vector has no z and masks nothing.
+    vector has no z and masks nothing; nor does any where `outlier_z` is infinite.
     """
     mean, deviation = np.empty(len(x), np.float32), np.empty(len(x), np.float32)
     with np.errstate(all="ignore"):
@@ -200,6 +200,8 @@ def _limit(deviation: np.float32, outlier_z: np.float32) -> np.float32:
     One comparison then stands for a division: quotients of the same divisor, once rounded, are still in order.
     """
     limit = np.float32(outlier_z * deviation)
+    if outlier_z == np.inf:
+        return np.float32(np.inf)
     if np.isnan(limit) or deviation == 0:
         return np.float32(0) if deviation == 0 else np.float32(np.inf)
     while limit / deviation > outlier_z:

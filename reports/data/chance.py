@@ -30,7 +30,7 @@ class Chance:
     measured: bool
 
 
-def chance_level(store: Store, scope: Scope, bins: int, outlier_z: float) -> Chance:
+def chance_level(store: Store, scope: Scope, bins: int, outlier_z: float | None) -> Chance:
     """Measured from the kept hidden states of one book, or else computed from the stored entropies."""
     if "hidden_states" in store.tables():
         states = ask(store, "example_states", book=scope.example_book, marks=MARKS)
@@ -45,7 +45,7 @@ def unknown_chance() -> Chance:
     return Chance(pd.DataFrame({"layer": [], "class": [], "chance": []}), "", measured=False)
 
 
-def _measured(states: pd.DataFrame, bins: int, outlier_z: float) -> pd.DataFrame:
+def _measured(states: pd.DataFrame, bins: int, outlier_z: float | None) -> pd.DataFrame:
     """`states` has layer, class, state; pairs of a layer and class are drawn with the report's seed."""
     rows = []
     for (layer, mark_class), group in states.groupby(["layer", "class"], observed=True):

@@ -20,7 +20,7 @@ from reports.errors import ReportUsageError
 States = Mapping[str, NDArray[np.float32]]
 
 
-def measure(states: States, bins: int = 15, outlier_z: float = 5.0) -> Measured:
+def measure(states: States, bins: int = 15, outlier_z: float | None = 5.0) -> Measured:
     """Measure all pairs of marks within each class, in every layer.
 
     `states`: float32 [layers, marks, D] by class, as `interpunct.find_marks(...).states()` gives them, or [marks, D]
@@ -49,7 +49,7 @@ class Measured:
     states: States
     statistics: Mapping[tuple[int, str], PairStatistics]
     bins: int
-    outlier_z: float
+    outlier_z: float | None
 
     @property
     def classes(self) -> Classes:

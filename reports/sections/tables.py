@@ -125,7 +125,7 @@ def outlier_section(store: Store, scope: Scope, outlier_z: float | None) -> Sect
         apart=EMBEDDINGS_APART if len(scope.layers) > 1 else "",
         nothing=f"No mark has a dimension more than {outlier_z:g} standard deviations from its mean, so all are kept."
         if outlier_z
-        else "The study leaves no dimension out (--outlier-z).",
+        else "The study leaves no dimension out (--outlier-z none).",
     )
     return Section("outliers", "Outlier dimensions", "", (table,))
 

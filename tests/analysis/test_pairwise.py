@@ -75,7 +75,7 @@ vectors = st.tuples(st.integers(2, 5), st.sampled_from([2, 3, 5, 64, 70])).flatm
 
 
 @settings(max_examples=150, deadline=None)
-@given(x=vectors, bins=st.integers(2, 64), outlier_z=st.sampled_from([0.0, 0.5, 1.0, 1.5, 5.0]))
+@given(x=vectors, bins=st.integers(2, 64), outlier_z=st.sampled_from([1e-6, 0.5, 1.0, 1.5, 5.0, None]))
 def test_any_vectors_are_binned_as_numpy_bins_them(x, bins, outlier_z):
     assert_as_numpy(x, bins, outlier_z)
 
@@ -233,6 +233,19 @@ def test_pairs_between_two_groups_are_pairs_of_the_union(monkeypatch):
         np.testing.assert_array_equal(getattr(plain, field), getattr(cross, field))
     with pytest.raises(ValueError, match="in group b are float64"):
         pairwise.cross_statistics(x[:12], x[12:].astype(np.float64))
+
+
+@pytest.mark.parametrize("outlier_z", [0, 0.0, -1.0, float("nan")])
+def test_a_limit_that_is_none_is_refused(outlier_z):
+    """Users of the notebook write 0 for no limit; taken as a number it would leave nothing of any pair."""
+    with pytest.raises(ValueError, match=rf"outlier_z is {outlier_z}; pass a number above 0, or None"):
+        pairwise.pair_statistics(moving_states(4, 64, seed=0), outlier_z=outlier_z)
+
+
+def test_without_a_limit_no_dimension_is_left_out():
+    x = moving_states(6, 64, seed=3)
+    assert (pairwise.pair_statistics(x, outlier_z=2).n < 64).any()
+    assert (pairwise.pair_statistics(x, outlier_z=None).n == 64).all()
 
 
 def test_groups_prepared_differently_are_refused():

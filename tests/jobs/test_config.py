@@ -110,7 +110,7 @@ def test_the_notebook_preset_is_the_notebooks():
         ("[study]\ndevice = 'cpu'", r"unknown setting 'device' in \[study\]"),
         ("[run]\nbins = 9", r"unknown setting 'bins' in \[run\]"),
         ("bins = 9\n[study]\nbins = 9", r"bins is set twice, at the top level and in \[study\]"),
-        ("outlier_z = 0", "outlier_z is 0.0; it must be above 0"),
+        ("outlier_z = 0", "outlier_z is 0.0; it must be above 0, or 'none'"),
         ("dtype = 'int8'", "one of float32, "),
         ("[classes]", "0 classes are named; a study has 1 to 16"),
         ("classes = []", "0 classes are named; a study has 1 to 16"),
@@ -183,8 +183,9 @@ def test_a_missing_file_and_an_unknown_preset_are_wrong_use(tmp_path):
 
 
 def test_all_marks_can_be_asked_for():
-    study, _ = resolve({"per_class": "all", "baseline": "none"})
+    study, _ = resolve({"per_class": "all", "baseline": "none", "outlier_z": "none"})
     assert study.per_class is study.baseline is None
+    assert study.outlier_z is None
 
 
 def test_a_run_record_states_addresses_without_secrets():

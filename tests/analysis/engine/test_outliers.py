@@ -15,10 +15,11 @@ def hard_vectors() -> np.ndarray:
     x = moving_states(30, 100, seed=1)
     x[0], x[1], x[2] = 3.0, rng.choice([0.0, 1.0], 100), 1e-38
     x[3] *= np.float32(1e30)
+    x[4] = np.where(np.arange(100) < 50, 1e-30, 0)  # their squares are 0 in float32, and so is the deviation
     return x
 
 
-@pytest.mark.parametrize("outlier_z", [0.0, 0.5, 1.0, 2.5, 5.0, 100.0])
+@pytest.mark.parametrize("outlier_z", [0.0, 0.5, 1.0, 2.5, 5.0, 100.0, np.inf])
 def test_every_vector_is_as_the_plain_step_has_it(outlier_z):
     x = hard_vectors()
     found, valid = find_outliers(x, outlier_z), plain.valid_dimensions(x, outlier_z)
