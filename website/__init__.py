@@ -1,0 +1,1 @@
+"""What is made from the documentation: the executed companion notebook, and the site."""
