@@ -11,7 +11,7 @@ STORE := demo/store
 REPORT := demo/report
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-deploy test-slow lint format bench docs clean
+.PHONY: help setup demo test test-deploy test-slow lint format bench companion docs clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -60,6 +60,9 @@ format: $(VENV)/.development ## rewrite the code in the project's format
 bench: $(VENV)/.development ## the ratios that the README and docs/performance.md claim, in short form
 	$(BIN)/python -m benchmarks.pairs --quick
 	$(BIN)/python -m benchmarks.extract --quick
+
+companion: $(VENV)/.development ## run docs/companion.md again, as the notebook beside it
+	$(BIN)/python -m website.companion
 
 docs: $(VENV)/.development ## regenerate the parts of docs/ that are made from the code
 	$(BIN)/python -m store.dictionary docs/data_dictionary.md

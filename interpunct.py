@@ -28,7 +28,7 @@ from store.objects.public_names import without_secrets
 if TYPE_CHECKING:
     from analysis.clusters import find_clusters
     from analysis.explanation import explain
-    from analysis.pairwise import cross_statistics, pair_statistics
+    from analysis.pairwise import cross_statistics, pair_statistics, prepare
     from jobs.model.hidden_states import HiddenStates
     from jobs.one_text import find_marks, read_text
     from reports.data.measured import measure
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "HiddenStates", "cross_statistics", "explain", "figure", "find_clusters", "find_marks", "main", "measure",
-    "open_store", "pair_statistics", "read_text",
+    "open_store", "pair_statistics", "prepare", "read_text",
 ]  # fmt: skip
 
 _PLACES = {
@@ -50,6 +50,7 @@ _PLACES = {
     "measure": "reports.data.measured",
     "open_store": "store.query.reader",
     "pair_statistics": "analysis.pairwise",
+    "prepare": "analysis.pairwise",
     "read_text": "jobs.one_text",
 }
 """Where the public names are."""

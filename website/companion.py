@@ -1,6 +1,6 @@
 """The page `docs/companion.md` as a notebook: its Python blocks become cells, and are executed in their order.
 
-    python -m website.companion          executes the page and writes docs/companion.ipynb
+python -m website.companion          executes the page and writes docs/companion.ipynb
 """
 
 from __future__ import annotations
@@ -46,6 +46,9 @@ def executed(notebook: NotebookNode) -> NotebookNode:
             notebook, timeout=_CELL_SECONDS, resources={"metadata": {"path": folder}}, record_timing=False
         )
         client.execute()
+    for cell in notebook.cells:
+        if cell.cell_type == "code":  # warnings of libraries about this machine are no results
+            cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
     return notebook
 
 

@@ -121,7 +121,7 @@ class ReportFigure(Figure):
     """A figure that a notebook shows as the value of a cell, whether or not it draws with pyplot."""
 
     def _repr_png_(self) -> bytes:
-        return to_png(self)
+        return to_png(self, dpi=90)
 
 
 def new_figure(width: float, height: float) -> Figure:

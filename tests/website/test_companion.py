@@ -31,6 +31,7 @@ def run(source: str, names: dict[str, object]) -> object:
 
 
 def test_every_block_runs_and_shows_what_it_says(cells, capsys, tmp_path, monkeypatch):
+    """Half a minute: the model reads 120 windows and fifteen passages."""
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}
     shown = [run(source, names) for source in cells]
@@ -39,9 +40,11 @@ def test_every_block_runs_and_shows_what_it_says(cells, capsys, tmp_path, monkey
     assert all(isinstance(value, Figure) and value.axes for value in drawn)
     counts = shown[0].set_index("class")
     assert (counts["taken"] == 60).all()
+    printed = capsys.readouterr().out
     # The notebook's function and the engine print the same number for the same pair.
-    one, other = map(float, re.findall(r"(?:histogram2d|at once): *([\d.]+)", capsys.readouterr().out))
+    one, other = map(float, re.findall(r"(?:histogram2d|at once): *([\d.]+)", printed))
     assert one == pytest.approx(other, abs=1e-12)
+    assert re.search(r"22 marks, after mr.*abbreviation yes", printed), "the known cluster of the story"
 
 
 def test_no_block_is_long(cells):
