@@ -9,7 +9,6 @@ import io
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
-from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
@@ -261,18 +260,3 @@ def test_a_table_without_rows_says_so():
     page = render_page(report, render_parts(report))
     assert "<p>Nobody was there.</p>" in page
     assert "<table" not in page
-
-
-def test_the_example_for_notebooks_runs(three_books, tmp_path, monkeypatch):
-    docs = Path(__file__).resolve().parents[3] / "docs" / "reports.md"
-    example = re.search(r"```python\n(.*?)```", docs.read_text(encoding="utf-8"), re.DOTALL)[1]
-    for name, value in {
-        "demo/store": str(three_books),
-        "the_lighthouse_ledger": "book0",
-        "layer=15": "layer=2",
-    }.items():
-        assert name in example
-        example = example.replace(name, value)
-    monkeypatch.chdir(tmp_path)
-    exec(compile(example, "docs/reports.md", "exec"), {})
-    assert (tmp_path / "matrices.png").read_bytes().startswith(b"\x89PNG")
