@@ -26,10 +26,11 @@ FIRST = ("ray", "tests/test_readme.py", "smollm2", "report")
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist, which reads the groups
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Say which tests `make test` keeps in one of its processes: those that share something costly, else a file's."""
+    if not hasattr(config, "workerinput"):  # the only process
+        return
     for item in items:
         item.add_marker(pytest.mark.xdist_group(_group(item)))
-    if hasattr(config, "workerinput"):  # one of several processes
-        items.sort(key=lambda item: FIRST.index(_group(item)) if _group(item) in FIRST else len(FIRST))
+    items.sort(key=lambda item: FIRST.index(_group(item)) if _group(item) in FIRST else len(FIRST))
 
 
 def _group(item: pytest.Item) -> str:
