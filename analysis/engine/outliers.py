@@ -27,14 +27,8 @@ def find_outliers(x: NDArray[np.float32], outlier_z: float) -> Vectors:
     z is computed as NumPy does in float32, from the vector's own mean and standard deviation (ddof = 1). A constant
     vector has no z and masks nothing; nor does any where `outlier_z` is infinite.
     """
-    mean, deviation = np.empty(len(x), np.float32), np.empty(len(x), np.float32)
-    with np.errstate(all="ignore"):
-        for start in range(0, len(x), ROWS_AT_ONCE):
-            part = slice(start, start + ROWS_AT_ONCE)
-            part_mean = x[part].mean(axis=1, keepdims=True)
-            mean[part], deviation[part] = part_mean[:, 0], x[part].std(axis=1, ddof=1, mean=part_mean)
     dimension = _similar_first(x)
-    survey = _survey(x, dimension, mean, deviation, np.float32(outlier_z))
+    survey = _survey(x, dimension, *_centres_and_scales(x), np.float32(outlier_z))
     arranged, masks, lowest, highest, n, middle, total, squares = survey
     set_bits, set_of = _distinct(masks)
     masked = np.unpackbits(set_bits.view(np.uint8), axis=1, bitorder="little", count=x.shape[1])
@@ -56,6 +50,17 @@ def find_outliers(x: NDArray[np.float32], outlier_z: float) -> Vectors:
         set_dims=dims,
         set_bits=set_bits[order],
     )
+
+
+def _centres_and_scales(x: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """What z is taken from, float32 [N] each: the mean of a vector and its standard deviation."""
+    centre, scale = np.empty(len(x), np.float32), np.empty(len(x), np.float32)
+    with np.errstate(all="ignore"):
+        for start in range(0, len(x), ROWS_AT_ONCE):
+            part = slice(start, start + ROWS_AT_ONCE)
+            mean = x[part].mean(axis=1, keepdims=True)
+            centre[part], scale[part] = mean[:, 0], x[part].std(axis=1, ddof=1, mean=mean)
+    return centre, scale
 
 
 def first_unusable(x: NDArray[np.float32], largest: float) -> int:
@@ -132,8 +137,8 @@ def _padded(x: NDArray[np.float32]) -> NDArray[np.float32]:
 def _survey(
     x: NDArray[np.float32],
     dimension: NDArray[np.int64],
-    mean: NDArray[np.float32],
-    deviation: NDArray[np.float32],
+    centre: NDArray[np.float32],
+    scale: NDArray[np.float32],
     outlier_z: np.float32,
 ) -> tuple[NDArray[Any], ...]:
     """Rearranges the vectors, padded with NaN to a multiple of 64, and says what there is to know of each.
@@ -148,39 +153,39 @@ def _survey(
     total, squares = np.zeros(number), np.zeros(number)
     as_bits = arranged.view(np.int32)
     for i in range(number):
-        row, bits, row_mean, limit = arranged[i, :dims], as_bits[i], mean[i], _limit(deviation[i], outlier_z)
+        row, bits, origin, limit = arranged[i, :dims], as_bits[i], centre[i], _limit(scale[i], outlier_z)
         for d in range(dims):
             row[d] = x[i, np.uintp(dimension[d])]
         arranged[i, dims:] = np.nan
         count, low, high, first = 0, _in_order(_INFINITY), _in_order(_NEGATIVE_INFINITY), 0.0
         for d in range(dims):
-            valid_here, place = _is_valid(row[d], row_mean, limit), _in_order(bits[d])
+            valid_here, place = _is_valid(row[d], origin, limit), _in_order(bits[d])
             count += valid_here
             low = min(low, place if valid_here else _in_order(_INFINITY))
             high = max(high, place if valid_here else _in_order(_NEGATIVE_INFINITY))
             first += np.float64(row[d] if valid_here else np.float32(0))
-        centre = first / max(count, 1)
+        average = first / max(count, 1)
         rest, square = 0.0, 0.0
         for d in range(dims):
-            centred = row[d] - centre if _is_valid(row[d], row_mean, limit) else 0.0
+            centred = row[d] - average if _is_valid(row[d], origin, limit) else 0.0
             rest += centred
             square += centred * centred
         valid[i], lowest[i], highest[i] = count, _in_order(low), _in_order(high)
-        middle[i], total[i], squares[i] = centre, rest, square
+        middle[i], total[i], squares[i] = average, rest, square
         for w in range(masks.shape[1]):
-            masks[i, w] = _masked(row[64 * w : 64 * w + 64], row_mean, limit)
+            masks[i, w] = _masked(row[64 * w : 64 * w + 64], origin, limit)
     return arranged, masks, lowest.view(np.float32), highest.view(np.float32), valid, middle, total, squares
 
 
 @inlined
-def _masked(values: NDArray[np.float32], mean: np.float32, limit: np.float32) -> np.uint64:
+def _masked(values: NDArray[np.float32], centre: np.float32, limit: np.float32) -> np.uint64:
     """Up to 64 values as bits, set for those masked. Most words have none, which is seen first."""
     word, masked = np.uint64(0), 0
     for value in values:
-        masked += not _is_valid(value, mean, limit)
+        masked += not _is_valid(value, centre, limit)
     if masked:
         for d in range(values.size):
-            word |= np.uint64(not _is_valid(values[d], mean, limit)) << np.uint64(d)
+            word |= np.uint64(not _is_valid(values[d], centre, limit)) << np.uint64(d)
     return word
 
 
@@ -194,24 +199,24 @@ def _in_order(bits: np.int32) -> np.int32:
 
 
 @inlined
-def _limit(deviation: np.float32, outlier_z: np.float32) -> np.float32:
-    """The largest deviation from the mean whose z, rounded as NumPy rounds it, is not above `outlier_z`.
+def _limit(scale: np.float32, outlier_z: np.float32) -> np.float32:
+    """The largest deviation from the centre whose z, rounded as NumPy rounds it, is not above `outlier_z`.
 
     One comparison then stands for a division: quotients of the same divisor, once rounded, are still in order.
     """
-    limit = np.float32(outlier_z * deviation)
+    limit = np.float32(outlier_z * scale)
     if outlier_z == np.inf:
         return np.float32(np.inf)
-    if np.isnan(limit) or deviation == 0:
-        return np.float32(0) if deviation == 0 else np.float32(np.inf)
-    while limit / deviation > outlier_z:
+    if np.isnan(limit) or scale == 0:
+        return np.float32(0) if scale == 0 else np.float32(np.inf)
+    while limit / scale > outlier_z:
         limit = np.nextafter(limit, np.float32(-np.inf))
-    while limit < np.inf and np.nextafter(limit, np.float32(np.inf)) / deviation <= outlier_z:
+    while limit < np.inf and np.nextafter(limit, np.float32(np.inf)) / scale <= outlier_z:
         limit = np.nextafter(limit, np.float32(np.inf))
     return limit
 
 
 @inlined
-def _is_valid(value: np.float32, mean: np.float32, limit: np.float32) -> bool:
+def _is_valid(value: np.float32, centre: np.float32, limit: np.float32) -> bool:
     """A function of its own: differences must be rounded as NumPy rounds them, and may be NaN, which is valid."""
-    return not abs(np.float32(value - mean)) > limit
+    return not abs(np.float32(value - centre)) > limit

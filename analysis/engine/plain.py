@@ -8,15 +8,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.reference import entropy
+from analysis.reference import entropy, kept_dimensions
 
 
 def valid_dimensions(x: NDArray[np.float32], outlier_z: float) -> NDArray[np.bool_]:
     """Step 1, `outliers`. Bool [N, D]: where a vector of float32 [N, D] is not an outlier among its own values."""
-    with np.errstate(all="ignore"):
-        z = (x - x.mean(axis=1, keepdims=True)) / x.std(axis=1, ddof=1, keepdims=True)
-        outlier: NDArray[np.bool_] = np.abs(z) > outlier_z
-    return ~outlier
+    return np.array([kept_dimensions(vector, outlier_z) for vector in x], np.bool_).reshape(x.shape)
 
 
 def codes(x: NDArray[np.float32], valid: NDArray[np.bool_], bins: int) -> NDArray[np.int64]:
