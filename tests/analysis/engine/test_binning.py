@@ -7,25 +7,22 @@ import pytest
 
 from analysis.engine import plain
 from analysis.engine.vectors import ABSENT
-from tests.analysis.engine.tiles import MADE
+from tests.analysis.engine.tiles import MADE, made_of
 
 
 @pytest.mark.parametrize("name", MADE)
 def test_a_pair_picks_the_plain_codes(name):
-    made = MADE[name]
-    for side, x, valid, other, valid_other in made.sides():
+    made = made_of(name)
+    for side, other, r, c, x, valid, both in made.ways():
         binned = side.binned
-        for r in range(len(x)):
-            for c in range(len(valid_other)):
-                both = valid[r] & valid_other[c]
-                found = binned.binnings.codes[binned.chosen[r, other.binned.set_of[c]], : both.size]
-                np.testing.assert_array_equal(found[both] & 63, plain.codes(x[r], both, made.bins)[both])
-                assert (found[~valid[r]] == ABSENT).all()
+        found = binned.binnings.codes[binned.chosen[r, other.binned.set_of[c]], : both.size]
+        np.testing.assert_array_equal(found[both] & 63, plain.codes(x, both, made.bins)[both])
+        assert (found[~valid] == ABSENT).all()
 
 
 @pytest.mark.parametrize("name", MADE)
 def test_forms_of_a_binning_agree(name):
-    made = MADE[name]
+    made = made_of(name)
     for side, *_ in made.sides():
         binnings = side.binned.binnings
         np.testing.assert_array_equal(side.binned.by_set, side.binned.chosen.T)
@@ -41,5 +38,5 @@ def test_forms_of_a_binning_agree(name):
 
 def test_bins_move_in_what_is_tested_here():
     for name in ("moving", "most pairs move", "two groups"):
-        rows = MADE[name].tile.rows.binned
+        rows = made_of(name).tile.rows.binned
         assert len(rows.binnings.codes) > 1.5 * len(rows.set_of), name

@@ -10,7 +10,7 @@ from analysis.engine import plain
 from analysis.engine.finish import finish
 from analysis.engine.vectors import PairStatistics, Target, TileSums
 from tests.analysis.conftest import moving_states
-from tests.analysis.engine.tiles import MADE, Made, made
+from tests.analysis.engine.tiles import MADE, Made, made, made_of
 
 
 def finished(made: Made) -> dict[tuple[int, int], dict[str, float]]:
@@ -33,7 +33,7 @@ def finished(made: Made) -> dict[tuple[int, int], dict[str, float]]:
 
 @pytest.mark.parametrize("name", MADE)
 def test_every_statistic_of_every_pair(name):
-    made = MADE[name]
+    made = made_of(name)
     for (r, c), found in finished(made).items():
         valid = made.valid_x[r] & made.valid_y[c]
         first, second = made.x[r], made.y[c]

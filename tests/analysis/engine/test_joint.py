@@ -8,13 +8,13 @@ import pytest
 from analysis.engine import joint, plain
 from analysis.engine.joint import COST_OF_CELL, COST_OF_COMPARISON, COST_OF_DIMENSION, COST_OF_WORD, choose_ranks
 from tests.analysis.conftest import moving_states
-from tests.analysis.engine.tiles import MADE, made, several
+from tests.analysis.engine.tiles import MADE, afresh, made
 
 
 @pytest.mark.parametrize("ranks", [None, 1, 3])
 @pytest.mark.parametrize("name", MADE)
 def test_every_pair_wherever_the_ranks_are_cut(name, ranks, monkeypatch):
-    tile = several()[name]  # afresh: the codes of sparse bins are marked
+    tile = afresh(name)  # afresh: the codes of sparse bins are marked
     if ranks:
         monkeypatch.setattr(joint, "choose_ranks", lambda binnings: ranks)
     found = joint.joint_terms(tile.tile, tile.weights.units, tile.scratch)
@@ -33,7 +33,7 @@ def test_more_ranks_than_registers_hold_sums(ranks, monkeypatch):
 
 @pytest.mark.parametrize("name", MADE)
 def test_ranks_are_those_of_the_lowest_cost(name):
-    binnings = several()[name].tile.rows.binned.binnings
+    binnings = afresh(name).tile.rows.binned.binnings
     bins = binnings.bits.shape[1]
     sample = slice(None, None, max(1, len(binnings.bits) // joint.SAMPLED))
     filled, costs = [], []

@@ -8,41 +8,35 @@ import pytest
 from analysis import reference
 from analysis.engine import plain
 from analysis.engine.marginals import CANCELLATION
-from tests.analysis.engine.tiles import MADE, made
+from tests.analysis.engine.tiles import MADE, made, made_of
 
 
 @pytest.mark.parametrize("name", MADE)
 def test_every_vector_against_every_outlier_set(name):
-    made = MADE[name]
-    for side, x, valid, other, valid_other in made.sides():
-        found = side.marginals
-        for r in range(len(x)):
-            for c in range(len(valid_other)):
-                both, at = valid[r] & valid_other[c], (r, other.binned.set_of[c])
-                histogram = plain.marginal_histogram(plain.codes(x[r], both, made.bins), made.bins)
-                assert found.n[at] == both.sum()
-                assert found.units[at] == plain.terms(histogram, made.weights.units)
-                entropy = reference.entropy(histogram) if both.any() else np.nan
-                np.testing.assert_allclose(found.entropy[at], entropy, rtol=0, atol=1e-12)
+    made = made_of(name)
+    for side, other, r, c, x, _, both in made.ways():
+        found, at = side.marginals, (r, other.binned.set_of[c])
+        histogram = plain.marginal_histogram(plain.codes(x, both, made.bins), made.bins)
+        assert found.n[at] == both.sum()
+        assert found.units[at] == plain.terms(histogram, made.weights.units)
+        entropy = reference.entropy(histogram) if both.any() else np.nan
+        np.testing.assert_allclose(found.entropy[at], entropy, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("name", MADE)
 def test_sums_over_the_valid_dimensions(name):
-    made = MADE[name]
-    for side, x, valid, other, valid_other in made.sides():
-        found = side.marginals
-        for r in range(len(x)):
-            for c in range(len(valid_other)):
-                both, at = valid[r] & valid_other[c], (r, other.binned.set_of[c])
-                if both.sum() < 2 or found.cancelled[at]:
-                    continue
-                size = np.abs(x[r][valid[r]]).max()
-                total = plain.centred(x[[r]], valid[[r]])[0][both].sum()
-                np.testing.assert_allclose(found.total[at], total, rtol=1e-9, atol=1e-11 * size)
-                np.testing.assert_allclose(found.shift[at], total / both.sum(), rtol=1e-9, atol=1e-11 * size)
-                spread = np.sqrt(np.sum((x[r][both] - x[r][both].mean(dtype=np.float64)) ** 2))
-                scale = np.nan if np.ptp(x[r][both]) == 0 else 1 / spread
-                np.testing.assert_allclose(found.scale[at], scale, rtol=1e-7)
+    made = made_of(name)
+    for side, other, r, c, x, valid, both in made.ways():
+        found, at = side.marginals, (r, other.binned.set_of[c])
+        if both.sum() < 2 or found.cancelled[at]:
+            continue
+        size = np.abs(x[valid]).max()
+        total = plain.centred(x[None], valid[None])[0][both].sum()
+        np.testing.assert_allclose(found.total[at], total, rtol=1e-9, atol=1e-11 * size)
+        np.testing.assert_allclose(found.shift[at], total / both.sum(), rtol=1e-9, atol=1e-11 * size)
+        spread = np.sqrt(np.sum((x[both] - x[both].mean(dtype=np.float64)) ** 2))
+        scale = np.nan if np.ptp(x[both]) == 0 else 1 / spread
+        np.testing.assert_allclose(found.scale[at], scale, rtol=1e-7)
 
 
 def test_a_sum_of_squares_that_a_partner_all_but_takes_away_is_told():

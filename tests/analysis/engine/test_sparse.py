@@ -7,13 +7,13 @@ import pytest
 
 from analysis.engine import plain
 from analysis.engine.sparse import LISTED, list_dimensions, sparse_terms
-from tests.analysis.engine.tiles import MADE, several
+from tests.analysis.engine.tiles import MADE, afresh
 
 
 @pytest.mark.parametrize("ranks", [1, 3])
 @pytest.mark.parametrize("name", MADE)
 def test_dimensions_are_listed_bin_by_bin(name, ranks):
-    binnings = several()[name].tile.rows.binned.binnings
+    binnings = afresh(name).tile.rows.binned.binnings
     codes = binnings.codes.copy()
     listed = list_dimensions(binnings, ranks)
     for v in range(len(codes)):
@@ -32,7 +32,7 @@ def test_dimensions_are_listed_bin_by_bin(name, ranks):
 @pytest.mark.parametrize("name", MADE)
 def test_terms_are_those_of_the_cells_of_sparse_bins(name, ranks):
     """With all bins of the partner, and with those that are not sparse."""
-    made = several()[name]
+    made = afresh(name)
     a, b = made.tile.rows.binned, made.tile.columns.binned
     listed = list_dimensions(a.binnings, ranks)
     if a is not b:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import NamedTuple
 
 import numpy as np
@@ -29,6 +30,16 @@ class Made(NamedTuple):
         """(side, its vectors, their valid dimensions, the other side, its valid dimensions), both ways round."""
         yield self.tile.rows, self.x, self.valid_x, self.tile.columns, self.valid_y
         yield self.tile.columns, self.y, self.valid_y, self.tile.rows, self.valid_x
+
+    def ways(self):
+        """(side, the other side, r, c, x, valid, both) for each vector of a side with each of the other, both ways.
+
+        `x` [D] is vector r of the side, `valid` [D] where it is valid, and `both` where vector c of the other is too.
+        """
+        for side, x, valid, other, valid_other in self.sides():
+            for r in range(len(x)):
+                for c in range(len(valid_other)):
+                    yield side, other, r, c, x[r], valid[r], valid[r] & valid_other[c]
 
     def pairs(self):
         """Pairs (r, c) of the tile that are asked for."""
@@ -68,18 +79,23 @@ def made(x: np.ndarray, bins: int, outlier_z: float, split: int | None = None) -
     )  # fmt: skip
 
 
-def several() -> dict[str, Made]:
-    """Tiles that differ in what they exercise: sizes, numbers of bins, moving bins, constants, empty pairs, groups."""
+def afresh(name: str) -> Made:
+    """One of the tiles that differ in what they exercise: sizes, bins, bins that move, constants, empty pairs, groups.
+
+    For tests that change it; the others take that of `made_of`.
+    """
     rng = np.random.default_rng(5)
     few_values = rng.choice(np.array([0, 1, -1, 0.1, 7, 3e4], np.float32), size=(12, 70))
-    return {
-        "moving": made(moving_states(40, 130, seed=1), 15, 3.0),
-        "most pairs move": made(moving_states(30, 64, seed=2), 17, 1.5),
-        "64 bins": made(moving_states(20, 300, seed=3), 64, 2.0),
-        "ties and constants": made(np.vstack([few_values, np.ones((2, 70), np.float32)]), 5, 1.0),
-        "empty pairs": made(moving_states(10, 6, seed=4), 3, 0.5),
-        "two groups": made(moving_states(45, 200, seed=5), 15, 2.5, split=13),
-    }
+    x, bins, outlier_z, *split = {
+        "moving": (moving_states(40, 130, seed=1), 15, 3.0),
+        "most pairs move": (moving_states(30, 64, seed=2), 17, 1.5),
+        "64 bins": (moving_states(20, 300, seed=3), 64, 2.0),
+        "ties and constants": (np.vstack([few_values, np.ones((2, 70), np.float32)]), 5, 1.0),
+        "empty pairs": (moving_states(10, 6, seed=4), 3, 0.5),
+        "two groups": (moving_states(45, 200, seed=5), 15, 2.5, 13),
+    }[name]
+    return made(x, bins, outlier_z, *split)
 
 
-MADE = several()
+made_of = functools.cache(afresh)
+MADE = ("moving", "most pairs move", "64 bins", "ties and constants", "empty pairs", "two groups")
