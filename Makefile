@@ -42,7 +42,7 @@ demo: $(VENV)/.runtime ## the main job on the bundled story, ending with a repor
 	@echo "Open $(REPORT)/latest/index.html in a browser."
 
 test: $(VENV)/.development ## all tests but the slow ones and those of cluster files
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TESTERS) --dist loadgroup --no-loadscope-reorder
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TESTERS) --no-loadscope-reorder
 
 test-deploy: $(VENV)/.development ## the tests of the files that a cluster is made with
 	$(BIN)/python -m pytest -m deploy

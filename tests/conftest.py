@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,25 +18,42 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 
 ROOT = Path(__file__).resolve().parent.parent
 SMOLLM2_LAYERS = (1, 20, 30)
-SHARED = {"ray_cluster": "ray", "smollm2": "smollm2", "report": "report"}
-"""What is made once a session and takes long, and the group of the tests that share it."""
-FIRST = ("ray", "tests/test_readme.py", "smollm2", "report")
-"""The longest groups, which begin so that nobody waits for one at the end."""
+SHARING = {
+    "ray": (
+        "tests/jobs/cluster/",
+        "tests/jobs/test_recompute.py",
+        "tests/jobs/test_named_classes.py",
+        "tests/jobs/test_run.py",
+        "tests/cluster/test_listeners.py",
+    ),
+    "reports": ("tests/reports/",),
+    "demo": ("tests/test_readme.py",),
+}
+"""Files of tests that share something costly: one local Ray, the report of three books, the demo. They come first.
+
+Where several processes share the tests (`make test`), one of them has all of a group; other files are dealt out singly.
+"""
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist, which reads the groups
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Say which tests `make test` keeps in one of its processes: those that share something costly, else a file's."""
-    if not hasattr(config, "workerinput"):  # the only process
-        return
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(_group(item)))
-    items.sort(key=lambda item: FIRST.index(_group(item)) if _group(item) in FIRST else len(FIRST))
+    if hasattr(config, "workerinput"):  # one of several processes
+        items.sort(key=lambda item: [*SHARING, _group(item.nodeid)].index(_group(item.nodeid)))
 
 
-def _group(item: pytest.Item) -> str:
-    shared = (group for fixture, group in SHARED.items() if fixture in getattr(item, "fixturenames", ()))
-    return next(shared, item.path.relative_to(ROOT).as_posix())
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return _group(nodeid)
+
+    return Scheduling(config, log)
+
+
+def _group(nodeid: str) -> str:
+    file = nodeid.split("::")[0]
+    return next((name for name, files in SHARING.items() if file.startswith(files)), file)
 
 
 @pytest.fixture(scope="session")
