@@ -25,6 +25,7 @@ examples:
   interpunct run sample --store study
   interpunct run books/ gutenberg:219 --store s3://bucket/study --address auto
   interpunct run book.txt --store study --model gpt2-medium --preset notebook
+  interpunct run more/ --store study               more books, with the settings that the store has
 
 Repeating a command does what is left of it: finished books are skipped, unfinished and failed ones are tried again.
 Exit codes: 0 done, 1 books left undone (they are listed), 2 wrong use, 3 the store refuses, 130 interrupted."""
@@ -120,8 +121,12 @@ def _help(setting: Setting) -> str:
 
 
 def _resolved(arguments: argparse.Namespace) -> tuple[StudyConfig, RunConfig]:
+    """The settings: those given, and for the rest those of the store's study, or the defaults where there is none."""
+    from store.study import study_of
+
+    existing = None if arguments.store is None else study_of(arguments.store)
     explicit = _explicit(arguments, (*typed_settings_of(StudyConfig), *typed_settings_of(RunConfig)))
-    return resolve(explicit, arguments.config, arguments.preset)
+    return resolve(explicit, arguments.config, arguments.preset, None if existing is None else existing.config)
 
 
 def _explicit(arguments: argparse.Namespace, names: Iterable[str]) -> dict[str, Any]:

@@ -187,6 +187,9 @@ class RunConfig:
         "machine of a cluster; without --class, these alone",
         metavar="FILE",
     )
+    name: str | None = setting(
+        None, "what reports call the study, in place of its model; recorded when the store is created"
+    )
     serial: bool = setting(False, "a plain loop in this process, without Ray: slow, and easy to debug")
     text_column: str = setting("text", "column or key of the text in .parquet and .jsonl files")
     id_column: str | None = setting(None, "column or key of the book's name in .parquet and .jsonl files")
@@ -228,9 +231,15 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 
 def resolve(
-    options: Mapping[str, Any], config_file: Path | None = None, preset: str | None = None
+    options: Mapping[str, Any],
+    config_file: Path | None = None,
+    preset: str | None = None,
+    stored: Mapping[str, Any] | None = None,
 ) -> tuple[StudyConfig, RunConfig]:
     """Merge defaults, preset, TOML file and explicit options (later ones win).
+
+    `stored`: the configuration of a study that a store holds already. It stands in place of the defaults, so that what
+    is not said is as the store has it; what is said otherwise is for the store to refuse.
 
     A TOML file may hold keys of both classes at its top level, or in tables `[study]` and `[run]`.
     Raises UsageError for an unknown key, a value that does not fit or a file that is not TOML; what stands in the file
@@ -238,7 +247,10 @@ def resolve(
     """
     if preset is not None and preset not in PRESETS:
         raise UsageError(f"there is no preset {preset!r}; presets are: {', '.join(PRESETS)}")
-    merged: dict[str, Any] = dict(PRESETS[preset]) if preset else {}
+    known = settings_of(StudyConfig)
+    merged: dict[str, Any] = {name: value for name, value in (stored or {}).items() if name in known}
+    settled = {name: merged.pop(name) for name, declared in known.items() if not declared.typed and name in merged}
+    merged.update(PRESETS[preset] if preset else {})
     if config_file is not None:
         merged.update(_read_file(config_file))
     merged.update(options)
@@ -248,8 +260,8 @@ def resolve(
             raise UsageError(f"unknown setting {name!r}; `interpunct run --help` lists them all")
     if merged.get("labels") is not None:
         merged.setdefault("classes", ())
-    resolved = StudyConfig(**{name: value for name, value in merged.items() if name in study})
-    if not resolved.classes and merged.get("labels") is None:
+    resolved = StudyConfig(**{name: value for name, value in merged.items() if name in study}, **settled)
+    if not resolved.named_classes and merged.get("labels") is None:
         raise UsageError(NO_CLASS)
     return resolved, RunConfig(**{name: value for name, value in merged.items() if name in run})
 

@@ -62,7 +62,7 @@ def execute(books: Sequence[str], config: StudyConfig, run: RunConfig, store: st
     existing = study_of(store)
     identity = _identify(existing, config)
     config, run = settle(config, run, identity, existing)
-    study = Study(config.to_dict(), identity.to_dict())
+    study = Study(config.to_dict(), identity.to_dict(), name=_name(existing, run))
     location, model = object_store(store).location, RecordedModel.of(identity)
     context = RunContext(location, config, run, study.fingerprint, new_run_id(), model)
     sources = list(expand_sources(map(bundled, books), run))
@@ -296,6 +296,16 @@ def _identify(existing: Study | None, config: StudyConfig) -> ModelIdentity:
         if is_model(recorded, config.revision):
             return recorded
     return identify_model(config.model, config.revision)
+
+
+def _name(existing: Study | None, run: RunConfig) -> str | None:
+    """What the study is called: it keeps the name that it was created with."""
+    if existing is None or run.name in (None, existing.name):
+        return run.name
+    raise UsageError(
+        f"name is {run.name!r}, and the store's study is called {existing.called!r} since it was created; leave --name "
+        "out, and show another name with `interpunct report --name`"
+    )
 
 
 def _are_few(sources: Sequence[Source | BookRef]) -> bool:

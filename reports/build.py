@@ -38,11 +38,12 @@ from reports.sections.clusters import clusters_section
 from reports.sections.comparison import comparison_section
 from reports.sections.explorer import explorer_data, triangles
 from reports.sections.notebook import NOTEBOOK_TITLE, notebook_section
-from reports.sections.overview import findings, headline_exhibit, model_name, numbers, study_section
+from reports.sections.overview import findings, headline_exhibit, numbers, study_section
 from reports.sections.separation import KEY as WITHIN_AND_BETWEEN
 from reports.sections.separation import TITLE as SEPARATION
 from reports.sections.separation import ask_separation, separation_section
 from reports.sections.tables import extremes_section, failed_section, layer_table, outlier_section
+from store.study import model_name
 
 TITLE_CHARACTERS = 200
 """A longer title is cut."""
@@ -77,7 +78,7 @@ def build_report(
     that fails is a sentence in its place. Raises ReportUsageError for a layer or a book the store does not have.
     """
     scope = choose_scope(store, layer, books)
-    title = cut(title or f"Punctuation in {model_name(store.study.config)}", TITLE_CHARACTERS)
+    title = cut(title or f"Punctuation in {store.study.called}", TITLE_CHARACTERS)
     if scope is None:
         return _empty_report(store, title)
     results = compute_numbers(store, scope)
@@ -110,7 +111,7 @@ def _in_short(store: StudyStore, scope: Scope, results: Numbers, answers: Answer
     """The answer in three sentences; where there are no pairs between the classes, how the classes differ."""
     if answers is None:
         return findings(results.differences, results.moments.frame, scope)
-    said = sentences(answers, model_name(store.study.config))
+    said = sentences(answers, store.study.called)
     return tuple(filter(None, (*said, scope.classes.others_note)))
 
 

@@ -66,6 +66,7 @@ def _add_report_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--compare", metavar="S", help="another store, set beside this one by relative depth")
     parser.add_argument("--pdf", action="store_true", help="make report.pdf too")
     parser.add_argument("--title", help="title of the report")
+    parser.add_argument("--name", help="what to call the study; default: the name it was created with, or its model")
     parser.add_argument("--keep", type=_at_least_one, default=10, metavar="N", help="reports to keep; default: 10")
 
 
@@ -93,6 +94,7 @@ def _request(arguments: argparse.Namespace) -> Request:
         pdf=arguments.pdf,
         keep=arguments.keep,
         title=arguments.title,
+        name=arguments.name,
         force=getattr(arguments, "force", False),
     )
 

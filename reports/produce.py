@@ -50,11 +50,12 @@ class Request:
     pdf: bool = False
     keep: int = 10
     title: str | None = None
+    name: str | None = None
     force: bool = False
 
     def options(self) -> dict[str, object]:
         """What changes the content of the report, as JSON values."""
-        chosen = {name: asdict(self)[name] for name in ("layer", "books", "compare", "pdf", "title")}
+        chosen = {name: asdict(self)[name] for name in ("layer", "books", "compare", "pdf", "title", "name")}
         return {**chosen, "books": sorted(self.books), "format": FORMAT}
 
 
@@ -96,6 +97,8 @@ def produce_report(request: Request, now: datetime | None = None) -> Produced:
     with contextlib.ExitStack() as stack:
         store = stack.enter_context(open_store(request.store))
         stack.enter_context(publishing(out, stores))
+        if request.name:
+            store.study = replace(store.study, name=request.name)
         other = stack.enter_context(open_store(request.compare)) if request.compare else None
         before = latest_facts(out)
         snapshots = {"snapshot": store.snapshot, "compared": other.snapshot if other else None}

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -42,13 +44,15 @@ def _written_with() -> dict[str, str]:
 class Study:
     """One model, one configuration, one schema version.
 
-    `config` is the resolved configuration and `model` the model's identity, both as plain JSON values.
+    `config` is the resolved configuration and `model` the model's identity, both as plain JSON values. `name` is what
+    reports call the study; it binds nothing.
     """
 
     config: dict[str, Any]
     model: dict[str, Any]
     schema_version: int = SCHEMA_VERSION
     written_with: dict[str, str] = field(default_factory=_written_with, compare=False)
+    name: str | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         # Through JSON once, so that a study equals what reading its own file gives.
@@ -63,6 +67,11 @@ class Study:
         return (*named, *self.config.get("label_classes", ()), *baseline)
 
     @property
+    def called(self) -> str:
+        """What readers call the study: its name, or else its model's."""
+        return self.name or model_name(self.config)
+
+    @property
     def fingerprint(self) -> str:
         """The sha256 of everything that binds, 64 hexadecimal digits."""
         return hashlib.sha256(json.dumps(self._binding(), sort_keys=True).encode()).hexdigest()
@@ -73,6 +82,7 @@ class Study:
             "format": FORMAT,
             "fingerprint": self.fingerprint,
             **self._recorded(),
+            **({"name": self.name} if self.name else {}),
             "written_with": self.written_with,
         }
         return json.dumps(recorded, indent=2, ensure_ascii=False) + "\n"
@@ -89,7 +99,8 @@ class Study:
                 )
             config, model = documents.field(recorded, "config", dict), documents.field(recorded, "model", dict)
             written_with = documents.field(recorded, "written_with", dict)
-            study = cls(config, model, documents.count(recorded, "schema_version"), written_with)
+            name = documents.field(recorded, "name", str) if "name" in recorded else None
+            study = cls(config, model, documents.count(recorded, "schema_version"), written_with, name)
         except DocumentDamaged as error:
             raise StoreError(f"{where} is damaged ({error}); restore it from a backup, or use another store") from error
         if study.schema_version != SCHEMA_VERSION:
@@ -127,6 +138,17 @@ class Study:
 
     def _recorded(self) -> dict[str, Any]:
         return {"schema_version": self.schema_version, "config": self.config, "model": self.model}
+
+
+def model_name(config: Mapping[str, Any]) -> str:
+    """The model as people call it: a name of the hub as it stands, the last part of a path on some machine.
+
+    >>> model_name({"model": "openai-community/gpt2"}), model_name({"model": "/home/ada/models/gpt2/"})
+    ('openai-community/gpt2', 'gpt2')
+    """
+    name = str(config.get("model", "a language model"))
+    is_path = name.startswith(("/", "./", "../", "~")) or "\\" in name or name.count("/") > 1
+    return [part for part in re.split(r"[/\\]", name) if part][-1] if is_path and name.strip("/\\.~") else name
 
 
 def study_of(location: str | Path) -> Study | None:

@@ -78,9 +78,12 @@ NO_FILE = Labels({}, (), "")
 def settle_labels(config: StudyConfig, run: RunConfig) -> tuple[StudyConfig, RunConfig]:
     """The configuration with the classes and the checksum of the run's labels file, and the file's absolute path.
 
-    Raises what `read_labels` raises, and UsageError where there is no class at all, more than 16, or two of one name.
+    Raises what `read_labels` raises, and UsageError where there is no class at all, more than 16, or two of one name,
+    and where a study of labels goes on without them.
     """
     if run.labels is None:
+        if config.labels_sha256 is not None:
+            raise UsageError("the store's study rests on a file of labels; name the same file with --labels")
         if not config.named_classes:
             raise UsageError(NO_CLASS)
         return config, run

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import pandas as pd
@@ -15,6 +14,7 @@ from reports.data.queries import Answer
 from reports.data.scope import TOKEN_MARKS, Scope, used_column
 from reports.figures.headline import headline
 from reports.page.exhibits import Exhibit, Section, Table
+from store.study import model_name
 
 
 def findings(differences: pd.DataFrame, moments: pd.DataFrame, scope: Scope) -> tuple[str, ...]:
@@ -158,17 +158,6 @@ def study_section(study: dict[str, Any], model: dict[str, Any], versions: dict[s
         pd.DataFrame(rows, columns=["kind", "name", "value"]),
     )
     return Section("study-section", "What was run", "", (table,))
-
-
-def model_name(study: dict[str, Any]) -> str:
-    """The model as people call it: a name of the hub as it stands, the last part of a path on some machine.
-
-    >>> model_name({"model": "openai-community/gpt2"}), model_name({"model": "/home/ada/models/gpt2/"})
-    ('openai-community/gpt2', 'gpt2')
-    """
-    name = str(study.get("model", "a language model"))
-    is_path = name.startswith(("/", "./", "../", "~")) or "\\" in name or name.count("/") > 1
-    return [part for part in re.split(r"[/\\]", name) if part][-1] if is_path and name.strip("/\\.~") else name
 
 
 def _apart(rows: pd.DataFrame, level: pd.Series | float) -> tuple[int, int]:

@@ -171,6 +171,35 @@ def test_a_store_of_another_configuration_refuses_and_stays_as_it_was(capsys, tm
     assert {path: path.stat().st_mtime_ns for path in store.rglob("*") if "_runs" not in path.parts} == before
 
 
+def test_more_books_take_the_settings_of_the_store(capsys, tmp_path, small):
+    """Nothing need be said again; a setting that is said again as it is does no harm, and another one is refused."""
+    books, config, store = small
+    assert run(books[:1], config, store, stages(Calls(tmp_path / "calls")), serial=True) == 0
+    capsys.readouterr()
+    assert interpunct_says(capsys, "plan", books[1], "--store", str(store)) == (0, "")
+    assert interpunct_says(capsys, "run", books[1], "--store", str(store), "--serial", "--bins", "15")[0] == 0
+    both = tmp_path / "both"
+    assert run(books, config, both, stages(Calls(tmp_path / "more")), serial=True) == 0
+    assert rows(store)["marks"] == rows(both)["marks"], "the states here are the model's, those of `run` are made up"
+    code, said = interpunct_says(capsys, "run", books[1], "--store", str(store), "--serial", "--preset", "notebook")
+    assert code == 3
+    assert "skip_tokens: 0 and 400" in said
+    assert "per_class" not in said, "the preset says nothing of it"
+
+
+def test_a_study_keeps_the_name_that_it_was_created_with(capsys, tmp_path, small):
+    books, config, store = small
+    options = ["--store", str(store), "--serial", "--model", config.model, "--per-class", "4"]
+    small_passages = ["--passage-tokens", "40", "--warmup-tokens", "8", "--baseline", "none"]
+    assert interpunct_says(capsys, "run", books[0], *options, *small_passages, "--name", "My GPT")[0] == 0
+    with open_store(store) as opened:
+        assert (opened.study.name, opened.study.called) == ("My GPT", "My GPT")
+    assert interpunct_says(capsys, "run", books[1], "--store", str(store), "--serial")[0] == 0
+    code, said = interpunct_says(capsys, "run", books[1], "--store", str(store), "--name", "Another")
+    assert code == 2
+    assert "is called 'My GPT' since it was created" in said
+
+
 def test_a_store_that_cannot_be_written_is_refused(capsys, tmp_path, small, tiny_gpt2):
     (tmp_path / "file").touch()
     books, _, _ = small

@@ -72,6 +72,16 @@ def test_the_same_snapshot_makes_no_second_report_and_a_new_book_does(tmp_path, 
 
 
 @pytest.mark.usefixtures("undrawn")
+def test_a_study_can_be_called_otherwise_in_a_report(tmp_path, capsys):
+    location, out = tmp_path / "store", tmp_path / "out"
+    build_store(location, books=1, layers=2, marks=6, width=8)
+    for name in ((), ("--name", "My model")):
+        assert report_once(capsys, "--store", location, "--out", out, *name)[0] == 0
+        page = (out / "latest" / "index.html").read_text()
+        assert f"Punctuation in {'My model' if name else 'synthetic'}" in page
+
+
+@pytest.mark.usefixtures("undrawn")
 def test_compaction_is_no_change_and_a_report_after_it_shows_the_same(tmp_path):
     location = tmp_path / "store"
     build_store(location, books=3, layers=2, marks=6, width=8)

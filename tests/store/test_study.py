@@ -93,3 +93,12 @@ def test_an_unwritable_place_says_so(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match=r"file/store/study.json cannot be written: Not a directory"):
         StudyWriter.open(tmp_path / "file" / "store", Study({}, MODEL))
+
+
+def test_a_name_is_recorded_and_binds_nothing():
+    plain, named = Study({"model": "/home/ada/models/gpt2"}, MODEL), Study({"model": "a/b"}, MODEL, name="GPT-2")
+    assert (plain.called, named.called) == ("gpt2", "GPT-2")
+    again = Study.from_json(named.to_json())
+    assert (again.name, again) == ("GPT-2", named)
+    assert Study({"model": "a/b"}, MODEL) == named
+    assert Study({"model": "a/b"}, MODEL).fingerprint == named.fingerprint
