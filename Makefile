@@ -77,7 +77,7 @@ docs: $(VENV)/.development ## regenerate the parts of docs/ that are made from t
 pins: ## renew constraints.txt: the newest versions that pyproject.toml allows; then run all tests
 	$(PYTHON) -m venv --clear build/pins
 	build/pins/bin/python -m pip install --quiet --disable-pip-version-check '.[run,dev,site]'
-	(sed -n '/^#/p' constraints.txt; build/pins/bin/python -m pip freeze --exclude interpunct | grep -vE '^(nvidia|triton|cuda)') > build/constraints.txt
+	(sed -n '/^#/p' constraints.txt; build/pins/bin/python -m pip freeze --all --exclude interpunct --exclude pip | grep -vE '^(nvidia|triton|cuda)') > build/constraints.txt
 	mv build/constraints.txt constraints.txt
 
 lowest: $(VENV)/.python ## put the lowest versions that pyproject.toml allows into the virtual environment, to be tested

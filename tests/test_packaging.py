@@ -19,11 +19,12 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 PINS = dict(re.findall(r"^([\w.-]+)==(\S+)$", (ROOT / "constraints.txt").read_text(encoding="utf-8"), re.MULTILINE))
 BLOCKED = """
 import sys
-class Blocked:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in {of_a_run}:
-            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
-sys.meta_path.insert(0, Blocked())
+from importlib.machinery import PathFinder
+class WithoutARun(PathFinder):
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        return None if name.partition(".")[0] in {of_a_run} else PathFinder.find_spec(name, path, target)
+sys.meta_path = [WithoutARun if finder is PathFinder else finder for finder in sys.meta_path]
 import interpunct
 sys.argv[0] = "interpunct"
 sys.exit(interpunct.main({arguments}))
