@@ -1,4 +1,4 @@
-"""The commands `run`, `plan` and `pairs`. Their options are made from the fields of `jobs.config`."""
+"""The commands `run`, `plan`, `pairs` and `sensitivity`. Their options are made from the fields of `jobs.config`."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Exit codes: 0 done, 1 books left undone (they are listed), 2 wrong use, 3 the st
 
 
 def add_commands(subparsers: Any) -> None:
-    """Add the three commands to the front door's parser."""
+    """Add the commands to the front door's parser."""
     _add_books_command(subparsers, "run", _run, "read books and store the statistics of all pairs", _RUN_EXAMPLES)
     _add_books_command(subparsers, "plan", _plan, "say what a run would do; write nothing", None)
     parser = subparsers.add_parser("pairs", help="recompute pairs with other bins from stored hidden states")
@@ -43,6 +43,48 @@ def add_commands(subparsers: Any) -> None:
     _add_settings(parser, "the study", (study[name] for name in OTHER_BINNING))
     _add_settings(parser, "the run (changes no number)", (run[name] for name in OF_STORED_STATES))
     parser.set_defaults(execute=_pairs)
+    _add_sensitivity(subparsers)
+
+
+def _add_sensitivity(subparsers: Any) -> None:
+    help = "try a study under other choices and under controls: what survives"
+    parser = subparsers.add_parser("sensitivity", help=help, description=help[0].upper() + help[1:] + ".")
+    parser.add_argument(
+        "books", nargs="*", metavar="BOOK", help="where the books are now; default: where they were read"
+    )
+    parser.add_argument("--store", required=True, metavar="S", help="the study; its table `sensitivity` is added to")
+    parser.add_argument("--plan", action="store_true", help="say what would be done and what it costs; write nothing")
+    parser.add_argument(
+        "--quick", action="store_true", help="one change at a time, and the controls: no combinations and contexts"
+    )
+    parser.add_argument(
+        "--per-class", type=_at_least_two, default=100, metavar="N", help="marks of a class and book (default: 100)"
+    )
+    parser.add_argument(
+        "--tried-books", type=_count_or_all, default=8, metavar="N|all", help="books to try, by a seed (default: 8)"
+    )
+    parser.add_argument(
+        "--other-model", action="append", default=[], metavar="NAME", help="a model to compare with; may be repeated"
+    )
+    run = settings_of(RunConfig)
+    _add_settings(parser, "the run (changes no number)", (run[name] for name in run if name != "books_per_shard"))
+    parser.set_defaults(execute=_sensitivity)
+
+
+def _at_least_two(text: str) -> int:
+    number = int(text)
+    if not 2 <= number <= 65_535:
+        raise argparse.ArgumentTypeError(f"{text} is not between 2 and 65,535")
+    return number
+
+
+def _count_or_all(text: str) -> int | None:
+    if text == "all":
+        return None
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is neither a number of books nor `all`")
+    return number
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -68,6 +110,20 @@ def _pairs(arguments: argparse.Namespace) -> int:
 
     run = RunConfig(device="cpu", **_explicit(arguments, OF_STORED_STATES))
     return execute(arguments.from_store, arguments.store, _explicit(arguments, OTHER_BINNING), run)
+
+
+def _sensitivity(arguments: argparse.Namespace) -> int:
+    from jobs.sensitivity.run import Asked, execute
+
+    asked = Asked(
+        arguments.per_class,
+        arguments.tried_books,
+        arguments.quick,
+        tuple(arguments.books),
+        tuple(arguments.other_model),
+    )
+    run = RunConfig(**_explicit(arguments, [name for name in settings_of(RunConfig) if name != "books_per_shard"]))
+    return execute(arguments.store, asked, run, plan_only=arguments.plan)
 
 
 def _add_books_command(subparsers: Any, name: str, execute: Any, help: str, epilog: str | None) -> None:

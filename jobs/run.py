@@ -75,8 +75,9 @@ def carry_out(
     stages: Stages,
     hidden_layers: int,
     named: Callable[[Committed], Plan | list[Source | BookRef]],
+    unit: str = "book",
 ) -> int:
-    """Lock the store, do what is planned, and account for it; the exit code.
+    """Lock the store, do what is planned, and account for it; the exit code. `unit`: what a plan counts.
 
     `named` says, of what the store holds, what there is to do: a plan, or sources to survey and plan for. SIGTERM and
     Ctrl-C stop the run: it is recorded as stopped, the lock is let go, and the code is 130.
@@ -84,7 +85,7 @@ def carry_out(
     console = Console(stderr=True)
     with Results(context.location, study) as results, stoppable():
         recorder = Recorder(results, context.run_id, context.run, listener_for(console))
-        job = _Job(context, results, recorder, stages, hidden_layers)
+        job = _Job(context, results, recorder, stages, hidden_layers, unit)
         try:
             return job.run(named, console)
         except KeyboardInterrupt:
@@ -118,13 +119,20 @@ class Plan:
 
 class _Job:
     def __init__(
-        self, context: RunContext, results: Results, listener: Recorder, stages: Stages, hidden_layers: int
+        self,
+        context: RunContext,
+        results: Results,
+        listener: Recorder,
+        stages: Stages,
+        hidden_layers: int,
+        unit: str = "book",
     ) -> None:
         self.tally = Tally(hidden_layers=hidden_layers)
         self._context = context
         self._results = results
         self._listener = listener
         self._stages = stages
+        self._unit = unit
         self._ray_started = False
         self._books: frozenset[str] = frozenset()
 
@@ -217,10 +225,10 @@ class _Job:
         if useless and not self._results.is_open:
             raise UsageError(_none_usable(tally))
         if plan.shards:
-            show(console, summary_table(tally))
+            show(console, summary_table(tally, self._unit))
         else:
             before = tally.books_done_before
-            done = "1 book is" if before == 1 else f"{before:,} books are"
+            done = f"1 {self._unit} is" if before == 1 else f"{before:,} {self._unit}s are"
             say(console, f"nothing to do: {done} in the store")
         config, run = self._context.config, self._context.run
         for notice in class_notices(config, labels_of(config, run), self._books, tally.marks_by_class):

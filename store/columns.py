@@ -348,6 +348,45 @@ CLUSTER_TERMS = Table(
     sorted_by=("layer", "book", "among", "cluster", "feature"),
 )
 
+SENSITIVITY = Table(
+    "sensitivity",
+    "What becomes of the first two classes' difference and separation under other choices and under controls: an "
+    "estimate for each specification, book and layer, from a sample of the book's marks",
+    (
+        Column("specification", _KEY, "What differs from the default, which is the study itself: its name in words"),
+        Column("axis", _KEY, "The setting that differs; `default` for none, `several` for more than one"),
+        Column("kind", _KEY, "default, choice (somebody could have chosen so) or control (a finding should not hold)"),
+        Column("model", _KEY, "The model that read the text"),
+        Column("weights", _KEY, "trained, or untrained: drawn anew before any training"),
+        Column("words", _KEY, "in order, or shuffled within each passage, the marks staying where they are"),
+        Column("context", _KEY, "What the model read before a mark: its passage, or a window of so many tokens"),
+        Column("bos", _KEY, "A beginning-of-text token: auto (the tokenizer's way), yes or no"),
+        Column("selection", _KEY, "Which marks count: strict or notebook"),
+        Column("half", _KEY, "Which passages of the book: whole (all of the sample), the first or the second half"),
+        Column(
+            "states", _KEY, "raw, centred (on the class's mean) or standardised (each dimension, over both classes)"
+        ),
+        Column("estimator", _KEY, "histogram or copula"),
+        Column("bins", pa.int16(), "Bins of an axis; null for the copula", nullable=True),
+        Column("outlier_z", pa.float64(), "Outlier threshold; null for none", nullable=True),
+        _BOOK,
+        _CLASS_KEY,
+        Column("other", _KEY, "The second of the two classes"),
+        Column("quantity", _KEY, "difference (likeness within `other` less within `class`) or separation of the two"),
+        _LAYER,
+        Column("sample", pa.int32(), "Marks of a class that were asked for, the same in the whole table", "marks"),
+        Column("marks", pa.int32(), "Marks of `class` that took part", "marks", repeats=True),
+        Column("other_marks", pa.int32(), "Marks of `other` that took part", "marks", repeats=True),
+        Column("passages", pa.int32(), "Passages of the book that they lie in", "passages", repeats=True),
+        Column("estimate", pa.float64(), "Mean over pairs of marks of different passages; NaN where undefined", "bits"),
+        Column(
+            "low", pa.float64(), "95 % interval from the book's passages, each layer by itself; NaN for none", "bits"
+        ),
+        Column("high", pa.float64(), "Its upper end", "bits"),
+    ),
+    sorted_by=("specification", "book", "class", "other", "quantity", "layer"),
+)
+
 HIDDEN_STATES = Table(
     "hidden_states",
     "The hidden states themselves; only in a study that keeps them",
@@ -376,6 +415,7 @@ TABLES: dict[str, Table] = {
         PASSAGE_SUMS,
         CLUSTERS,
         CLUSTER_TERMS,
+        SENSITIVITY,
         HIDDEN_STATES,
     )
 }

@@ -28,6 +28,7 @@ FLOORS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("engine", "inference", "nulls"),
         ("histograms", "measures", "pairwise", "unimodality"),
         ("clusters", "pairing", "summaries"),
+        ("specifications",),
     ),
     "store": (
         ("books", "columns", "errors", "foreign_text", "keys", "streams"),
@@ -49,7 +50,7 @@ FLOORS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("account",),
         ("cluster", "estimate", "serial"),
         ("run",),
-        ("one_text", "recompute"),
+        ("one_text", "recompute", "sensitivity"),
         ("commands",),
     ),
     "reports": (

@@ -128,15 +128,15 @@ def seconds_left(tally: Tally) -> float | None:
     return tally.elapsed * (1 - done) / done
 
 
-def summary_table(tally: Tally) -> Table:
-    """What the run did, for the end of it."""
+def summary_table(tally: Tally, unit: str = "book") -> Table:
+    """What the run did, for the end of it; `unit` is what it counts."""
     table = Table(title="Run", show_header=False, title_justify="left")
     table.add_column(style="bold")
     table.add_column(justify="right")
     rows = [
-        ("books used", f"{tally.books_used:,}"),
-        ("books done before", f"{tally.books_done_before:,}"),
-        ("books not used", f"{len(tally.not_used):,}"),
+        (f"{unit}s used", f"{tally.books_used:,}"),
+        (f"{unit}s done before", f"{tally.books_done_before:,}"),
+        (f"{unit}s not used", f"{len(tally.not_used):,}"),
         ("marks", f"{tally.marks:,}"),
         ("pairs", f"{tally.pairs:,}"),
         ("of them reused", f"{tally.pairs_reused:,}"),
@@ -145,7 +145,7 @@ def summary_table(tally: Tally) -> Table:
         *((f"seconds: {stage}", f"{tally.seconds[stage]:,.1f}") for stage in STAGES),
         ("seconds in all", f"{tally.elapsed:,.1f}"),
     ]
-    hidden = {"of them reused", "retries", "books done before", "books not used"}
+    hidden = {"of them reused", "retries", f"{unit}s done before", f"{unit}s not used", "bytes written"}
     for name, value in rows:
         if name not in hidden or value != "0":
             table.add_row(name, value)

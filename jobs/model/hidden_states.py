@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from jobs.errors import UsageError
-from jobs.model.loading import load_model
+from jobs.model.loading import load_model, load_untrained
 from jobs.model.models import ModelIdentity, identify_model
 
 if TYPE_CHECKING:
@@ -30,7 +30,8 @@ class HiddenStates:
 
     `model` is what `--model` takes: `smollm2`, a hub name, a folder or a GGUF file. `dtype` is float32, bfloat16,
     float16, or `tf32`: float32 weights whose products a GPU makes in TF32. `device` is `auto` (a GPU where there is
-    one), `cpu` or `cuda`. Raises UsageError where the model cannot be loaded or looks ahead.
+    one), `cpu` or `cuda`. With a seed for `untrained` the model's architecture has random weights, as at the beginning
+    of its training, in place of its own. Raises UsageError where the model cannot be loaded or looks ahead.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class HiddenStates:
         dtype: str = "float32",
         device: str = "auto",
         batch_size: int = 64,
+        untrained: int | None = None,
     ) -> None:
         from jobs.model.forward import ForwardPass
 
@@ -50,7 +52,12 @@ class HiddenStates:
         if dtype == "tf32" and self.device.type != "cuda":
             raise UsageError("dtype is 'tf32', which only a GPU has; use float32 or bfloat16 on this machine")
         set_product_precision(dtype)
-        loaded: Any = load_model(model, revision, "float32" if dtype == "tf32" else dtype)
+        weights = "float32" if dtype == "tf32" else dtype
+        loaded: Any
+        if untrained is None:
+            loaded = load_model(model, revision, weights)
+        else:
+            loaded = load_untrained(model, revision, weights, untrained)
         self._forward = ForwardPass(loaded.to(self.device))
 
     @property

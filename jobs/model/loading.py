@@ -87,6 +87,22 @@ def load_model(name: str, revision: str | None = None, dtype: str = "float32") -
     return model
 
 
+def load_untrained(name: str, revision: str | None = None, dtype: str = "float32", seed: int = 0) -> PreTrainedModel:
+    """A model of the same architecture whose weights are drawn anew, as transformers draws them before training.
+
+    The same seed gives the same weights; the process's own random numbers are left as they are.
+    """
+    import torch
+    from transformers import AutoModel
+
+    files = resolve_model(name, revision)
+    with _readable(files, "configuration"), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model: PreTrainedModel = AutoModel.from_config(load_config(files), dtype=getattr(torch, dtype))
+    model.eval()
+    return model
+
+
 @contextlib.contextmanager
 def _readable(files: ModelFiles, part: str) -> Iterator[None]:
     """Turn what transformers raises for a broken or missing part into one line, and let it print none."""

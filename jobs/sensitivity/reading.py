@@ -1,0 +1,230 @@
+"""Prepares one book for one trial: which marks, and what the model reads for them under the trial's condition.
+
+All conditions of a book take the **same marks** where they can, so that what differs between them is the condition
+alone: those of a smaller sample that the study's own rules give. A window ends at its mark, whatever the study read;
+shuffled words leave every mark its position. Only another selection, and another model with other tokens, take others.
+"""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jobs.config import RunConfig, StudyConfig
+from jobs.corpus.cleaning import text_of_book
+from jobs.corpus.decoding import decode
+from jobs.corpus.references import BookRef
+from jobs.corpus.survey import read_book
+from jobs.marks.class_table import class_table
+from jobs.marks.labels import labels_of
+from jobs.marks.passages import PassageGrid, evenly, thin
+from jobs.marks.selection import Selection, select
+from jobs.marks.tokens import Tokenization, tokenize
+from jobs.model.encoder import beginning_of_text, load_encoder
+from jobs.model.models import RecordedModel, check_model
+from jobs.sensitivity.grid import SHUFFLED, WINDOWS, Condition, Trial
+from jobs.sensitivity.shuffling import shuffled_words
+from jobs.stages.layout import Layout, layout_of
+from jobs.stages.partition import ShardWork, pairs_of_classes
+from jobs.stages.prepare import PreparedOutline, PreparedShard, Reading, RunContext
+from store.columns import BOOKS, MARKS, PASSAGES
+
+MOST_PASSAGES = 24
+"""Passages of a book that are read at most: where a class is rare, its marks in an even choice of passages do."""
+
+Positions = NDArray[np.int64]
+Ids = NDArray[np.int32]
+Mask = NDArray[np.bool_]
+Chosen = tuple[Mask, Mask]
+
+
+@dataclass(frozen=True, eq=False)
+class TrialLayout(Layout):
+    """A layout that also says which marks of the two classes each selection takes: bool [marks] for each class."""
+
+    selections: Mapping[str, Chosen] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class SampledMarks:
+    """The marks of one book that a trial looks at: of each of two classes the positions, int64 [marks], ascending.
+
+    `passage_of`: the passage of each among the book's passages that hold one; `selections`: as in `TrialLayout`.
+    """
+
+    positions: tuple[Positions, Positions]
+    passage_of: tuple[Positions, Positions]
+    selections: Mapping[str, Chosen]
+
+
+def sample_config(config: StudyConfig, per_class: int) -> StudyConfig:
+    """The study with the first two classes alone and a smaller sample of marks, which trials take.
+
+    Where one of them comes from a labels file all classes stay, since the file names them all.
+    """
+    first_two = config.named_classes[:2]
+    tokens = tuple(named for named in config.classes if named.name in first_two)
+    smaller = replace(config, per_class=per_class, baseline=None, keep_hidden_states=False)
+    if len(tokens) < len(first_two):
+        return smaller
+    return replace(smaller, classes=tokens, label_classes=(), labels_sha256=None)
+
+
+def prepare_trial(trials: Mapping[str, Trial], context: RunContext, work: ShardWork) -> PreparedShard:
+    """Read one book and say what the model reads of it under the condition of the trial that the shard stands for.
+
+    `trials`: by the names of shards. A book without enough marks becomes a reason. Raises what `prepare_shard` raises.
+    """
+    started = time.perf_counter()
+    check_model(context.model)
+    trial, (book,) = trials[work.key.name], work.books
+    names = context.config.named_classes[:2]
+    text, tokenization = _read(book.ref, context.config.text, context.model, context.run)
+    marks = sample_marks(text, tokenization, context, trial.selections, book.key)
+    if isinstance(marks, str):
+        outline = PreparedOutline(work.key, dict.fromkeys(names, 0), 0, 0, 0, {book.key: marks}, 0.0)
+        return _prepared(outline, (), TrialLayout(tuple(names), (), (), np.zeros(0, np.int32)))
+    reading = _reading(book.key, tokenization, marks, trial.condition, context)
+    plain = layout_of(names, [book.key], [[of.astype(np.int32) for of in marks.passage_of]])
+    layout = TrialLayout(plain.classes, plain.books, plain.marks, plain.passages, marks.selections)
+    outline = PreparedOutline(
+        work.key,
+        dict(zip(names, plain.marks[0], strict=True)),
+        len(reading.sequences),
+        len(trial.specifications) * pairs_of_classes(plain.marks[0], between=True),
+        1,
+        {},
+        time.perf_counter() - started,
+    )
+    return _prepared(outline, (reading,), layout)
+
+
+def sample_marks(
+    text: str, tokenization: Tokenization, context: RunContext, selections: Sequence[str], book: str
+) -> SampledMarks | str:
+    """The marks of a text under each selection; the first decides which passages. A sentence where there are too few.
+
+    Each class has the marks of all selections together.
+    """
+    config, tokens = context.config, len(tokenization.ids)
+    labels = labels_of(config, context.run).at(book, text, tokenization.vocabulary)
+    names = config.named_classes[:2]
+    cells = _Cells(config, tokens)
+    own = select(tokenization, replace(config, selection=selections[0]), labels)
+    passages = _some(np.unique(np.concatenate([cells.ordinal(own.classes[name].taken) for name in names])))
+    found = {selections[0]: _inside(own, names, cells, passages, None)}
+    for other in selections[1:]:
+        everywhere = select(tokenization, replace(config, selection=other, per_class=None), labels)
+        found[other] = _inside(everywhere, names, cells, passages, config.per_class)
+    for name, positions in zip(names, found[selections[0]], strict=True):
+        if len(positions) < 2:
+            return f"{len(positions)} usable marks of class {name}; a contrast takes 2 of each class"
+    first, second = (np.unique(np.concatenate([of[place] for of in found.values()])) for place in (0, 1))
+    return SampledMarks(
+        (first, second),
+        (np.searchsorted(passages, cells.ordinal(first)), np.searchsorted(passages, cells.ordinal(second))),
+        {name: (np.isin(first, of[0]), np.isin(second, of[1])) for name, of in found.items()},
+    )
+
+
+@dataclass(frozen=True)
+class _Cells:
+    """The unit of sampling of a study: the bodies of its passages, or with windows stretches of the text."""
+
+    config: StudyConfig
+    tokens: int
+
+    def ordinal(self, positions: Positions) -> Positions:
+        if self.config.context == "passage":
+            return self.grid.ordinal(positions)
+        return positions // self.config.passage_tokens
+
+    @property
+    def grid(self) -> PassageGrid:
+        return PassageGrid.of(self.tokens, self.config.passage_tokens, self.config.warmup_tokens)
+
+
+def _some(passages: Positions) -> Positions:
+    return passages if len(passages) <= MOST_PASSAGES else passages[evenly(MOST_PASSAGES, len(passages))]
+
+
+def _inside(
+    selection: Selection, names: Sequence[str], cells: _Cells, passages: Positions, wanted: int | None
+) -> list[Positions]:
+    """The marks of each class that lie in some passages and have a full window before them, thinned evenly."""
+    found = []
+    for name in names:
+        positions = selection.classes[name].taken
+        positions = positions[np.isin(cells.ordinal(positions), passages) & (positions >= max(WINDOWS))]
+        found.append(thin(positions, wanted, "spread", b""))
+    return found
+
+
+def _reading(
+    book: str, tokenization: Tokenization, marks: SampledMarks, condition: Condition, context: RunContext
+) -> Reading:
+    positions = np.concatenate(marks.positions)
+    config, model = context.config, context.model
+    fixed = np.zeros(len(tokenization.ids), dtype=np.bool_)
+    if condition.words == SHUFFLED:
+        distinct = np.unique(tokenization.ids).astype(np.int64)
+        fixed = class_table(tokenization.vocabulary, distinct, config.classes)[tokenization.ids] >= 0
+        fixed[positions] = True
+    reader = _passages if condition.before is None else _windows
+    sequences, rows, columns = reader(tokenization, positions, condition, config, fixed)
+    opening = np.array(beginning_of_text(model.name, model.revision, condition.bos), dtype=np.int32)
+    sequences = np.concatenate([np.tile(opening, (len(sequences), 1)), sequences], axis=1)
+    return Reading(book, sequences, rows * sequences.shape[1] + columns + opening.size)
+
+
+def _passages(
+    tokenization: Tokenization, positions: Positions, condition: Condition, config: StudyConfig, fixed: Mask
+) -> tuple[Ids, Positions, Positions]:
+    """Whole passages: sequences, and row and column of each mark. Marks of the first warm-up are in the first one."""
+    grid = _Cells(config, len(tokenization.ids)).grid
+    of_mark = np.maximum(grid.ordinal(positions), 0)
+    used = np.unique(of_mark)
+    starts, rows = grid.starts[used], np.searchsorted(used, of_mark)
+    places = starts[:, None] + np.arange(grid.length)
+    sequences = tokenization.ids[places]
+    if condition.words == SHUFFLED:
+        shuffled = [
+            shuffled_words(ids, tokenization.vocabulary, stay, (config.seed, int(start)))
+            for ids, stay, start in zip(sequences, fixed[places], starts, strict=True)
+        ]
+        sequences = np.stack(shuffled)
+    return sequences, rows, positions - starts[rows]
+
+
+def _windows(
+    tokenization: Tokenization, positions: Positions, condition: Condition, config: StudyConfig, fixed: Mask
+) -> tuple[Ids, Positions, Positions]:
+    """A window for each mark, which ends with it. Words are shuffled within stretches of a passage's length."""
+    assert condition.before is not None
+    ids, stretch = tokenization.ids, config.passage_tokens
+    if condition.words == SHUFFLED:
+        ids = ids.copy()
+        reached = np.unique(np.concatenate([positions, positions - condition.before]) // stretch)
+        for start in (reached * stretch).tolist():
+            part = slice(start, start + stretch)
+            ids[part] = shuffled_words(ids[part], tokenization.vocabulary, fixed[part], (config.seed, start))
+    starts = positions - condition.before
+    sequences = ids[starts[:, None] + np.arange(condition.before + 1)]
+    return sequences, np.arange(len(positions)), np.full(len(positions), condition.before)
+
+
+@functools.lru_cache(maxsize=2)
+def _read(ref: BookRef, text: str, model: RecordedModel, run: RunConfig) -> tuple[str, Tokenization]:
+    """The text of a book and its tokens; kept, since the trials of a book follow each other."""
+    cleaned = text_of_book(decode(read_book(ref, run)).text, text).text
+    return cleaned, tokenize(load_encoder(model.name, model.revision), cleaned)
+
+
+def _prepared(outline: PreparedOutline, readings: tuple[Reading, ...], layout: Layout) -> PreparedShard:
+    nothing = (table.schema.empty_table() for table in (MARKS, PASSAGES, BOOKS))
+    return PreparedShard(outline, readings, layout, *nothing)
