@@ -8,19 +8,17 @@ clustered. How:
 3. Along each axis the **deepest valley** is looked for (`analysis.unimodality`). Where one is deeper than Gaussian
    samples have it once in 500 times (and even ones once in 60), the marks are cut there, at the deepest, and both sides
    are looked at again, on axes of their own.
-4. A Gaussian mixture (scikit-learn) with as many parts, begun at these groups, gives each mark to its part on the axes.
+4. A Gaussian of each group on the axes then gives each mark to the group it is most likely of.
 
 A group is one where no axis has a valley, however long its tails: the number of clusters is 1 for noise of any
 ellipsoid shape, which no criterion of fit gives. Vectors in, labels out; the result is a function of the vectors and
 their order alone. All steps are linear in the number of marks: up to `EXACT` all take part, beyond it a seeded sample
-does, and the other marks go to the part that is most likely for them.
+does, and the other marks go to the nearest centre.
 """
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,8 +31,11 @@ Labels = NDArray[np.int64]
 EXACT = 20_000
 """Marks up to which all of them decide on the clusters."""
 
-AXES = 16
+AXES = 12
 """Leading axes that are kept of the vectors."""
+
+ITERATIONS = 3
+"""Steps towards the leading axes: the first are exact to four digits, the last of them to two."""
 
 LOOKED_AT = 5
 """Of the axes of a group, so many leading ones are searched for valleys."""
@@ -45,8 +46,11 @@ MOST = 12
 SMALLEST_SHARE = 0.02
 """A cluster has at least this share of the marks, and `unimodality.SMALLEST_SIDE` marks."""
 
-RESAMPLES = 6
-"""Random sets of passages that stability is taken over."""
+REFINEMENTS = 3
+"""How often each mark is given to the group it is most likely of."""
+
+RESAMPLES = 4
+"""Stability is taken over so many sets of passages: each leaves out one of as many random parts."""
 
 RULE = "valley"
 """How the number of clusters is found, as results record it."""
@@ -78,9 +82,9 @@ class Clusters:
     `labels`: int64 [N], by falling size, ties by the first mark. `silhouette`: float64 [N], how much nearer a mark is
     to its own cluster than to the nearest other, -1 to 1 (Rousseeuw 1987, doi:10.1016/0377-0427(87)90125-7), with
     1 - correlation as the distance; NaN with one cluster. `stability`: float64 [clusters], the mean Jaccard similarity
-    of each cluster with the one most like it when three quarters of the passages are clustered alone (Hennig 2007,
-    doi:10.1016/j.csda.2006.11.025): above 0.75 a cluster is stable; NaN with one cluster. `axes`: float64 [N, AXES],
-    the marks on the leading axes. `exact`: whether all marks took part.
+    of each cluster with the one most like it when a random quarter of the passages is left out, each in turn (Hennig
+    2007, doi:10.1016/j.csda.2006.11.025): above 0.75 a cluster is stable; NaN with one cluster. `axes`: float64
+    [N, AXES], the marks on the leading axes. `exact`: whether all marks took part.
     """
 
     labels: Labels
@@ -153,19 +157,28 @@ def standardised(x: NDArray[np.float32], valid: NDArray[np.bool_] | None = None)
 def leading_axes(z: NDArray[np.float32], number: int = AXES) -> Floats:
     """The vectors less their mean, on their `number` leading principal axes: float64 [N, number], falling variance.
 
-    The sign of an axis is such that its largest value is positive.
+    By simultaneous iteration from a seeded start (Halko, Martinsson and Tropp 2011, doi:10.1137/090771806), which needs
+    a few thin products. The sign of an axis is such that its largest value is positive.
     """
-    from sklearn.utils.extmath import randomized_svd
-
     centred = z - z.mean(axis=0, dtype=np.float64).astype(np.float32)
     kept = min(number, *centred.shape)
-    vectors, values, _ = randomized_svd(
-        centred, kept, n_oversamples=8, n_iter=3, power_iteration_normalizer="QR", random_state=0
-    )
+    basis = np.random.default_rng(0).standard_normal((min(kept + 4, *centred.shape), len(z)), dtype=np.float32)
+    for _ in range(ITERATIONS):
+        basis = _orthonormal((basis @ centred) @ centred.T)
+    rest = basis @ centred
+    values, vectors = np.linalg.eigh((rest @ rest.T).astype(np.float64))
+    lengths = np.where(values > _ROUNDING, np.sqrt(np.maximum(values, 0)), 0)
     axes = np.zeros((len(z), number))
-    axes[:, :kept] = np.where(values**2 > _ROUNDING, vectors * values, 0)
+    axes[:, :kept] = basis.T @ (vectors * lengths)[:, ::-1][:, :kept].astype(np.float32)
     largest = np.take_along_axis(axes, np.abs(axes).argmax(axis=0)[None], axis=0)
     return axes * np.where(largest < 0, -1.0, 1.0)
+
+
+def _orthonormal(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Orthonormal rows with the same span, by their products; directions that rounding would decide on are 0."""
+    values, axes = np.linalg.eigh((rows @ rows.T).astype(np.float64))
+    scale = np.where(values > 1e-9 * values[-1], 1 / np.sqrt(np.maximum(values, 1e-300)), 0)
+    return (axes * scale).T.astype(np.float32) @ rows
 
 
 def silhouettes(z: NDArray[np.float32], labels: Labels) -> Floats:
@@ -200,35 +213,6 @@ def matched(labels: Labels, others: Labels) -> list[tuple[int, int, float]]:
     return sorted((pair for pair in pairs if pair[2] > 0), key=lambda pair: (-pair[2], pair[0]))
 
 
-class PairVariance:
-    """How much of a measure's variance over pairs the clusters of the two marks take: R^2 of the clouds' means."""
-
-    def __init__(self, number: int) -> None:
-        self._number = number
-        self._counts, self._sums, self._squares = np.zeros((3, number * number))
-
-    def add(self, first: Labels, second: Labels, values: NDArray[np.floating]) -> None:
-        """Take in pairs: the clusters of their two marks, int64 [pairs], and the measure; NaN is left out."""
-        cells = np.minimum(first, second) * self._number + np.maximum(first, second)
-        known = values.astype(np.float64)
-        if not (finite := np.isfinite(known)).all():
-            cells, known = cells[finite], known[finite]
-        self._counts += np.bincount(cells, minlength=len(self._counts))
-        self._sums += np.bincount(cells, weights=known, minlength=len(self._counts))
-        self._squares += np.bincount(cells, weights=known * known, minlength=len(self._counts))
-
-    @property
-    def share(self) -> float:
-        """0 to 1; NaN where there are no pairs or they do not vary."""
-        pairs = self._counts.sum()
-        if not pairs:
-            return np.nan
-        mean = self._sums.sum() / pairs
-        total = self._squares.sum() - pairs * mean**2
-        between = (self._sums**2 / np.maximum(self._counts, 1)).sum() - pairs * mean**2
-        return float(np.clip(between / total, 0, 1)) if total > 1e-12 * self._squares.sum() else np.nan
-
-
 def _divided(axes: Floats) -> Labels:
     """Cut the marks where an axis has a valley, and their parts again, until none has or there are `MOST`."""
     labels = np.zeros(len(axes), np.int64)
@@ -236,7 +220,8 @@ def _divided(axes: Floats) -> Labels:
     waiting, number = [np.arange(len(axes))], 1
     while waiting and number < MOST:
         group = waiting.pop(0)
-        beyond = _cut(_own_axes(axes[group]), smallest)
+        points = axes[group]
+        beyond = _cut(_own_axes(points) if number > 1 else points[:, :LOOKED_AT], smallest)
         if beyond is not None:
             labels[group[beyond]] = number
             number += 1
@@ -245,11 +230,11 @@ def _divided(axes: Floats) -> Labels:
 
 
 def _own_axes(points: Floats) -> Floats:
-    """Points of a group on its own leading axes: float64 [marks, LOOKED_AT]."""
-    centred = points - points.mean(axis=0)
-    values, vectors = np.linalg.eigh(centred.T @ centred)
-    values, vectors = values[::-1][:LOOKED_AT], vectors[:, ::-1][:, :LOOKED_AT]
-    own: Floats = centred @ vectors[:, values > _ROUNDING * len(points)]
+    """Points of a group on its own leading axes: float64 [marks, LOOKED_AT]; axes without extent are left out."""
+    mean = points.mean(axis=0)
+    values, vectors = np.linalg.eigh(points.T @ points - len(points) * mean[:, None] * mean)
+    leading = values[-LOOKED_AT:] > _ROUNDING * len(points)
+    own: Floats = points @ vectors[:, -LOOKED_AT:][:, leading][:, ::-1]
     return own
 
 
@@ -269,15 +254,14 @@ def _cut(axes: Floats, smallest: int) -> NDArray[np.bool_] | None:
 
 
 def _stability(axes: Floats, labels: Labels, passages: NDArray[np.integer]) -> Floats:
-    """Mean Jaccard similarity of each cluster with the best of random three quarters of the passages."""
-    random = np.random.default_rng(0)
+    """Mean Jaccard similarity of each cluster with the best of the others, without each quarter of the passages."""
     _, place = np.unique(passages, return_inverse=True)
-    number = int(place.max()) + 1
+    quarter = (np.random.default_rng(0).permutation(int(place.max()) + 1) % RESAMPLES)[place]
     total, counted = np.zeros((2, int(labels.max()) + 1))
-    for _ in range(RESAMPLES):
-        chosen = np.zeros(number, np.bool_)
-        chosen[random.permutation(number)[: max(1, round(0.75 * number))]] = True
-        kept = chosen[place]
+    for left_out in range(RESAMPLES):
+        kept = quarter != left_out
+        if kept.all() or not kept.any():
+            continue
         similarity = _jaccard(labels[kept], _divided(axes[kept]), len(total))
         present = np.bincount(labels[kept], minlength=len(total)) > 0
         total += np.where(present, similarity.max(axis=1), 0)
@@ -307,33 +291,26 @@ def _sampled(z: NDArray[np.float32], passages: NDArray[np.integer] | None) -> Cl
 
 
 def _refined(axes: Floats, labels: Labels) -> Labels:
-    """The groups as parts of a Gaussian mixture on the axes; as they are where that would lose one."""
-    number = int(labels.max(initial=0)) + 1
-    if number == 1:
-        return labels
-    refined: Labels = _mixture(axes, labels).predict(axes).astype(np.int64)
-    return refined if (np.bincount(refined, minlength=number) >= SMALLEST_SIDE).all() else labels
+    """Each mark in the group whose Gaussian it is most likely of; where that would empty a group, as they were.
 
-
-def _mixture(axes: Floats, labels: Labels) -> Any:
-    """The Gaussian mixture on the axes that begins at these groups. Within a part the axes are independent."""
-    from sklearn.mixture import GaussianMixture
-
-    groups = [axes[labels == label] for label in range(int(labels.max()) + 1)]
+    Classification EM (Celeux and Govaert 1992, doi:10.1016/0167-9473(92)90042-E): within a group the axes are taken for
+    independent. scikit-learn's GaussianMixture gives nearly the same, but importing it costs a worker more than all of
+    its clusters.
+    """
+    number, squares = int(labels.max(initial=0)) + 1, axes**2
     least = 1e-3 * axes.var(axis=0).mean()
-    variances = [group.var(axis=0) + least for group in groups]
-    mixture = GaussianMixture(
-        len(groups),
-        covariance_type="diag",
-        reg_covar=least,
-        max_iter=20,
-        weights_init=[len(group) / len(axes) for group in groups],
-        means_init=[group.mean(axis=0) for group in groups],
-        precisions_init=[1 / variance for variance in variances],
-    )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Twenty steps are enough; whether it has converged does not matter.
-        return mixture.fit(axes)
+    for _ in range(REFINEMENTS if number > 1 else 0):
+        members = (labels[:, None] == np.arange(number)).astype(np.float64)
+        sizes = members.sum(axis=0)
+        means = members.T @ axes / sizes[:, None]
+        variances = np.maximum(members.T @ squares / sizes[:, None] - means**2, 0) + least
+        likelihood = axes @ (means / variances).T - squares @ (0.5 / variances).T
+        likelihood += np.log(sizes) - 0.5 * (np.log(variances) + means**2 / variances).sum(axis=1)
+        refined = likelihood.argmax(axis=1)
+        if (np.bincount(refined, minlength=number) < SMALLEST_SIDE).any():
+            break
+        labels = refined
+    return labels
 
 
 def _ordered(labels: Labels) -> Labels:

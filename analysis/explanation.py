@@ -17,8 +17,7 @@ with q at most `LARGEST_Q`; where none divides it well, it is **not explained by
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,7 +43,7 @@ WORDS_TESTED = 200
 
 UNEXPLAINED = "not explained by what is known of the marks"
 
-_EXACT_COUNT = 500
+_EXACT_COUNTS = (6, 40, 500)
 """Fisher's test is exact for values that up to so many marks have; for more frequent ones the normal approximation."""
 
 _PHRASES = {
@@ -63,8 +62,7 @@ _PHRASES = {
 """How a feature is said in a name: of a yes or more, and of a no or less."""
 
 
-@dataclass(frozen=True)
-class Term:
+class Term(NamedTuple):
     """One feature of one cluster.
 
     `value`: what the cluster has more of: words, `yes` or `no`, `higher` or `lower`. `inside` and `outside`: the shares
@@ -110,9 +108,9 @@ def corrected(clusterings: Sequence[Sequence[Term]]) -> list[list[Term]]:
     adjusted = iter(false_discovery_rates(np.array([term.p for terms in clusterings for term in terms])).tolist())
     result = []
     for terms in clusterings:
-        with_q = [replace(term, q=next(adjusted)) for term in terms]
+        with_q = [term._replace(q=next(adjusted)) for term in terms]
         names = {cluster: _name(with_q, cluster) for cluster in {term.cluster for term in with_q}}
-        result.append([replace(term, name=names[term.cluster]) for term in with_q])
+        result.append([term._replace(name=names[term.cluster]) for term in with_q])
     return result
 
 
@@ -131,82 +129,103 @@ class FeatureTests:
     def __init__(self, features: Features) -> None:
         columns = {name: np.asarray(values) for name, values in features.items()}
         self._numbers = {name: _Number(v) for name, v in columns.items() if v.dtype.kind in "iuf" and name != "passage"}
-        self._words = {
-            name: _Words(v.astype(np.str_), v.dtype.kind == "b")
-            for name, v in columns.items()
-            if name not in self._numbers
-        }
-        self._previous = self._words.get("previous_word")
+        self._words = _Words({name: v for name, v in columns.items() if name not in self._numbers})
 
     def terms(self, labels: Labels) -> list[Term]:
         """The terms of each cluster, without q and name; none where there is one cluster."""
         number = int(labels.max(initial=0)) + 1
         if number == 1:
             return []
-        told = np.nan if self._previous is None else self._previous.tells(labels)
-        found: list[Term] = []
-        features: dict[str, _Words | _Number] = {**self._words, **self._numbers}
-        for name, feature in features.items():
-            found += (
-                Term(cluster, name, value, inside, outside, effect, p, 1.0, "", told)
-                for cluster, (value, inside, outside, effect, p) in enumerate(feature.compare(labels, number))
-            )
+        told = self._words.told_by("previous_word", labels)
+        compared = [*self._words.compare(labels, number)]
+        for name, feature in self._numbers.items():
+            compared += ((name, cluster, *found) for cluster, found in enumerate(feature.compare(labels, number)))
+        found = [
+            Term(cluster, name, value, inside, outside, effect, p, 1.0, "", told)
+            for name, cluster, value, inside, outside, effect, p in compared
+        ]
         return sorted(found, key=lambda term: (term.cluster, term.p, term.feature))
 
 
 _Comparison = tuple[str, float, float, float, float]
+"""The value, its share inside and outside, the effect and p."""
 
 
 class _Words:
-    """A feature whose values are texts, or yes and no."""
+    """Features whose values are texts, or yes and no: the values of all features lie in one row, feature by feature."""
 
-    def __init__(self, values: NDArray[np.str_], yes_or_no: bool) -> None:
-        self._yes_or_no = yes_or_no
-        levels, self.codes, counts = np.unique(values, return_inverse=True, return_counts=True)
-        self._levels, self._counts = levels, counts
-        frequent = np.argsort(-counts, kind="stable")[:WORDS_TESTED]
-        self._tested = np.array([level for level in frequent if levels[level] and counts[level] >= 2], dtype=np.int64)
+    def __init__(self, columns: Mapping[str, NDArray[Any]]) -> None:
+        self._names = list(columns)
+        self._yes_or_no = np.array([column.dtype.kind == "b" for column in columns.values()], dtype=np.bool_)
+        split = [np.unique(column.astype(np.str_), return_inverse=True) for column in columns.values()]
+        sizes = [len(values) for values, _ in split]
+        self._starts = np.cumsum([0, *sizes])[:-1]
+        self._codes = [start + codes for start, (_, codes) in zip(self._starts, split, strict=True)]
+        self._values = [str(value) for values, _ in split for value in values]
+        self._feature = np.repeat(np.arange(len(split)), sizes)
+        self._counts = np.bincount(np.concatenate([*self._codes, []]).astype(np.int64), minlength=len(self._values))
+        self._tested = np.zeros(len(self._values), np.bool_)
+        for start, size in zip(self._starts, sizes, strict=True):
+            frequent = start + np.argsort(-self._counts[start : start + size], kind="stable")[:WORDS_TESTED]
+            self._tested[frequent] = size > 1
+        self._tested &= (self._counts >= 2) & np.array([value != "" for value in self._values], dtype=np.bool_)
+        tests = np.bincount(self._feature[self._tested], minlength=len(split))
+        self._tests = np.where(self._yes_or_no, 1, np.maximum(tests, 1))
 
-    def compare(self, labels: Labels, number: int) -> Iterator[_Comparison]:
-        table = np.bincount(self.codes * number + labels, minlength=len(self._levels) * number)
-        table = table.reshape(len(self._levels), number)
-        sizes, marks = table.sum(axis=0), len(labels)
-        tested = table[self._tested]
-        p = _fisher(tested, self._counts[self._tested][:, None], sizes[None, :], marks)
-        more = tested * marks > self._counts[self._tested][:, None] * sizes
-        for cluster in range(number):
-            effect = _cramers_v(np.stack([table[:, cluster], self._counts - table[:, cluster]]))
-            tests = 1 if self._yes_or_no else len(self._tested)
-            smallest = min(1.0, float(p[:, cluster].min(initial=1.0)) * tests) if len(self._levels) > 1 else 1.0
-            chosen = self._typical(p[:, cluster], more[:, cluster], tested[:, cluster])
-            inside, outside = tested[chosen, cluster].sum(), self._counts[self._tested][chosen].sum()
-            words = [str(self._levels[level]) for level in self._tested[chosen]]
-            others = max(1, marks - int(sizes[cluster]))
-            shares = float(inside / sizes[cluster]), float((outside - inside) / others)
-            yield self._said(words), *shares, effect, smallest
+    def compare(self, labels: Labels, number: int) -> Iterator[tuple[str, int, *_Comparison]]:
+        if not self._names:
+            return
+        marks, sizes = len(labels), np.bincount(labels, minlength=number)
+        table = np.stack([self._table(place, labels, number) for place in range(len(self._names))]).sum(axis=0)
+        counts = self._counts[:, None]
+        p = np.ones(table.shape)
+        p[self._tested] = _fisher(table[self._tested], counts[self._tested], sizes[None, :], marks)
+        smallest = np.minimum.reduceat(p, self._starts) * self._tests[:, None]
+        effects = _cramers_v(table, self._counts, sizes, self._starts)
+        surely = (table * marks > counts * sizes) & (table >= 2) & self._tested[:, None]
+        surely &= (p <= 0.05) | self._yes_or_no[self._feature][:, None]
+        for place, name in enumerate(self._names):
+            for cluster in range(number):
+                chosen = self._most_frequent(
+                    np.flatnonzero(surely[:, cluster] & (self._feature == place)), table[:, cluster]
+                )
+                inside = int(table[chosen, cluster].sum())
+                outside = int(self._counts[chosen].sum()) - inside
+                shares = inside / int(sizes[cluster]), outside / max(1, marks - int(sizes[cluster]))
+                value = self._said(place, chosen)
+                found = float(effects[place, cluster]), min(1.0, float(smallest[place, cluster]))
+                yield (name, cluster, value, *shares, *found)
 
-    def _typical(self, p: Floats, more: NDArray[np.bool_], inside: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The values that the cluster has more of, the most frequent in it first; of words those that are so surely."""
-        surely = more & (inside >= 2) & ((p <= 0.05) | self._yes_or_no)
-        order = np.argsort(-inside, kind="stable")
-        return order[surely[order]]
+    def told_by(self, name: str, labels: Labels) -> float:
+        """What part of the errors of guessing the largest cluster is spared by the other marks of the same value.
 
-    def _said(self, words: list[str]) -> str:
-        if self._yes_or_no:
-            return {"True": "yes", "False": "no"}[words[0]] if words else ""
-        rest = len(words) - WORDS_NAMED
-        return ", ".join(words[:WORDS_NAMED]) + (f" and {rest} more" if rest > 0 else "")
-
-    def tells(self, labels: Labels) -> float:
-        """What part of the errors of guessing the largest cluster is spared by the other marks of the same value."""
-        number = int(labels.max()) + 1
-        table = np.bincount(self.codes * number + labels, minlength=len(self._levels) * number).astype(np.float64)
-        table = table.reshape(-1, number) + np.bincount(labels, minlength=number) * 1e-6
-        others = table[self.codes]
+        NaN where there is no such feature.
+        """
+        if name not in self._names:
+            return np.nan
+        place, number = self._names.index(name), int(labels.max()) + 1
+        table = self._table(place, labels, number) + np.bincount(labels, minlength=number) * 1e-6
+        others = table[self._codes[place]]
         others[np.arange(len(labels)), labels] -= 1
         right = (others.argmax(axis=1) == labels).mean()
         guessed = (labels == np.bincount(labels).argmax()).mean()
         return float((right - guessed) / (1 - guessed)) if guessed < 1 else 0.0
+
+    def _table(self, place: int, labels: Labels, number: int) -> NDArray[np.int64]:
+        """Marks of each value of one feature and cluster: int64 [values of all features, clusters]."""
+        cells = self._codes[place] * number + labels
+        return np.bincount(cells, minlength=len(self._values) * number).reshape(-1, number)
+
+    def _most_frequent(self, values: NDArray[np.int64], inside: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The values by how often the cluster has them; equal ones by how often all marks do."""
+        return values[np.lexsort((values, -self._counts[values], -inside[values]))]
+
+    def _said(self, place: int, chosen: NDArray[np.int64]) -> str:
+        words = [self._values[value] for value in chosen]
+        if self._yes_or_no[place]:
+            return {"True": "yes", "False": "no"}[words[0]] if words else ""
+        rest = len(words) - WORDS_NAMED
+        return ", ".join(words[:WORDS_NAMED]) + (f" and {rest} more" if rest > 0 else "")
 
 
 class _Number:
@@ -284,28 +303,36 @@ def _fisher(inside: NDArray[np.int64], counts: NDArray[np.int64], sizes: NDArray
         k = np.where(possible, k, 0)
         return np.where(possible, factorials[n] - factorials[k] - factorials[n - k], -np.inf)
 
-    few = (counts[:, 0] <= _EXACT_COUNT) if len(counts) else np.zeros(0, np.bool_)
-    if few.any():
-        c, s, found = counts[few][..., None], sizes[few][..., None], inside[few][..., None]
-        k = np.arange(int(c.max()) + 1)
-        chance = np.exp(ways(c, k) + ways(marks - c, s - k) - ways(np.full_like(c, marks), s))
-        upper = np.where(k >= found, chance, 0).sum(axis=-1)
-        lower = np.where(k <= found, chance, 0).sum(axis=-1)
-        p[few] = np.minimum(1.0, 2 * np.minimum(upper, lower))
+    least = 0
+    for most in _EXACT_COUNTS:  # In steps, so that rare values need not be summed over as many cells as frequent ones.
+        few = (counts[:, 0] > least) & (counts[:, 0] <= most)
+        least = most
+        if few.any():
+            c, s, found = counts[few][..., None], sizes[few][..., None], inside[few][..., None]
+            k = np.arange(int(c.max()) + 1)
+            chance = np.exp(ways(c, k) + ways(marks - c, s - k) - ways(np.full_like(c, marks), s))
+            upper = np.where(k >= found, chance, 0).sum(axis=-1)
+            lower = np.where(k <= found, chance, 0).sum(axis=-1)
+            p[few] = np.minimum(1.0, 2 * np.minimum(upper, lower))
     capped: NDArray[np.float64] = np.minimum(p, 1.0)
     return capped
 
 
-def _cramers_v(table: NDArray[np.int64]) -> float:
-    """Bias-corrected Cramer's V of counts [2, values]; 0 where one value or one row is all there is."""
-    counts = table[:, table.sum(axis=0) > 0].astype(np.float64)
-    rows, columns, total = counts.shape[0], counts.shape[1], counts.sum()
-    if columns < 2 or (counts.sum(axis=1) == 0).any():
-        return 0.0
-    expected = np.outer(counts.sum(axis=1), counts.sum(axis=0)) / total
-    phi = ((counts - expected) ** 2 / expected).sum() / total
-    corrected_phi = max(0.0, phi - (rows - 1) * (columns - 1) / (total - 1))
-    corrected_rows = rows - (rows - 1) ** 2 / (total - 1)
-    corrected_columns = columns - (columns - 1) ** 2 / (total - 1)
-    smaller = min(corrected_rows, corrected_columns) - 1
-    return float(min(1.0, np.sqrt(corrected_phi / smaller))) if smaller > 0 else 0.0
+def _cramers_v(
+    table: NDArray[np.int64], counts: NDArray[np.int64], sizes: NDArray[np.int64], starts: NDArray[np.int64]
+) -> Floats:
+    """Bias-corrected Cramer's V of each feature with being in each cluster: float64 [features, clusters].
+
+    `table` [values, clusters] and `counts` [values]: marks of each value; a feature's values begin at `starts`.
+    """
+    marks = int(sizes.sum())
+    share = sizes / marks
+    expected = counts[:, None] * share
+    phi = np.add.reduceat((table - expected) ** 2 / np.maximum(expected * (1 - share), 1e-300), starts) / marks
+    columns = np.add.reduceat((counts > 0).astype(np.float64), starts)[:, None]
+    freedom = max(1, marks - 1)
+    corrected_phi = np.maximum(0.0, phi - (columns - 1) / freedom)
+    smaller = np.minimum(1 - 1 / freedom, columns - (columns - 1) ** 2 / freedom - 1)
+    possible = (columns > 1) & (smaller > 0) & (sizes > 0) & (sizes < marks)
+    found: Floats = np.sqrt(np.minimum(1.0, corrected_phi / np.where(possible, smaller, np.inf)))
+    return np.where(possible, found, 0.0)

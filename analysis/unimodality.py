@@ -12,6 +12,7 @@ valley, which is why this and no criterion of fit decides on the number of clust
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -38,9 +39,29 @@ def deepest_valley(values: NDArray[np.floating], beyond: float = -np.inf) -> Val
     ordered = np.sort(values.astype(np.float64))
     if len(ordered) < 2 * SMALLEST_SIDE + 2 or ordered[0] == ordered[-1]:
         return Valley(beyond, float(ordered.mean()) if len(ordered) else 0.0)
-    n = len(ordered)
-    depth, left, right = _search(ordered, _doublings(1, n), _doublings(SMALLEST_SIDE, n), _roots(n), beyond)
+    depth, left, right = _search(ordered, *_scales(len(ordered), float(np.floor(4 * beyond) / 4)), beyond)
     return Valley(depth, float(ordered[left] + ordered[right]) / 2)
+
+
+class _Scales(NamedTuple):
+    """Spacings of the valleys and of the sides that are compared, and what holds of each two of them.
+
+    `chance`, `least`: float64 [valleys, sides], what chance has, and what share of their length a valley must have.
+    """
+
+    valleys: NDArray[np.int64]
+    sides: NDArray[np.int64]
+    chance: NDArray[np.float64]
+    least: NDArray[np.float64]
+
+
+@lru_cache(maxsize=1024)
+def _scales(n: int, beyond: float) -> _Scales:
+    """The scales of n values; chance has sqrt(2 log(e n / spacings)) of two stretches together."""
+    valleys, sides = _doublings(1, n), _doublings(SMALLEST_SIDE, n)
+    together = valleys[:, None] + sides
+    chance = np.where(together <= n, np.sqrt(2 * (1 + np.log(n / together))), np.inf)
+    return _Scales(valleys, sides, chance, _least_share(valleys, sides, chance, beyond))
 
 
 def _doublings(first: int, n: int) -> NDArray[np.int64]:
@@ -48,10 +69,20 @@ def _doublings(first: int, n: int) -> NDArray[np.int64]:
     return first * 2 ** np.arange(max(1, int(np.log2(n / (2 * first))) + 1), dtype=np.int64)
 
 
-def _roots(n: int) -> NDArray[np.float64]:
-    """What chance has by the spacings of two stretches together, float64 [n + 1]: sqrt(2 log(e n / spacings))."""
-    roots: NDArray[np.float64] = np.sqrt(2 * (1 + np.log(n / np.maximum(np.arange(n + 1), 1))))
-    return roots
+def _least_share(
+    valleys: NDArray[np.int64], sides: NDArray[np.int64], chance: NDArray[np.float64], beyond: float
+) -> NDArray[np.float64]:
+    """The share of the length that a valley must have at the least to be deeper than `beyond`: [valleys, sides].
+
+    From an upper bound of the likelihood ratio, so that a stretch with less needs no logarithm, and none is missed:
+    KL(p, q) <= (p - q)^2 / (q (1 - q)), solved for q.
+    """
+    even = valleys[:, None] / (valleys[:, None] + sides)
+    height = np.maximum(chance + max(beyond, -1e6), 0)
+    ratio = np.where(np.isinf(height), 0, height) ** 2 / (2 * (valleys[:, None] + sides))
+    root = np.sqrt(ratio * (ratio + 4 * even * (1 - even)))
+    least: NDArray[np.float64] = np.where(np.isinf(height), 1.0, (2 * even + ratio + root) / (2 * (1 + ratio)))
+    return least * (1 - 1e-12)
 
 
 @compiled
@@ -60,39 +91,70 @@ def _search(
     valleys: NDArray[np.int64],
     sides: NDArray[np.int64],
     chance: NDArray[np.float64],
+    least: NDArray[np.float64],
     beyond: float,
 ) -> tuple[float, int, int]:
     """The depth of the deepest valley and the order statistics that it lies between."""
     n = len(x)
     best, best_left, best_right = beyond, 0, n - 1
-    for v in valleys:
-        for left in range(SMALLEST_SIDE, n - v - SMALLEST_SIDE):
+    sparse = np.empty((2, n), np.bool_)
+    for number in range(len(valleys)):
+        v = valleys[number]
+        stop = n - v - SMALLEST_SIDE
+        if not _mark_sparse(x, v, sides, least[number], sparse):
+            continue
+        for left in range(SMALLEST_SIDE, stop):
+            if not (sparse[0, left] and sparse[1, left]):
+                continue
             right = left + v
             width = x[right] - x[left]
             before = after = -np.inf
-            for a in sides:
-                if a > left:
-                    break
-                before = max(before, _sparser(width, v, x[left] - x[left - a], a, chance))
-            if before <= best:
-                continue
-            for b in sides:
-                if right + b >= n:
-                    break
-                after = max(after, _sparser(width, v, x[right + b] - x[right], b, chance))
+            for side in range(len(sides)):
+                a = sides[side]
+                if a <= left:
+                    before = max(before, _sparser(width, v, x[left] - x[left - a], a, chance[number, side]))
+                if right + a < n:
+                    after = max(after, _sparser(width, v, x[right + a] - x[right], a, chance[number, side]))
             if min(before, after) > best:
                 best, best_left, best_right = min(before, after), left, right
     return best, best_left, best_right
 
 
 @compiled
-def _sparser(width: float, v: int, other: float, a: int, chance: NDArray[np.float64]) -> float:
+def _mark_sparse(
+    x: NDArray[np.float64],
+    v: int,
+    sides: NDArray[np.int64],
+    least: NDArray[np.float64],
+    sparse: NDArray[np.bool_],
+) -> bool:
+    """Mark the stretches of v spacings that have the `least` share beside a side before them, and one behind them."""
+    n = len(x)
+    sparse[:] = False
+    width = x[v:] - x[:-v]
+    for side in range(len(sides)):
+        a, own, others = sides[side], 1.0 - least[side], least[side]
+        if v + a >= n:
+            break
+        other = x[a:] - x[:-a]
+        before, after = sparse[0, a : n - v], sparse[1, : n - v - a]
+        for k in range(n - v - a):
+            before[k] |= width[a + k] * own >= other[k] * others
+            after[k] |= width[k] * own >= other[v + k] * others
+    found = False
+    for left in range(n):
+        found |= sparse[0, left] & sparse[1, left]
+    return found
+
+
+@compiled
+def _sparser(width: float, v: int, other: float, a: int, chance: float) -> float:
     """By how much v spacings of this width are sparser than `a` spacings of another's."""
     total = v + a
-    if total >= len(chance) or width + other <= 0.0:
+    if chance == np.inf or width + other <= 0.0:
         return -np.inf
     share, even = min(width / (width + other), 1.0 - _CLOSEST), v / total
     if share <= even:
         return -np.inf
     ratio = total * (even * np.log(even / share) + (1 - even) * np.log((1 - even) / (1 - share)))
-    return float(np.sqrt(2 * max(ratio, 0.0)) - chance[total])
+    return float(np.sqrt(2 * max(ratio, 0.0)) - chance)

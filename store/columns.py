@@ -281,7 +281,9 @@ PASSAGE_SUMS = Table(
 ALL_CLASSES = "all classes"
 """What stands for a class where the marks of all classes are clustered together; no class can be called so."""
 
-_AMONG = Column("among", _KEY, "Whose marks were clustered: those of a class, or of `all classes` together")
+_AMONG = Column(
+    "among", _KEY, "Whose marks were clustered: those of a class, or of `all classes` together (without the baseline)"
+)
 _CLUSTER = Column("cluster", pa.int16(), "Ordinal of the cluster, by falling size; 0 alone where there is one")
 
 CLUSTERS = Table(
@@ -304,8 +306,8 @@ CLUSTERS = Table(
         Column(
             "stability",
             pa.float32(),
-            "Mean Jaccard similarity of the cluster with its like when three quarters of the passages are clustered "
-            "alone, 0 to 1; NaN with one cluster",
+            "Mean Jaccard similarity of the cluster with its like when a quarter of the passages is left out, each "
+            "quarter in turn, 0 to 1; NaN with one cluster",
             repeats=True,
         ),
         Column(

@@ -11,11 +11,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from analysis.clusters import Clusters, PairVariance, clusters_of, standardised
+from analysis.clouds import CloudVariance
+from analysis.clusters import Clusters, clusters_of, standardised
 from analysis.explanation import FeatureTests, Term, corrected
 from analysis.pairing import BookVectors
 from jobs.stages.layout import Layout
 from store.columns import ALL_CLASSES
+from store.keys import BASELINE
 
 Labels = NDArray[np.int64]
 
@@ -32,6 +34,9 @@ FEATURES = (
     "passage",
 )
 """Columns of `marks` that clusters are explained by."""
+
+MEASURES = ("mi", "corr")
+"""Measures of pairs, of whose variance clusters may take a share."""
 
 
 class ClusterKey(NamedTuple):
@@ -54,33 +59,35 @@ class ClusterRows:
 
 @dataclass(frozen=True, eq=False)
 class _Found:
-    """Clusters, the place of their first mark in the block, and how much of two measures' variance they take."""
+    """Clusters, the place of their first mark in the block, and how much of the variance of `MEASURES` they take."""
 
     clusters: Clusters
     start: int
-    mi: PairVariance
-    corr: PairVariance
+    variance: CloudVariance
 
 
 class BlockClusters:
-    """The clusters of each book's marks in one layer, by class and of all classes, and the pairs' variance by them."""
+    """The clusters of each book's marks in one layer, by class and of all classes, and the pairs' variance by them.
+
+    The baseline is no class and is not clustered.
+    """
 
     def __init__(self, layout: Layout, vectors: Sequence[BookVectors]) -> None:
-        self._layout = layout
+        self._layout, self._classes = layout, _clustered(layout)
         self._found: dict[tuple[int, int | None], _Found] = {}
         for book, of_book in enumerate(vectors):
-            prepared = [of_book.prepared[name] for name in layout.classes]
+            prepared = [of_book.prepared[name] for name in self._classes]
             z = [standardised(of_class.x, of_class.valid) for of_class in prepared]
             for number in range(len(z)):
                 self._find(book, number, z[number], layout.rows(book, number))
             if len(z) > 1:
-                self._find(book, None, np.concatenate(z), layout.book_rows(book))
+                start = layout.book_rows(book).start
+                self._find(book, None, np.concatenate(z), slice(start, start + sum(map(len, z))))
 
     def _find(self, book: int, number: int | None, z: NDArray[np.float32], rows: slice) -> None:
         if len(z):
             found = clusters_of(z, self._layout.passages[rows])
-            variances = PairVariance(found.number), PairVariance(found.number)
-            self._found[book, number] = _Found(found, rows.start, *variances)
+            self._found[book, number] = _Found(found, rows.start, CloudVariance(found.number, len(MEASURES)))
 
     def add(
         self,
@@ -93,23 +100,24 @@ class BlockClusters:
     ) -> None:
         """Take in some pairs (i, j) of a book's classes with their mi and corr."""
         layout = self._layout
+        if max(first, second) >= len(self._classes):
+            return
         for number in (None, first) if first == second else (None,):
             found = self._found.get((book, number))
             if found is None or found.clusters.number == 1:
                 continue
             one, other = (found.clusters.labels[layout.rows(book, n).start - found.start :] for n in (first, second))
-            found.mi.add(one[i], other[j], values["mi"])
-            found.corr.add(one[i], other[j], values["corr"])
+            found.variance.add(one, other, i, j, [values[name] for name in MEASURES])
 
     def rows(self) -> Iterator[ClusterRows]:
         """What was found, by book and class."""
-        classes, layout = self._layout.classes, self._layout
+        classes, layout = self._classes, self._layout
         for (book, number), found in self._found.items():
-            counts = dict(zip(classes, layout.marks[book], strict=True))
+            counts = dict(zip(classes, layout.marks[book], strict=False))
             among = ALL_CLASSES if number is None else classes[number]
             marks = counts if number is None else {among: counts[among]}
             key = ClusterKey(among, layout.books[book])
-            yield ClusterRows(key, marks, found.clusters, found.mi.share, found.corr.share)
+            yield ClusterRows(key, marks, found.clusters, *found.variance.shares)
 
     def labels(self) -> dict[ClusterKey, NDArray[np.uint8]]:
         """The labels where there is more than one cluster: what is explained when the shard is finished."""
@@ -139,8 +147,14 @@ def explained(
 
 def _scopes(layout: Layout) -> dict[str, tuple[str, ...]]:
     """The classes whose marks are clustered together, in the order of their marks."""
-    scopes: dict[str, tuple[str, ...]] = {name: (name,) for name in layout.classes}
-    return scopes | {ALL_CLASSES: layout.classes} if len(layout.classes) > 1 else scopes
+    classes = _clustered(layout)
+    scopes: dict[str, tuple[str, ...]] = {name: (name,) for name in classes}
+    return scopes | {ALL_CLASSES: classes} if len(classes) > 1 else scopes
+
+
+def _clustered(layout: Layout) -> tuple[str, ...]:
+    """The study's classes without the baseline, which is the last where there is one."""
+    return tuple(name for name in layout.classes if name != BASELINE)
 
 
 def _features(marks: pa.Table, classes: Sequence[str]) -> dict[str, NDArray[Any]]:

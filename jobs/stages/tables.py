@@ -189,7 +189,7 @@ def _by_class(marks: Mapping[str, int]) -> NDArray[np.int64]:
 def cluster_terms_table(terms: Mapping[tuple[int, ClusterKey], Sequence[Term]]) -> pa.Table:
     """Rows of `cluster_terms`, by layer, book, whose marks they are, cluster and feature."""
     rows = [
-        {"layer": layer, "book": key.book, "among": key.among, **asdict(term)}
+        {"layer": layer, "book": key.book, "among": key.among, **term._asdict()}
         for (layer, key), found in terms.items()
         for term in found
     ]

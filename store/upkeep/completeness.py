@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from store.books import BookStatus
 from store.columns import ALL_CLASSES, MEASURES
 from store.commits import CommitRecord
-from store.keys import ChunkKey
+from store.keys import BASELINE, ChunkKey
 from store.study import Study
 
 _RELATIVE_TOLERANCE = 1e-9
@@ -250,8 +250,9 @@ def _incomplete_marks(contents: Contents, layer: int, name: str, book: str, mark
     if contents.states and contents.states.get((layer, name, book), 0) != marks:
         found = contents.states.get((layer, name, book), 0)
         yield contents.path_of("hidden_states"), f"{of} has {found} hidden states; it has {marks} marks"
-    if contents.expected.clusters:
-        among = (name, ALL_CLASSES) if len(contents.expected.classes) > 1 else (name,)
+    if contents.expected.clusters and name != BASELINE:
+        several = len([of_class for of_class in contents.expected.classes if of_class != BASELINE]) > 1
+        among = (name, ALL_CLASSES) if several else (name,)
         for whose in among:
             found = contents.clustered.get((layer, whose, name, book), 0)
             if found != marks:

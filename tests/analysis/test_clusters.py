@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from sklearn.metrics import adjusted_rand_score, silhouette_samples
+from sklearn.mixture import GaussianMixture
 
 from analysis import clusters
-from analysis.clusters import PairVariance, find_clusters, leading_axes, matched, silhouettes, standardised
+from analysis.clusters import find_clusters, leading_axes, matched, silhouettes, standardised
 
 D = 576
 
@@ -30,12 +31,23 @@ def _one_group(kind: str, random: np.random.Generator) -> np.ndarray:
     return (x + random.standard_normal(D)).astype(np.float32)
 
 
-@pytest.mark.slow  # A minute or more each: 200 sets, few of which would not show a share of 95 in 100.
-@pytest.mark.parametrize("kind", ["isotropic", "heavy-tailed marks", "heavy-tailed dimensions"])
+KINDS = pytest.mark.parametrize("kind", ["isotropic", "heavy-tailed marks", "heavy-tailed dimensions"])
+
+
+@pytest.mark.slow  # Ten seconds each.
+@KINDS
 def test_one_group_is_one_cluster_in_95_of_100_sets(kind):
+    assert _ones(kind, 200) >= 190
+
+
+@KINDS
+def test_few_groups_are_invented(kind):
+    assert _ones(kind, 40) >= 37
+
+
+def _ones(kind: str, sets: int) -> int:
     random = np.random.default_rng(11)
-    ones = sum(find_clusters(_one_group(kind, random)).number == 1 for _ in range(200))
-    assert ones >= 190
+    return sum(find_clusters(_one_group(kind, random)).number == 1 for _ in range(sets))
 
 
 @pytest.mark.parametrize(
@@ -43,12 +55,15 @@ def test_one_group_is_one_cluster_in_95_of_100_sets(kind):
     [((125, 125), 6), ((219, 31), 8), ((235, 15), 14), ((100, 80, 70), 8), ((180, 50, 20), 12), ((60, 60, 60, 60), 10)],
 )
 def test_groups_are_found_and_told_apart(sizes, distance):
-    x, truth = _groups(sizes, distance)
-    found = find_clusters(x)
-    assert sorted(found.sizes.tolist(), reverse=True) == found.sizes.tolist()
-    assert found.number == len(sizes)
-    assert adjusted_rand_score(truth, found.labels) > 0.95
-    assert (found.stability > 0.7).all()
+    right = 0
+    for seed in range(12):
+        x, truth = _groups(sizes, distance, seed)
+        found = find_clusters(x)
+        assert sorted(found.sizes.tolist(), reverse=True) == found.sizes.tolist()
+        if found.number == len(sizes):
+            assert adjusted_rand_score(truth, found.labels) > 0.95
+            right += (found.stability > 0.5).all()
+    assert right >= 10
 
 
 def test_overlapping_groups_are_found_and_mostly_told_apart():
@@ -122,9 +137,20 @@ def test_axes_are_the_principal_ones():
     x, _ = _groups((40, 20), 12)
     z = standardised(x)
     axes = leading_axes(z, 3)
-    centred = z - z.mean(axis=0)
-    values = np.linalg.eigvalsh(centred @ centred.T)[::-1]
-    np.testing.assert_allclose((axes**2).sum(axis=0)[0], values[0], rtol=1e-3)
+    centred = z.astype(np.float64) - z.mean(axis=0)
+    vectors, lengths, _ = np.linalg.svd(centred, full_matrices=False)
+    np.testing.assert_allclose((axes[:, 0] ** 2).sum(), lengths[0] ** 2, rtol=1e-3)
+    assert abs(axes[:, 0] @ vectors[:, 0]) == pytest.approx(lengths[0], rel=1e-3)
+
+
+def test_marks_go_to_the_groups_that_scikit_learns_mixture_gives_them_to():
+    x, truth = _groups((200, 50), 5, seed=5)
+    axes = leading_axes(standardised(x))
+    mixture = GaussianMixture(
+        2, covariance_type="diag", means_init=[axes[truth == 0].mean(0), axes[truth == 1].mean(0)]
+    )
+    labels = find_clusters(x).labels
+    assert adjusted_rand_score(mixture.fit_predict(axes), labels) > 0.95
 
 
 def test_beyond_the_exact_size_a_sample_decides(monkeypatch):
@@ -139,18 +165,3 @@ def test_matched_clusters_are_those_with_the_most_marks_in_common():
     first = np.array([0, 0, 0, 0, 1, 1, 2, 2])
     second = np.array([1, 1, 1, 1, 0, 0, 0, 0])
     assert matched(first, second) == [(0, 1, 1.0), (1, 0, 0.5)]
-
-
-def test_the_share_of_variance_is_that_of_the_clouds_means():
-    random = np.random.default_rng(6)
-    labels = random.integers(0, 3, 60)
-    i, j = np.triu_indices(60, 1)
-    values = random.standard_normal(len(i)) + (labels[i] == labels[j])
-    variance = PairVariance(3)
-    for part in np.array_split(np.arange(len(i)), 4):
-        variance.add(labels[i][part], labels[j][part], values[part])
-    cloud = np.sort(np.stack([labels[i], labels[j]]), axis=0)
-    means = {tuple(c): values[(c == cloud.T).all(axis=1)].mean() for c in np.unique(cloud.T, axis=0)}
-    fitted = np.array([means[tuple(c)] for c in cloud.T])
-    assert variance.share == pytest.approx(fitted.var() / values.var())
-    assert np.isnan(PairVariance(2).share)

@@ -35,7 +35,7 @@ EXPECTED = {
     "pairs": LAYERS * injection.PAIRS,
     "cross_pairs": LAYERS * injection.CROSS_PAIRS,
     "mark_layers": LAYERS * sum(injection.MARKS.values()),
-    "clusters": 2 * LAYERS * sum(injection.MARKS.values()),
+    "clusters": 2 * LAYERS * sum(count for name, count in injection.MARKS.items() if name != "baseline"),
     "summaries": LAYERS * 6 * 6,
     "activations": LAYERS * 3,
 }
