@@ -26,7 +26,7 @@ FLOORS: dict[str, tuple[tuple[str, ...], ...]] = {
     "analysis": (
         ("", "bootstrap", "contrasts", "effects", "explanation", "reference"),
         ("engine", "inference", "nulls"),
-        ("histograms", "measures", "pairwise", "unimodality"),
+        ("clouds", "histograms", "measures", "pairwise", "unimodality"),
         ("clusters", "pairing", "summaries"),
         ("specifications",),
     ),
