@@ -18,7 +18,7 @@ BOOKS_HELP = (
 OTHER_BINNING = ("bins", "outlier_z")
 """Settings that `pairs` may change: all others went into the hidden states themselves."""
 
-OF_STORED_STATES = ("books_per_shard", "address", "extractors", "attempts", "memory_fraction", "serial")
+OF_STORED_STATES = ("books_per_shard", "address", "extractors", "attempts", "memory_fraction", "serial", "retake")
 """Settings of a run that mean something where neither books nor a model are read."""
 
 _RUN_EXAMPLES = """\

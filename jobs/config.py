@@ -165,6 +165,16 @@ class StudyConfig:
         return cls(**values)
 
 
+def _keys(given: Any) -> tuple[str, ...]:
+    """Keys of books: one, several, or the lists of an option that was given more than once."""
+    keys = [given] if isinstance(given, str) else given
+    if isinstance(keys, list | tuple):
+        keys = [key for item in keys for key in (item if isinstance(item, list | tuple) else [item])]
+        if all(isinstance(key, str) for key in keys):
+            return tuple(keys)
+    raise UsageError(f"retake is {given!r}; expected keys of books")
+
+
 @dataclass(frozen=True)
 class RunConfig:
     """Where and how fast a run works. Nothing here can change a number in the store."""
@@ -180,6 +190,9 @@ class RunConfig:
     attempts: int = setting(3, "attempts at a unit of work before its books are quarantined", smallest=1)
     memory_fraction: float = setting(
         0.6, "share of Ray's object store that blocks in flight may fill", above=0, largest=1
+    )
+    retake: tuple[str, ...] = setting(
+        (), "keys of books that were removed from the store, to be taken again", metavar="KEY KEY", reader=_keys
     )
     labels: str | None = setting(
         None,

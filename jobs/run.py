@@ -31,7 +31,7 @@ from jobs.model.models import ModelIdentity, RecordedModel, identify_model, is_m
 from jobs.serial import run_serially
 from jobs.settle import settle
 from jobs.stages.finish import record_books
-from jobs.stages.partition import ShardWork, plan_shards
+from jobs.stages.partition import ShardWork, is_left_out, plan_shards
 from jobs.stages.prepare import RunContext
 from jobs.stages.stages import Stages
 from jobs.stopping import listen, stoppable
@@ -106,7 +106,7 @@ class Plan:
     """What is to be done, and the books that need no work: book -> (status, reason).
 
     `named`: the keys of all books that the user named. `carried_over`: books whose rows come from another store as they
-    stand there; nothing new is said of them.
+    stand there; nothing new is said of them. `removed`: books that were taken out of the store, with the reason.
     """
 
     shards: list[ShardWork]
@@ -115,6 +115,7 @@ class Plan:
     done_before: int
     named: frozenset[str] = frozenset()
     carried_over: dict[NamedBook, tuple[BookStatus, str]] = field(default_factory=dict)
+    removed: dict[str, str] = field(default_factory=dict)
 
 
 class _Job:
@@ -138,21 +139,25 @@ class _Job:
 
     def run(self, named: Callable[[Committed], Plan | list[Source | BookRef]], console: Console) -> int:
         committed = self._results.committed()
-        found = named(committed)
-        plan = found if isinstance(found, Plan) else self._plan_for(found, committed)
+        retaken = _retaken(self._context, committed)
+        self._results.retake(retaken)
+        done = committed.but(retaken)
+        found = named(done)
+        plan = found if isinstance(found, Plan) else self._plan_for(found, committed, done)
         tally = self.tally
-        set_aside = {book: why for book, why in plan.set_aside.items() if not _is_settled(book, why, committed)}
+        set_aside = {book: why for book, why in plan.set_aside.items() if not _is_settled(book, why, done)}
         tally.books, tally.shards = plan.books, len(plan.shards)
         self._books = plan.named | frozenset(committed.books)
         tally.books_done_before = plan.done_before + len(plan.set_aside) - len(set_aside)
         tally.not_used |= {book.key: why for book, why in set_aside.items()}
         if plan.shards:
             set_aside.update(self._work(plan.shards))
-        self._record_set_aside(set_aside | plan.carried_over, committed)
+        self._record_set_aside(set_aside | plan.carried_over, done)
         return self._conclude(console, plan)
 
-    def _plan_for(self, sources: Sequence[Source | BookRef], committed: Committed) -> Plan:
-        plan = _plan(name_books(self._survey(sources), committed.books), self._context, committed)
+    def _plan_for(self, sources: Sequence[Source | BookRef], committed: Committed, done: Committed) -> Plan:
+        retaken = committed.books.keys() - done.books.keys()
+        plan = _plan(name_books(self._survey(sources), committed.books, retaken), self._context, done)
         _refuse_useless(plan)
         return plan
 
@@ -230,6 +235,10 @@ class _Job:
             before = tally.books_done_before
             done = f"1 {self._unit} is" if before == 1 else f"{before:,} {self._unit}s are"
             say(console, f"nothing to do: {done} in the store")
+        for key, reason in sorted(plan.removed.items())[:LISTED]:
+            say(console, f"removed: {key}: {reason} (--retake {shlex.quote(key)} takes it again)")
+        if len(plan.removed) > LISTED:
+            say(console, f"and {len(plan.removed) - LISTED:,} more that were removed")
         config, run = self._context.config, self._context.run
         for notice in class_notices(config, labels_of(config, run), self._books, tally.marks_by_class):
             say(console, notice)
@@ -249,7 +258,12 @@ class _Job:
 def _plan(named: Iterator[NamedBook], context: RunContext, committed: Committed) -> Plan:
     usable: list[NamedBook] = []
     set_aside: dict[NamedBook, tuple[BookStatus, str]] = {}
+    removed: dict[str, str] = {}
     for book in named:
+        if is_left_out(book, committed):
+            removed[book.key] = committed.books[book.key].reason or ""
+        if is_left_out(book, committed) and book.ref.sha256 is None:
+            continue
         if book.ref.problem is not None:
             set_aside[book] = (BookStatus.REJECTED if book.ref.sha256 else BookStatus.FAILED, book.ref.problem)
         elif book.duplicate_of is not None:
@@ -259,7 +273,23 @@ def _plan(named: Iterator[NamedBook], context: RunContext, committed: Committed)
     shards = list(plan_shards(usable, context.fingerprint, committed, context.run.books_per_shard))
     to_do = sum(len(shard.books) for shard in shards)
     keys = frozenset(book.key for book in (*usable, *set_aside))
-    return Plan(shards, set_aside, len(usable) + len(set_aside), len(usable) - to_do, keys)
+    left_out = sum(book.key in removed for book in usable)
+    books = len(usable) + len(set_aside) + len(removed) - left_out
+    return Plan(shards, set_aside, books, len(usable) - to_do - left_out, keys, removed=removed)
+
+
+def _retaken(context: RunContext, committed: Committed) -> dict[str, int]:
+    """The removed books that are to be taken again, with the attempt that was removed; those in the store need nothing.
+
+    Raises UsageError for a book that was never there.
+    """
+    for key in context.run.retake:
+        if key not in committed.books:
+            removed = sorted(name for name, book in committed.books.items() if book.is_removed)
+            has = f"removed were {', '.join(removed[:LISTED])}" if removed else "no book was removed from it"
+            raise UsageError(f"--retake {key}: {context.location} knows no such book; {has}")
+    wanted = [committed.books[key] for key in context.run.retake]
+    return {book.key: book.attempted for book in wanted if book.is_removed}
 
 
 def _is_recorded(book: NamedBook, why: tuple[BookStatus, str], committed: Committed) -> bool:

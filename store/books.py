@@ -22,6 +22,8 @@ class BookStatus(StrEnum):
     """Not read, or not finished, for a reason outside of the book: its source, a machine, the store."""
     QUARANTINED = "quarantined"
     """Given up after it had failed again and again by itself."""
+    REMOVED = "removed"
+    """Taken out of the store by `interpunct remove`, for the reason that stands with it."""
 
     @property
     def retried(self) -> bool:
@@ -37,6 +39,7 @@ class BookStatus(StrEnum):
     def analysed(self) -> bool:
         """Whether the study is done with the text: a run that finds it under the same key has nothing to do.
 
-        A duplicate is not, since the book that it repeats may turn out to be unusable.
+        A duplicate is not, since the book that it repeats may turn out to be unusable. A removed book is: only who asks
+        for it by name gets it back.
         """
-        return self in (BookStatus.USED, BookStatus.REJECTED)
+        return self in (BookStatus.USED, BookStatus.REJECTED, BookStatus.REMOVED)

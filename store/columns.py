@@ -180,8 +180,8 @@ BOOKS = Table(
     "Every book that a run was given, used or not, with what was found in it and why it was left out",
     (
         Column("book", _STRING, _BOOK.description),
-        Column("title", _STRING, "Title as the book's header states it", nullable=True),
-        Column("author", _STRING, "Author as the book's header states it", nullable=True),
+        Column("title", _STRING, "Title as the book's header states it, or as `retitle` does", nullable=True),
+        Column("author", _STRING, "Author as the book's header states it, or as `retitle` does", nullable=True),
         Column("source", _STRING, "Where the text was read from"),
         Column("sha256", _STRING, "Checksum of the bytes that were read; null where they could not be", nullable=True),
         Column("encoding", _STRING, "Character encoding the bytes were decoded with", nullable=True),
@@ -198,8 +198,12 @@ BOOKS = Table(
             "Marks left out, counted by class and reason, for example {'terminal: decimal point': 12}",
             "marks",
         ),
-        Column("status", _STRING, "used, rejected (its content), duplicate, failed (its source) or quarantined"),
-        Column("reason", _STRING, "Why the book was not used, or a warning about it", nullable=True),
+        Column(
+            "status",
+            _STRING,
+            "used, rejected (its content), duplicate, failed (its source), quarantined, or removed",
+        ),
+        Column("reason", _STRING, "Why the book was not used or was removed, or a warning about it", nullable=True),
     ),
     sorted_by=("book", "source"),
 )

@@ -1,4 +1,7 @@
-"""The commands `sql`, `status`, `verify` and `compact`. Light to import: what they need is loaded when they run."""
+"""The commands that need a store alone: `sql`, `status`, `remove`, `verify` and more.
+
+Light to import: what they need is loaded when they run.
+"""
 
 from __future__ import annotations
 
@@ -37,6 +40,7 @@ def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
         help="drop damaged shards from the commits; remove their files and uncommitted ones",
     )
     _add_compact(subparsers)
+    _add_remove(subparsers)
 
 
 def execute_sql(arguments: argparse.Namespace) -> int:
@@ -146,6 +150,39 @@ def execute_compact(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def execute_remove(arguments: argparse.Namespace) -> int:
+    """Take books out of what readers see."""
+    from store.amendments import remove
+    from store.foreign_text import for_terminal
+
+    keys = [key for given in arguments.book for key in given]
+    removed = remove(arguments.store, keys, arguments.reason)
+    for book in removed:
+        print(f"removed: {for_terminal(book.key)} ({book.status} before) from {for_terminal(book.source)}")
+    if before := len(set(keys)) - len(removed):
+        print(f"removed before: {before}")
+    if removed:
+        print(
+            "No query, report or run sees their rows from now on. `interpunct compact` rewrites the files that hold"
+            " them; `interpunct run ... --retake KEY` takes a book again."
+        )
+    return 0
+
+
+def execute_retitle(arguments: argparse.Namespace) -> int:
+    """Call a book by another title or author."""
+    from store.amendments import retitle
+    from store.errors import QueryError
+    from store.foreign_text import for_terminal
+
+    if not (arguments.title or arguments.author):
+        raise QueryError("nothing to change; say --title, --author or both")
+    retitle(arguments.store, arguments.book, arguments.title, arguments.author)
+    said = [f"{name} {for_terminal(text)}" for name in ("title", "author") if (text := getattr(arguments, name))]
+    print(f"retitled: {for_terminal(arguments.book)}: {', '.join(said)}")
+    return 0
+
+
 def _add(
     subparsers: argparse._SubParsersAction[argparse.ArgumentParser],
     name: str,
@@ -207,6 +244,25 @@ def _add_compact(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
     parser.add_argument(
         "--grace", type=_duration, default=3600.0, metavar="TIME", help="such as 90s, 30m, 1h, 2d; default: 1h"
     )
+
+
+def _add_remove(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = _add(
+        subparsers,
+        "remove",
+        execute_remove,
+        "take books out of a store, with a reason",
+        "Queries, reports and runs see none of their rows from then on; the table `books` says that and why. A run or "
+        "compaction may go on meanwhile. The rows leave the disk with `interpunct compact`, after its grace period.",
+    )
+    parser.add_argument(
+        "--book", required=True, nargs="+", action="append", metavar="KEY", help="keys of books, as in the table books"
+    )
+    parser.add_argument("--reason", required=True, metavar="TEXT", help="why; it stands in the table books")
+    parser = _add(subparsers, "retitle", execute_retitle, "give a book another title or author")
+    parser.add_argument("--book", required=True, metavar="KEY", help="the book's key, as in the table books")
+    parser.add_argument("--title", metavar="TEXT", help="the title from now on")
+    parser.add_argument("--author", metavar="TEXT", help="the author from now on")
 
 
 def _first(names: list[str]) -> str:

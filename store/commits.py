@@ -8,7 +8,7 @@ from the old files to the new ones, and nothing is deleted on the way.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -36,6 +36,11 @@ class Committed:
     shards: frozenset[str]
     books: dict[str, CommittedBook]
 
+    def but(self, keys: Collection[str]) -> Committed:
+        """The same as if nothing had been said of these books; shards then tell nothing, for they may hold them."""
+        others = {key: book for key, book in self.books.items() if key not in keys}
+        return Committed(frozenset(), others) if keys else self
+
 
 def load_records(objects: ObjectStore) -> list[CommitRecord]:
     """Every commit whose files stand, replaced ones too, in the order of the log.
@@ -56,8 +61,9 @@ def superseded_books(live: Iterable[CommitRecord]) -> dict[str, set[tuple[str, s
     """Rows of `books` that a better one for the same source replaces: record path -> {(key, source)}.
 
     A failed or quarantined attempt goes as soon as its source has been read, or has a newer attempt. Of a book that was
-    read (used, rejected, duplicate) the newest word stays, and `used` before the others. A row of a used book is never
-    replaced: two of them mean pairs twice over, which has to show.
+    read (used, rejected, duplicate, removed) the newest word stays, and `used` before the others: a book that was taken
+    again after its removal is not said to be removed. A row of a used book is never replaced: two of them mean pairs
+    twice over, which has to show.
     """
     attempts: dict[str, list[_Attempt]] = {}
     for record in live:
@@ -66,12 +72,14 @@ def superseded_books(live: Iterable[CommitRecord]) -> dict[str, set[tuple[str, s
             attempt = _Attempt(not book.status.retried, is_used, book.attempted, record.number, record.path, book)
             attempts.setdefault(book.source, []).append(attempt)
     superseded: dict[str, set[tuple[str, str]]] = {}
+    used = {attempt.book.key for of_source in attempts.values() for attempt in of_source if attempt.used}
     for of_source in attempts.values():
         in_order = sorted(of_source, key=lambda attempt: attempt[:4])
         newest_of_key = {attempt.book.key: attempt for attempt in in_order}
         for attempt in in_order:
             newest = newest_of_key[attempt.book.key] if attempt.read else in_order[-1]
-            if not attempt.used and attempt is not newest:
+            taken_again = attempt.book.is_removed and attempt.book.key in used
+            if taken_again or (not attempt.used and attempt is not newest):
                 superseded.setdefault(attempt.path, set()).add((attempt.book.key, attempt.book.source))
     return superseded
 

@@ -2,7 +2,8 @@
 
 A **commit** says which files a shard consists of. A **generation** is the commit of a compaction: it holds the rows of
 many shards in new files and names the entries it replaces. A **term** says who may write from here on. A **note** says
-of earlier entries that they do not count any more, or that their files are about to be removed.
+of earlier entries that they do not count any more, or that their files are about to be removed. A **removal** and a
+**retitling** are a person's word on books, and count from there on, whoever holds which term.
 """
 
 from __future__ import annotations
@@ -10,10 +11,11 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from store import documents, paths
 from store.books import BookStatus
@@ -49,6 +51,16 @@ class CommittedBook:
     def __post_init__(self) -> None:
         object.__setattr__(self, "status", BookStatus(self.status))
 
+    @property
+    def is_removed(self) -> bool:
+        """Whether the book was removed by hand."""
+        return self.status is BookStatus.REMOVED
+
+    def removed_by(self, removals: Mapping[Attempt, Removal]) -> CommittedBook:
+        """The word on this book after the removal of it."""
+        reason = removals[Attempt(self.key, self.attempted)].reason
+        return replace(self, status=BookStatus.REMOVED, reason=reason)
+
 
 @dataclass(frozen=True)
 class CommitRecord:
@@ -57,6 +69,9 @@ class CommitRecord:
     `run` made the files and its attempt is in their names. `number`, `term` and `committed` (UTC, for humans) are set
     when the record is committed: its place in the log, and the entry that began the term it was made in. `shards` and
     `replaces` are set for generations only: the shards whose rows it holds, and the entries it takes the place of.
+
+    `hidden` is never written: the log sets it, for readers, to the keys of books whose rows the files hold and that
+    were removed since; among `books` they then have the status `removed`.
     """
 
     shard: ShardKey
@@ -68,6 +83,7 @@ class CommitRecord:
     committed: str = ""
     shards: tuple[str, ...] = ()
     replaces: tuple[int, ...] = ()
+    hidden: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("files", "books", "shards", "replaces"):
@@ -96,8 +112,15 @@ class CommitRecord:
     def numbered(self, number: int, term: int) -> CommitRecord:
         """The record as the log's entry of this number; books that no earlier entry spoke of are attempted in it."""
         books = tuple(book if book.attempted else replace(book, attempted=number) for book in self.books)
-        now = self.committed or datetime.now(UTC).isoformat(timespec="microseconds")
-        return replace(self, number=number, term=term, committed=now, books=books)
+        return replace(self, number=number, term=term, committed=self.committed or _now(), books=books)
+
+    def amended(self, removals: Mapping[Attempt, Removal]) -> CommitRecord:
+        """The record as readers see it after these removals."""
+        hit = {book.key for book in self.books if (book.key, book.attempted) in removals and not book.is_removed}
+        if not hit:
+            return self
+        books = tuple(book.removed_by(removals) if book.key in hit else book for book in self.books)
+        return replace(self, books=books, hidden=tuple(sorted(hit)))
 
 
 @dataclass(frozen=True)
@@ -155,7 +178,48 @@ class Note:
         return replace(self, number=number, term=term)
 
 
-Entry = CommitRecord | Term | Note
+class Attempt(NamedTuple):
+    """One word of the store on a book: its key, and the entry that first said it, which a compaction carries over."""
+
+    key: str
+    attempted: int
+
+
+@dataclass(frozen=True)
+class Removal:
+    """These words on books do not count any more, for this reason. `made` (UTC) is for humans.
+
+    It names attempts and not keys: whatever a later run says of the same book stands, and a compaction that had read
+    before the removal brings nothing back.
+    """
+
+    attempts: tuple[Attempt, ...]
+    reason: str
+    number: int = 0
+    made: str = ""
+
+    def numbered(self, number: int, term: int) -> Removal:
+        """The removal as the log's entry of this number; it belongs to no term."""
+        return replace(self, number=number, made=self.made or _now())
+
+
+@dataclass(frozen=True)
+class Retitling:
+    """What a book is called from here on; what is None stays as it was."""
+
+    key: str
+    title: str | None
+    author: str | None
+    number: int = 0
+    made: str = ""
+
+    def numbered(self, number: int, term: int) -> Retitling:
+        """The retitling as the log's entry of this number; it belongs to no term."""
+        return replace(self, number=number, made=self.made or _now())
+
+
+Amendment = Removal | Retitling
+Entry = CommitRecord | Term | Note | Amendment
 
 
 def entry_to_json(entry: Entry) -> bytes:
@@ -170,6 +234,12 @@ def entry_values(entry: Entry) -> dict[str, Any]:
         return {"kind": "term"} | values
     if isinstance(entry, Note):
         return {"kind": "note"} | values
+    if isinstance(entry, Removal):
+        values["attempts"] = [attempt._asdict() for attempt in entry.attempts]
+        return {"kind": "removal"} | values
+    if isinstance(entry, Retitling):
+        return {"kind": "retitling"} | values
+    del values["hidden"]
     values["shard"] = entry.shard.name
     return {"kind": "generation" if entry.is_generation else "commit"} | values
 
@@ -190,6 +260,12 @@ def entry_from(values: dict[str, Any], number: int) -> Entry:
         return _note(values)
     if kind in ("commit", "generation"):
         return _commit(values, kind == "generation")
+    if kind == "removal":
+        return _removal(values)
+    if kind == "retitling":
+        key, title = documents.field(values, "key", str), documents.text_or_none(values, "title")
+        author, made = documents.text_or_none(values, "author"), documents.field(values, "made", str)
+        return Retitling(key, title, author, values["number"], made)
     raise DocumentDamaged(f"kind is {documents.shown(kind)}; this Interpunct knows no such entry")
 
 
@@ -216,6 +292,17 @@ def _note(values: dict[str, Any]) -> Note:
     except ValueError as error:
         raise DocumentDamaged(str(error)) from None
     return Note(verdict, _earlier(values, "entries"), values["number"], documents.count(values, "term"))
+
+
+def _removal(values: dict[str, Any]) -> Removal:
+    attempts = tuple(
+        Attempt(documents.field(item, "key", str), documents.count(item, "attempted"))
+        for item in documents.items(values, "attempts", dict)
+    )
+    if any(not 0 < attempt.attempted < values["number"] for attempt in attempts):
+        raise DocumentDamaged("it removes what no earlier entry said")
+    reason, made = documents.field(values, "reason", str), documents.field(values, "made", str)
+    return Removal(attempts, reason, values["number"], made)
 
 
 def _commit(values: dict[str, Any], is_generation: bool) -> CommitRecord:
@@ -269,6 +356,10 @@ def _shard(name: str) -> str:
     if not _SHARD.fullmatch(name):
         raise DocumentDamaged(f"{documents.shown(name)} is not a name of a shard")
     return name
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="microseconds")
 
 
 def _earlier(values: dict[str, Any], name: str) -> tuple[int, ...]:

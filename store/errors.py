@@ -16,6 +16,12 @@ class NoStore(StoreError):
     exit_code = 2
 
 
+class NoSuchBook(StoreError):
+    """The store has no book of this key."""
+
+    exit_code = 2
+
+
 class StudyMismatch(StoreError):
     """The store holds another study; the message names the fields that differ."""
 

@@ -22,8 +22,12 @@ from store.entries import (
     MAINTENANCE,
     PURPOSES,
     RUN,
+    Amendment,
+    Attempt,
     CommitRecord,
     Entry,
+    Removal,
+    Retitling,
     Term,
     Verdict,
     entry_from,
@@ -42,7 +46,7 @@ _MOST_MISSING = 100_000
 
 MOST_ENTRIES = 10**12
 _APPENDS = 1000
-_CHECKPOINT_FORMAT = 1
+_CHECKPOINT_FORMAT = 2
 
 
 @dataclass
@@ -52,6 +56,7 @@ class LogState:
     `records` are the commits that may count, by number; those that a generation replaced are among them, since they
     count again should it be dropped, but for the `condemned` ones. `damaged` says of entries that no later one dropped
     what is wrong with them. `shards` and `used` lead from shards and used books to the entry that makes them visible.
+    `amendments` are the removals and retitlings that count, by number.
     """
 
     last: int = 0
@@ -61,6 +66,8 @@ class LogState:
     damaged: dict[int, str] = field(default_factory=dict)
     shards: dict[str, int] = field(default_factory=dict)
     used: dict[str, int] = field(default_factory=dict)
+    amendments: dict[int, Amendment] = field(default_factory=dict)
+    _removals: dict[Attempt, Removal] = field(default_factory=dict, repr=False)
 
     def apply(self, number: int, entry: Entry) -> None:
         """Take in the next entry; one that its writer had no right to publish is damaged."""
@@ -73,14 +80,20 @@ class LogState:
         elif isinstance(entry, CommitRecord):
             self.records[number] = entry
             self._index(entry)
+        elif isinstance(entry, Removal | Retitling):
+            self._amend(entry)
         elif entry.verdict is Verdict.CONDEMNED:
             self._condemn(entry.entries)
         elif entry.verdict is Verdict.DROPPED:
             self._drop(entry.entries)
 
     def visible(self) -> list[CommitRecord]:
-        """The commits whose files stand, in order: those that readers see, and those that a generation replaced."""
-        return [record for number, record in self.records.items() if number not in self.condemned]
+        """The commits whose files stand, in order: those that readers see, and those that a generation replaced.
+
+        Books that were removed are so in them; `records` has the commits as they were published.
+        """
+        standing = (record for number, record in self.records.items() if number not in self.condemned)
+        return [record.amended(self._removals) for record in standing] if self._removals else list(standing)
 
     def live(self) -> list[CommitRecord]:
         """The commits that readers see."""
@@ -89,7 +102,7 @@ class LogState:
 
     def _wrong(self, entry: Entry) -> str | None:
         """Why an entry does not count. An honest writer never publishes such a one: it knows all that came before."""
-        if isinstance(entry, Term):
+        if isinstance(entry, Term | Removal | Retitling):
             return None
         of_a_run = isinstance(entry, CommitRecord) and not entry.is_generation
         term = self.terms.get(RUN if of_a_run else MAINTENANCE)
@@ -99,7 +112,21 @@ class LogState:
 
     def _index(self, record: CommitRecord) -> None:
         self.shards |= dict.fromkeys(record.holds, record.number)
-        self.used |= dict.fromkeys(record.used, record.number)
+        self.used |= dict.fromkeys(record.amended(self._removals).used, record.number)
+
+    def removed_last(self, key: str) -> int:
+        """The newest attempt at a book that was removed, or 0: who did not know of it must not bring the book back."""
+        return max((attempt.attempted for attempt in self._removals if attempt.key == key), default=0)
+
+    def _amend(self, entry: Amendment) -> None:
+        self.amendments[entry.number] = entry
+        if not isinstance(entry, Removal):
+            return
+        self._removals |= dict.fromkeys(entry.attempts, entry)
+        for key, attempted in entry.attempts:
+            record = self.records.get(self.used.get(key, 0))
+            if record is not None and any((book.key, book.attempted) == (key, attempted) for book in record.books):
+                del self.used[key]
 
     def _condemn(self, numbers: Iterable[int]) -> None:
         """What a condemned generation had replaced is condemned too: it must not count again when that one is gone."""
@@ -114,8 +141,12 @@ class LogState:
         dropped = set(numbers)
         self.condemned -= dropped
         self.damaged = {number: what for number, what in self.damaged.items() if number not in dropped}
-        if dropped & self.records.keys():
+        if dropped & (self.records.keys() | self.amendments.keys()):
             self.records = {number: record for number, record in self.records.items() if number not in dropped}
+            kept = [entry for number, entry in self.amendments.items() if number not in dropped]
+            self.amendments, self._removals = {}, {}
+            for entry in kept:
+                self._amend(entry)
             self.shards, self.used = {}, {}
             for record in self.live():
                 self._index(record)
@@ -127,6 +158,7 @@ class LogState:
             "number": self.last,
             "records": [entry_values(record) for record in self.records.values()],
             "condemned": sorted(self.condemned),
+            "amendments": [entry_values(entry) for entry in self.amendments.values()],
             "terms": [entry_values(term) for _, term in sorted({t.number: t for t in self.terms.values()}.items())],
         }
         return json.dumps(values, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
@@ -138,14 +170,16 @@ class LogState:
         if documents.count(values, "format") != _CHECKPOINT_FORMAT or documents.count(values, "number") != number:
             raise DocumentDamaged("it is not a checkpoint of this number and format")
         state = cls(last=number)
-        for name, kind in (("terms", Term), ("records", CommitRecord)):
+        for name, kind in (("terms", Term), ("amendments", Removal | Retitling), ("records", CommitRecord)):
             for item in documents.items(values, name, dict):
                 entry = entry_from(item, documents.count(item, "number"))
                 if not isinstance(entry, kind) or entry.number > number:
                     raise DocumentDamaged(f"{name} holds {documents.shown(item.get('kind'))} {entry.number}")
                 if isinstance(entry, Term):
                     state.terms |= dict.fromkeys(PURPOSES[entry.purpose], entry)
-                else:
+                elif isinstance(entry, Removal | Retitling):
+                    state._amend(entry)
+                elif isinstance(entry, CommitRecord):
                     state.records[entry.number] = entry
         state.condemned = set(documents.items(values, "condemned", int))
         for record in state.live():

@@ -67,12 +67,16 @@ def read_leftover(location: str | Path, key: ChunkKey, path: str) -> pa.Table:
 
 
 class StudyWriter:
-    """The driver's side of one store."""
+    """The driver's side of one store.
+
+    `retaken` are the removed books that this driver was told to take again: key -> the attempt that was removed.
+    """
 
     def __init__(self, objects: ObjectStore, study: Study) -> None:
         self._objects = objects
         self._lock: lock.StoreLock | None = None
         self._leftovers: dict[str, dict[ChunkKey, str]] | None = None
+        self.retaken: dict[str, int] = {}
         self.study = study
         self.location = objects.location
 
@@ -108,17 +112,23 @@ class StudyWriter:
     def commit(self, record: CommitRecord) -> bool:
         """Make a shard visible, whole, to every reader; False where another attempt had committed it.
 
-        Raises StoreError outside `lock()` and where one of its used books is visible in another shard, StoreLocked
-        where another driver has taken over: then nothing of this becomes visible, now or later.
+        Raises StoreError outside `lock()`, where one of its used books is visible in another shard, and where one was
+        removed and is not `retaken`; StoreLocked where another driver has taken over: then nothing of this becomes
+        visible, now or later.
         """
         if self._lock is None:
             raise StoreError(f"commit of shard {record.shard} outside `with writer.lock():`; take the lock first")
         entry_from_json(entry_to_json(record.numbered(1, 1)), 1)  # what no reader would take must not get in
 
         def made(state: LogState) -> CommitRecord | None:
-            if record.shard.name in state.shards:
+            removed = {book for book in record.used if state.removed_last(book) > self.retaken.get(book, 0)}
+            if record.shard.name in state.shards and all(b in state.used or b in removed for b in record.used):
                 return None
             for book in record.used:
+                if book in removed:
+                    raise StoreError(
+                        f"{self.location}: book {book} was removed; `interpunct run ... --retake {book}` takes it again"
+                    )
                 if book in state.used:
                     raise StoreError(
                         f"{self.location}: book {book} of shard {record.shard} is in the store already, by"

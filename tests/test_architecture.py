@@ -36,6 +36,7 @@ FLOORS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("entries", "objects"),
         ("log", "study"),
         ("commits", "lock"),
+        ("amendments",),
         ("query", "status", "writer"),
         ("", "cookbook", "dictionary", "upkeep"),
         ("commands",),

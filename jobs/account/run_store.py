@@ -58,6 +58,11 @@ class Results:
         """What is done already."""
         return self._writer.committed() if self._writer else Committed(frozenset(), {})
 
+    def retake(self, removed: dict[str, int]) -> None:
+        """Take these removed books again: key -> the attempt that was removed."""
+        if removed:
+            self.open().retaken |= removed
+
     def leftovers(self, shard: ShardKey) -> dict[ChunkKey, str]:
         """The paths of the files that stopped runs left of a shard."""
         return self._writer.uncommitted_chunks(shard) if self._writer else {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Protocol
 
 from jobs.corpus.references import BookRef, NamedBook
@@ -29,15 +29,18 @@ class CommittedBook(Protocol):
         """What became of the book."""
 
 
-def name_books(refs: Iterable[BookRef], committed: Mapping[str, CommittedBook]) -> Iterator[NamedBook]:
+def name_books(
+    refs: Iterable[BookRef], committed: Mapping[str, CommittedBook], retake: Collection[str] = ()
+) -> Iterator[NamedBook]:
     """Name texts in the order in which they come.
 
     A key is readable (`pg219`, a file's stem), unique in the store, and the same when the same command runs again.
     A text repeats another where their bytes are equal or their headers state the same ebook number; the first one
     stands, the later ones name it in `duplicate_of`. A text that is named twice over (a file and its folder) comes
-    once.
+    once. `retake` are keys of removed books that are to be had again, from this source or another, in these words or
+    others: the first text that would be called so has the key.
     """
-    names = _Names(committed)
+    names = _Names(committed, retake)
     for ref in refs:
         if names.is_new(ref):
             yield names.name(ref)
@@ -46,8 +49,9 @@ def name_books(refs: Iterable[BookRef], committed: Mapping[str, CommittedBook]) 
 class _Names:
     """The keys given so far, and what they were given to."""
 
-    def __init__(self, committed: Mapping[str, CommittedBook]) -> None:
-        self._keys = set(committed)
+    def __init__(self, committed: Mapping[str, CommittedBook], retake: Collection[str]) -> None:
+        self._keys = set(committed).difference(retake)
+        self._retake = set(retake)
         self._next_number: dict[str, int] = {}
         self._seen: set[tuple[str, str | None]] = set()
         self._by_content: dict[str, str] = {}
@@ -71,8 +75,13 @@ class _Names:
     def name(self, ref: BookRef) -> NamedBook:
         key = self._by_source.get((ref.source, ref.sha256)) or self._by_source.get((ref.source, None))
         original = self._original(ref)
+        if original in self._retake:
+            key, original = original, None
         if key is None:
             key = self._fresh(ref.stem)
+        if ref.problem is None:
+            self._retake.discard(key)
+            self._keys.add(key)
         if ref.problem is None and original is None:
             self._register(ref, key)
         return NamedBook(key, ref, None if original == key else original)

@@ -85,7 +85,9 @@ def plan_books(
     """
     identity = identify_model(config.model, config.revision)
     labels = labels_of(config, run)
-    named = name_books(_references(arguments, run), done.books)
+    retake = {key for key in run.retake if key in done.books and done.books[key].is_removed}
+    named = name_books(_references(arguments, run), done.books, retake)
+    done = done.but(retake)
     books = tuple(_planned(named, _Study(config, labels), run, done))
     _refuse_nothing(books)
     new = [book.taken for book in books if book.status == "new"]

@@ -134,9 +134,19 @@ def plan_shards(
 
 
 def is_committed(book: NamedBook, committed: Committed) -> bool:
-    """Whether the store holds this very text under this key, used or rejected."""
+    """Whether the store holds this very text under this key, used or rejected, or is to hold nothing of it."""
     known = committed.books.get(book.key)
-    return known is not None and known.sha256 == book.ref.sha256 and known.status.analysed
+    if known is None or is_left_out(book, committed):
+        return known is not None
+    return known.sha256 == book.ref.sha256 and known.status.analysed
+
+
+def is_left_out(book: NamedBook, committed: Committed) -> bool:
+    """Whether the book was removed from the store. One whose text could not be read then, or now, is that source."""
+    known = committed.books.get(book.key)
+    if known is None or not known.is_removed:
+        return False
+    return known.sha256 == book.ref.sha256 or known.sha256 is None or book.ref.sha256 is None
 
 
 def plan_parts(shapes: Sequence[PairShape], limit: int = ROWS_PER_PART) -> list[tuple[PartSlice, ...]]:

@@ -101,7 +101,7 @@ def _open(location: str, run_id: str, books: Collection[str]) -> Store:
     """Open the commits that hold these books, and no others, however large the store is."""
     whole = _whole(location, run_id)
     records = [record for record in whole.records if any(book.key in books for book in record.books)]
-    return Store(object_store(location), whole.study, records, Partitions())
+    return Store(object_store(location), whole.study, records, Partitions(), amendments=whole.amendments)
 
 
 @functools.lru_cache(maxsize=1)

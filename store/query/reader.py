@@ -16,15 +16,19 @@ from types import TracebackType
 import duckdb
 import pyarrow as pa
 
+from store.amendments import rows_that_count, taken_again, titles_of
 from store.columns import TABLES
-from store.commits import CommitRecord, FileReceipt, live_records, load_records, superseded_books
+from store.commits import CommitRecord, FileReceipt, superseded_books
+from store.encoding import decode
+from store.entries import Amendment
 from store.errors import NoStore, QueryError, StoreError
+from store.log import CommitLog
 from store.objects.base import ObjectStore
 from store.objects.locations import object_store
 from store.query import sandbox
 from store.query.engine_files import EngineFiles, reason_of
 from store.query.sandbox import Limits
-from store.query.sql_views import Partitions, files_view, study_view
+from store.query.sql_views import Clipped, Partitions, files_view, study_view
 from store.study import Study, read_study
 
 STUDY_VIEW = "study"
@@ -56,7 +60,8 @@ def open_store(
     unknown = sorted((wanted.classes or frozenset()) - set(study.class_names))
     if unknown:
         raise StoreError(f"class {unknown[0]!r} is not one of {', '.join(study.class_names)}")
-    return Store(objects, study, live_records(load_records(objects)), wanted, limits)
+    state = CommitLog.read(objects).require_sound()
+    return Store(objects, study, state.live(), wanted, limits, state.amendments.values())
 
 
 class Store:
@@ -69,10 +74,12 @@ class Store:
         records: list[CommitRecord],
         wanted: Partitions,
         limits: Limits | None = None,
+        amendments: Iterable[Amendment] = (),
     ) -> None:
         self.location = objects.location
         self.study = study
         self.records = records
+        self.amendments = tuple(amendments)
         self._objects = objects
         self._wanted = wanted
         self._limits = limits or Limits()
@@ -97,8 +104,10 @@ class Store:
     @property
     def snapshot(self) -> str:
         """Names what is committed: it changes exactly when that does. Compaction does not change it."""
-        shards = sorted(name for record in self.records for name in record.holds)
-        return hashlib.sha256("\n".join([self.study.fingerprint, *shards]).encode()).hexdigest()[:16]
+        shards = sorted({name for record in self.records for name in record.holds})
+        amended = [f"entry {entry.number}" for entry in self.amendments]
+        amended += [f"again {key}" for key in taken_again(self.amendments, self.records)]
+        return hashlib.sha256("\n".join([self.study.fingerprint, *shards, *amended]).encode()).hexdigest()[:16]
 
     def tables(self) -> list[str]:
         """The views that queries may name."""
@@ -145,36 +154,54 @@ class Store:
             if name == STUDY_VIEW:
                 study_view(connection, self.study)
             else:
-                files, hidden = self._book_files() if name == "books" else (self._files(name), {})
-                files_view(connection, self._objects, self._engine_files, TABLES[name], files, self._wanted, hidden)
+                files, rows = self._book_files() if name == "books" else (self._clipped_files(name), None)
+                files_view(connection, self._objects, self._engine_files, TABLES[name], files, self._wanted, rows)
         except (duckdb.Error, pa.ArrowException, OSError) as error:
             raise StoreError(
                 f"{self.location}: the files of {name} cannot be read ({reason_of(error).splitlines()[0]});"
                 " `interpunct verify` names what is damaged"
             ) from error
 
-    def _files(self, table: str) -> list[FileReceipt]:
+    def _files(self, table: str, records: Iterable[CommitRecord] | None = None) -> list[FileReceipt]:
         """The committed files of a table that hold rows of the layers and classes asked for."""
         return [
             file
-            for record in self.records
+            for record in (self.records if records is None else records)
             if self._wanted.books is None or any(book.key in self._wanted.books for book in record.books)
             for file in record.files
             if file.path.startswith(f"{table}/") and file.rows and self._wanted.include(file.path)
         ]
 
-    def _book_files(self) -> tuple[list[FileReceipt], dict[str, set[tuple[str, str]]]]:
-        """The files of `books` with a row that counts, and the rows in them, by (book, source), that do not."""
-        superseded = superseded_books(self.records)
-        hidden = {
-            file.path: superseded[record.path]
+    def _clipped_files(self, table: str) -> list[Clipped]:
+        """The files of a table, with the removed books whose rows are left out of them."""
+        groups: list[tuple[set[str], list[CommitRecord]]] = [(set(), [r for r in self.records if not r.hidden])]
+        hidden = {key for record in self.records for key in record.hidden}
+        together: tuple[set[str], list[CommitRecord]] = (hidden, [])
+        for record in self.records:
+            if record.hidden and hidden.isdisjoint(record.used):
+                together[1].append(record)
+            elif record.hidden:  # a book of it was removed elsewhere, and taken again
+                groups.append((set(record.hidden), [record]))
+        clipped = [Clipped(self._files(table, of), frozenset(without)) for without, of in [*groups, together]]
+        return [each for each in clipped if each.files]
+
+    def _book_files(self) -> tuple[list[Clipped], pa.Table | None]:
+        """The files of `books` that are read as they are, and the rows of those in which something was amended."""
+        superseded, titles = superseded_books(self.records), titles_of(self.amendments)
+        amended = {
+            record.path
             for record in self.records
-            if record.path in superseded
-            for file in record.files
-            if file.path.startswith("books/")
+            if record.path in superseded or record.hidden or any(book.key in titles for book in record.books)
         }
-        files = [file for file in self._files("books") if len(hidden.get(file.path, ())) < file.rows]
-        return files, hidden
+        whole = self._files("books", [record for record in self.records if record.path not in amended])
+        tables: list[pa.Table] = []
+        for record in self.records:
+            left_out = superseded.get(record.path, set())
+            paths = [file.path for file in self._files("books", [record])] if record.path in amended else []
+            for path, data in zip(paths, self._objects.read_all(paths), strict=True):
+                rows = decode(TABLES["books"], data, self._objects.address(path))
+                tables.append(rows_that_count(rows, record, left_out, titles))
+        return [Clipped(whole)] if whole else [], pa.concat_tables(tables) if tables else None
 
 
 def _with_unique_names(relation: duckdb.DuckDBPyRelation) -> duckdb.DuckDBPyRelation:

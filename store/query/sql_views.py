@@ -8,6 +8,7 @@ pushes filters and projections down.
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 from dataclasses import dataclass
@@ -21,7 +22,6 @@ import pyarrow.fs as pafs
 from store import paths
 from store.columns import Table
 from store.commits import FileReceipt
-from store.encoding import decode
 from store.objects.base import ObjectStore
 from store.objects.local_folder import LocalFolder
 from store.query.engine_files import EngineFiles
@@ -72,36 +72,49 @@ class Partitions:
         return conditions
 
 
+@dataclass(frozen=True)
+class Clipped:
+    """Files of a table, and the books whose rows do not count among theirs."""
+
+    files: list[FileReceipt]
+    without: frozenset[str] = frozenset()
+
+
 def files_view(
     connection: duckdb.DuckDBPyConnection,
     objects: ObjectStore,
     engine_files: EngineFiles,
     table: Table,
-    files: list[FileReceipt],
+    files: list[Clipped],
     wanted: Partitions,
-    hidden: dict[str, set[tuple[str, str]]],
+    rows: pa.Table | None = None,
 ) -> None:
-    """Make one table's view, with comments. `hidden` names rows of `books` to leave out, by file."""
-    whole = [file.path for file in files if file.path not in hidden]
-    partly = [file.path for file in files if file.path in hidden]
-    local: list[str] = []
-    if not whole:
-        relation = connection.from_arrow(pa.schema(_fields(table)).empty_table())
-    elif isinstance(objects, LocalFolder):
-        local = engine_files.hand_in(objects, whole)
-        relation = _parquet_relation(connection, table, local)
-    else:
-        relation = connection.from_arrow(_dataset(objects, table, whole))
+    """Make one table's view, with comments: the rows of all files, and those that are given as they are."""
     names = ", ".join(f'"{column.name}"' for column in table.columns)
-    relation = relation.project(names)
-    if partly:
-        relation = relation.union(connection.from_arrow(_rows_left(objects, table, partly, hidden)).project(names))
+    relations: list[duckdb.DuckDBPyRelation] = []
+    local: dict[str, list[str]] = {}
+    for number, clipped in enumerate(files):
+        paths_in_store = [file.path for file in clipped.files]
+        if isinstance(objects, LocalFolder):
+            variable = f"files_of_{table.name}" + (f"_{number}" if number else "")
+            local[variable] = engine_files.hand_in(objects, paths_in_store)
+            relation = _parquet_relation(connection, table, variable, local[variable])
+        else:
+            relation = connection.from_arrow(_dataset(objects, table, paths_in_store))
+        relation = relation.project(names)
+        if clipped.without:
+            relation = relation.filter(f"NOT {_in('book', [quoted(key) for key in sorted(clipped.without)])}")
+        relations.append(relation)
+    if rows is not None or not relations:
+        given = pa.schema(_fields(table)).empty_table() if rows is None else rows
+        relations.append(connection.from_arrow(given).project(names))
+    relation = functools.reduce(lambda together, more: together.union(more), relations)
     for condition in wanted.conditions(table):
         relation = relation.filter(condition)
     relation.create_view(table.name)
     _comment(connection, table)
-    if local:
-        _set_files(connection, table, local)
+    for variable, addresses in local.items():
+        _set_files(connection, variable, addresses)
 
 
 def study_view(connection: duckdb.DuckDBPyConnection, study: Study) -> None:
@@ -124,23 +137,25 @@ def sql_type(kind: pa.DataType) -> str:
     return _SQL_TYPES[kind]
 
 
-def _parquet_relation(connection: duckdb.DuckDBPyConnection, table: Table, files: list[str]) -> duckdb.DuckDBPyRelation:
+def _parquet_relation(
+    connection: duckdb.DuckDBPyConnection, table: Table, variable: str, files: list[str]
+) -> duckdb.DuckDBPyRelation:
     """The first of the files as DuckDB reads it; the view over it reads all, once `_set_files` names them.
 
     The list of files is a variable, which DuckDB looks up anew for each query: as a literal, 100,000 names take
     seconds to parse, and every comment on a column would go through them again.
     """
-    _set_files(connection, table, files[:1])
+    _set_files(connection, variable, files[:1])
     options = ""
     if table.partitioned_by:
         types = {column.name: sql_type(column.type) for column in table.columns}
         partitions = ", ".join(f"'{name}': {types[name]}" for name in table.partitioned_by)
         options = f", hive_partitioning = true, hive_types = {{{partitions}}}"
-    return connection.sql(f"SELECT * FROM read_parquet(getvariable('files_of_{table.name}'){options})")
+    return connection.sql(f"SELECT * FROM read_parquet(getvariable('{variable}'){options})")
 
 
-def _set_files(connection: duckdb.DuckDBPyConnection, table: Table, addresses: list[str]) -> None:
-    connection.execute(f"SET VARIABLE files_of_{table.name} = $1", [addresses])
+def _set_files(connection: duckdb.DuckDBPyConnection, variable: str, addresses: list[str]) -> None:
+    connection.execute(f"SET VARIABLE {variable} = $1", [addresses])
 
 
 def _dataset(objects: ObjectStore, table: Table, files: list[str]) -> ds.Dataset:
@@ -171,18 +186,6 @@ def _s3_file_system() -> pafs.S3FileSystem:
     server = endpoint()
     region = client(os.getpid(), server).meta.region_name
     return pafs.S3FileSystem(endpoint_override=server, region=None if region == "aws-global" else region)
-
-
-def _rows_left(
-    objects: ObjectStore, table: Table, files: list[str], hidden: dict[str, set[tuple[str, str]]]
-) -> pa.Table:
-    """The rows of some small files without the hidden ones."""
-    tables: list[pa.Table] = []
-    for path, data in zip(files, objects.read_all(files), strict=True):
-        rows = decode(table, data, objects.address(path))
-        identities = zip(rows.column("book").to_pylist(), rows.column("source").to_pylist(), strict=True)
-        tables.append(rows.filter(pa.array([identity not in hidden[path] for identity in identities])))
-    return pa.concat_tables(tables)
 
 
 def _fields(table: Table) -> list[pa.Field]:

@@ -15,10 +15,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 
 from store import lock, paths
+from store.amendments import rows_that_count, without_books
 from store.columns import TABLES, Table
 from store.commits import CommitRecord, CommittedBook, FileReceipt, superseded_books
 from store.encoding import decode, order_of
@@ -86,9 +86,10 @@ def compact(
 def plan_groups(live: Iterable[CommitRecord], target_bytes: int) -> list[list[CommitRecord]]:
     """Which records to rewrite together, so that the largest file of each group reaches the target size.
 
-    A record that is half as large already is left alone, and so is a group of one.
+    A record that is half as large already is left alone, and so is a group of one, unless it holds rows of a book that
+    was removed.
     """
-    small = [record for record in live if _largest_partition([record]) < target_bytes / 2]
+    small = [record for record in live if record.hidden or _largest_partition([record]) < target_bytes / 2]
     groups: list[list[CommitRecord]] = []
     filled: dict[_Partition, int] = {}
     for record in sorted(small, key=lambda record: record.number):
@@ -98,7 +99,7 @@ def plan_groups(live: Iterable[CommitRecord], target_bytes: int) -> list[list[Co
         groups[-1].append(record)
         for partition, size in _partition_bytes([record]).items():
             filled[partition] = filled.get(partition, 0) + size
-    return [group for group in groups if len(group) > 1]
+    return [group for group in groups if len(group) > 1 or group[0].hidden]
 
 
 def remove_replaced(held: lock.StoreLock, objects: ObjectStore, grace_s: float) -> int:
@@ -156,8 +157,10 @@ def _rewrite(
     for (table, layer, mark_class, other), sources in sorted(_by_partition(group).items(), key=str):
         tables = [_read(objects, file) for _, file in sources]
         if table == "books":
-            of_records = [superseded.get(record.path, set()) for record, _ in sources]
-            tables = [_without(rows, hidden) for rows, hidden in zip(tables, of_records, strict=True)]
+            of_records = [(record, superseded.get(record.path, set())) for record, _ in sources]
+            tables = [rows_that_count(rows, *words) for rows, words in zip(tables, of_records, strict=True)]
+        else:
+            tables = [without_books(rows, record.hidden) for rows, (record, _) in zip(tables, sources, strict=True)]
         merged = merge(TABLES[table], tables)
         size = sum(file.bytes for _, file in sources)
         for part, rows in enumerate(_pieces(merged, size, 2 * target_bytes)):
@@ -165,7 +168,7 @@ def _rewrite(
                 publish_chunk(objects.location, ChunkKey(table, name, layer, mark_class, other, part), rows, run)
             )
     books = tuple(_books_kept(group, superseded))
-    shards = tuple(sorted(shard for record in group for shard in record.holds))
+    shards = tuple(sorted({shard for record in group for shard in record.holds}))
     return CommitRecord(name, tuple(files), books, run, shards=shards, replaces=replaced)
 
 
@@ -219,12 +222,6 @@ def _pieces(table: pa.Table, size: int, limit: int) -> Iterator[pa.Table]:
     rows = -(-table.num_rows // pieces)
     for start in range(0, max(table.num_rows, 1), max(rows, 1)):
         yield table.slice(start, rows)
-
-
-def _without(books: pa.Table, hidden: set[tuple[str, str]]) -> pa.Table:
-    identities = zip(books.column("book").to_pylist(), books.column("source").to_pylist(), strict=True)
-    keep = np.array([identity not in hidden for identity in identities], dtype=bool)
-    return books.filter(pa.array(keep))
 
 
 def _books_kept(group: list[CommitRecord], superseded: dict[str, set[tuple[str, str]]]) -> Iterator[CommittedBook]:

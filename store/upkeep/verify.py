@@ -80,7 +80,7 @@ def verify(location: str | Path, progress: Callable[[int, int], None] | None = N
     for done, record in enumerate(live):
         if progress is not None:
             progress(done, len(live))
-        findings.damages += _check_record(objects, record, expected, findings)
+        findings.damages += _check_record(objects, log.state.records[record.number], expected, findings)
     findings.damages += _double_claims(live)
     _confirm(objects, findings)
     # Listed before the log is read anew: what was committed since the first reading is then known, too.
@@ -255,10 +255,14 @@ def _keyed(record: CommitRecord) -> list[tuple[FileReceipt, ChunkKey | None]]:
 
 
 def _double_claims(live: Iterable[CommitRecord]) -> Iterator[Damage]:
-    """Shards and used books that two live records hold: readers would see their rows twice. The first one stands."""
+    """Shards and used books that two live records hold: readers would see their rows twice. The first one stands.
+
+    A shard may be there again where a book of it was removed and taken once more.
+    """
     holders: dict[str, CommitRecord] = {}
     for record in live:
-        for held in (*(f"shard {name}" for name in record.holds), *(f"book {key}" for key in record.used)):
+        shards = () if any(book.is_removed for book in record.books) else record.holds
+        for held in (*(f"shard {name}" for name in shards), *(f"book {key}" for key in record.used)):
             if (first := holders.setdefault(held, record)) is not record:
                 yield Damage(record.path, f"holds {held}, which {first.path} holds too", record.path)
                 break

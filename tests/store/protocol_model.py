@@ -5,7 +5,7 @@ of the storage; between any two steps any of them may be frozen for as long as o
 not being chosen again. Whoever wants a lock may take it at any moment: the model does not trust heartbeats. What a log
 means is asked of the store's own `LogState`, so that the model and the code cannot drift apart.
 
-Each of the four `Rules` can be taken out, to see that the search then finds what goes wrong.
+Each of the six `Rules` can be taken out, to see that the search then finds what goes wrong.
 
     python -m tests.store.protocol_model
 """
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import functools
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -24,12 +24,14 @@ from store.entries import (
     PURPOSES,
     REPAIR,
     RUN,
+    Attempt,
     CommitRecord,
     CommittedBook,
     Entry,
     FileReceipt,
     Note,
     Owner,
+    Removal,
     Term,
     Verdict,
 )
@@ -44,13 +46,17 @@ class Rules:
     """What the protocol rests on. `fence`: an entry is published under the number after the last one its writer read.
 
     `own_names`: no two runs share the name of a file. `sweep`: a repair appends a note between listing files and
-    removing them. `condemn`: a compaction says in the log what it is about to remove.
+    removing them. `condemn`: a compaction says in the log what it is about to remove. `carry`: a compaction says of its
+    rows which attempt they are of, so that a removal it had not read of holds for them too. `honour`: a driver commits
+    no book that was removed, unless it was told to after that removal.
     """
 
     fence: bool = True
     own_names: bool = True
     sweep: bool = True
     condemn: bool = True
+    carry: bool = True
+    honour: bool = True
 
 
 class World(NamedTuple):
@@ -74,6 +80,8 @@ class Actor(NamedTuple):
     shards: tuple[frozenset[str], ...] = ()
     chosen: tuple[str, ...] = ()
     replaced: tuple[int, ...] = ()
+    words: tuple[Attempt, ...] = ()
+    retaken: int = 0
 
     @property
     def done(self) -> bool:
@@ -134,9 +142,10 @@ def _file(shard: frozenset[str], run: str, rules: Rules) -> str:
     return f"{'+'.join(sorted(shard))}-{run if rules.own_names else 'any'}"
 
 
-def _record(shard: frozenset[str], file: str, run: str, replaces: tuple[int, ...] = ()) -> CommitRecord:
-    books = tuple(CommittedBook(book, None, book, BookStatus.USED) for book in sorted(shard))
-    held = tuple(sorted(shard)) if replaces else ()
+def _record(words: Iterable[Attempt], file: str, run: str, replaces: tuple[int, ...] = ()) -> CommitRecord:
+    in_order = sorted(words)
+    books = tuple(CommittedBook(key, None, key, BookStatus.USED, None, attempted) for key, attempted in in_order)
+    held = tuple(key for key, _ in in_order) if replaces else ()
     receipt = FileReceipt(file, 1, 1, "")
     return CommitRecord(ShardKey(file), (receipt,), books, run, committed="-", shards=held, replaces=replaces)
 
@@ -148,11 +157,14 @@ def _publish_shard(world: World, actor: Actor, rules: Rules) -> Outcome:
 
 
 def _commit_shard(world: World, actor: Actor, rules: Rules) -> Outcome:
-    """Commit the shard, unless a book of it is visible; then go on with the next one."""
+    """Commit the shard, unless a book of it is visible or was removed; then go on with the next one."""
     shard = actor.shards[0]
 
     def make(state: LogState) -> CommitRecord | None:
-        return None if shard & state.used.keys() else _record(shard, _file(shard, actor.name, rules), actor.name)
+        removed = rules.honour and any(state.removed_last(book) > actor.retaken for book in shard)
+        if removed or shard & state.used.keys():
+            return None
+        return _record((Attempt(book, 0) for book in shard), _file(shard, actor.name, rules), actor.name)
 
     world, after = _append(world, actor, rules, make, RUN)
     if after.step == actor.step + 1:
@@ -190,14 +202,33 @@ def _delete(world: World, actor: Actor, rules: Rules) -> Outcome:
     return world._replace(files=world.files - {actor.chosen[0]}), actor._replace(chosen=actor.chosen[1:])
 
 
+def _plan_to_retake(world: World, actor: Actor, rules: Rules) -> Outcome:
+    """See which attempts at its books were removed; where none was, there is nothing to take again."""
+    known = state_of(world.log[: actor.known])
+    last = max(known.removed_last(book) for shard in actor.shards for book in shard)
+    return world, actor.next(retaken=last) if last else actor._replace(step=-1)
+
+
+def _remove(world: World, actor: Actor, rules: Rules) -> Outcome:
+    """Say that every word on a book does not count any more."""
+
+    def make(state: LogState) -> Removal | None:
+        words = {Attempt(b.key, b.attempted) for r in state.live() for b in r.books if not b.is_removed}
+        attempts = tuple(sorted(word for word in words if word.key in actor.chosen))
+        return Removal(attempts, "-", made="-") if attempts else None
+
+    return _append(world, actor, rules, make, RUN)
+
+
 def _choose_records(world: World, actor: Actor, rules: Rules) -> Outcome:
     """Write the rows of all commits that were live when the term began into one new file."""
     live = state_of(world.log[: actor.known]).live()
-    rows = frozenset(book for record in live for book in record.used)
+    words = tuple(Attempt(b.key, b.attempted) for record in live for b in record.books if not b.is_removed)
+    rows = frozenset(key for key, _ in words)
     if not rows or any({f.path for f in r.files} & world.damaged or r.is_generation for r in live):
         return world, actor._replace(step=-1)
     files = world.files | {_file(rows, actor.name, rules)}
-    return world._replace(files=files), actor.next(replaced=tuple(r.number for r in live), shards=(rows,))
+    return world._replace(files=files), actor.next(replaced=tuple(r.number for r in live), shards=(rows,), words=words)
 
 
 def _publish_generation(world: World, actor: Actor, rules: Rules) -> Outcome:
@@ -206,7 +237,8 @@ def _publish_generation(world: World, actor: Actor, rules: Rules) -> Outcome:
     def make(state: LogState) -> CommitRecord | None:
         if not {record.number for record in state.live()}.issuperset(actor.replaced):
             return None
-        return _record(rows, _file(rows, actor.name, rules), actor.name, actor.replaced)
+        words = actor.words if rules.carry else [word._replace(attempted=0) for word in actor.words]
+        return _record(words, _file(rows, actor.name, rules), actor.name, actor.replaced)
 
     return _append(world, actor, rules, make, MAINTENANCE)
 
@@ -236,6 +268,8 @@ def _forget(world: World, actor: Actor, rules: Rules) -> Outcome:
 
 PROGRAMS: dict[str, tuple[Program, ...]] = {
     "driver": (_read, _begin(RUN), _publish_shard, _commit_shard),
+    "retaker": (_read, _begin(RUN), _plan_to_retake, _publish_shard, _commit_shard),
+    "removal": (_read, _remove),
     "repair": (_read, _begin(REPAIR), _drop_damaged, _list_files, _leave_out_known, _sweep, _delete),
     "compaction": (
         _read,
@@ -271,6 +305,11 @@ def wrong(world: World) -> str | None:
     books = [book for record in live for book in record.used]
     if len(set(books)) < len(books):
         return "a book's rows are visible twice"
+    if any(set(record.hidden) & set(record.used) for record in live):
+        return "rows of a book that was taken again are hidden"
+    back = _removed_books(world.log) & set(books)
+    if back:
+        return f"the removed book {min(back)} is visible again"
     missing = {file.path for record in live for file in record.files} - world.files
     if missing:
         return f"the committed file {min(missing)} is missing"
@@ -279,13 +318,24 @@ def wrong(world: World) -> str | None:
     return None
 
 
+def _removed_books(log: Log) -> set[str]:
+    """The books that were removed, and not committed since by a driver that was told to take them again."""
+    removed: set[str] = set()
+    for entry in log:
+        if isinstance(entry, Removal):
+            removed |= {key for key, _ in entry.attempts}
+        elif isinstance(entry, CommitRecord) and not entry.is_generation and entry.run == AGAIN.name:
+            removed -= set(entry.used)
+    return removed
+
+
 def lost(before: World, after: World) -> str | None:
     """What a step took away from readers, but for rows whose file has rotted."""
     seen, sees = state_of(before.log), state_of(after.log)
     rotten = {
         book for r in seen.live() if {f.path for f in r.files} & before.damaged for book in r.used
     }  # dropped, to be recomputed
-    gone = seen.used.keys() - sees.used.keys() - rotten
+    gone = seen.used.keys() - sees.used.keys() - rotten - _removed_books(after.log)
     return f"the rows of book {min(gone)} are lost" if gone else None
 
 
@@ -331,6 +381,8 @@ SECOND = Actor("second", "driver", shards=(ONE, TWO))
 SAME = Actor("same", "driver", shards=(BOTH,))
 FIXER = Actor("fixer", "repair")
 COMPACTOR = Actor("compactor", "compaction")
+REMOVER = Actor("remover", "removal", chosen=("one",))
+AGAIN = Actor("again", "retaker", shards=(ONE,))
 
 
 def world_of(*actors: Actor, rot: int = 0) -> World:
@@ -343,10 +395,19 @@ SCENARIOS = {
     "two drivers that group the books alike, and a repair": world_of(FIRST, SAME, FIXER),
     "two drivers and a compaction": world_of(FIRST, SECOND, COMPACTOR),
     "a driver, a compaction and a repair, and a file rots": world_of(FIRST, COMPACTOR, FIXER, rot=1),
+    "a driver, a compaction, a removal and a driver that takes the book again": world_of(
+        FIRST, COMPACTOR, REMOVER, AGAIN
+    ),
+    "two drivers, a removal and a driver that takes the book again": world_of(
+        SECOND, Actor("alone", "driver", shards=(ONE,)), REMOVER, AGAIN
+    ),
     "a driver, two compactions and a repair, and a file rots": world_of(
         FIRST, COMPACTOR, COMPACTOR._replace(name="late"), FIXER, rot=1
     ),
     "two drivers, a compaction and a repair": world_of(FIRST, SECOND, COMPACTOR, FIXER),
+    "a driver, a compaction, a repair and a removal, and a file rots": world_of(
+        FIRST, COMPACTOR, FIXER, REMOVER, rot=1
+    ),
 }
 
 if __name__ == "__main__":

@@ -245,6 +245,23 @@ def test_verify_counts_foreign_files_and_names_some(place, capsys):
     assert "and 2 more" in out
 
 
+def test_remove_and_retitle_tell_what_they_did(place, capsys):
+    assert run("remove", "--store", place, "--book", "book0", "--reason", "scanned twice") == 0
+    said = capsys.readouterr().out
+    assert "removed: book0 (used before) from /books/book0.txt" in said
+    assert "--retake KEY" in said
+    assert run("remove", "--store", place, "--book", "book0", "--reason", "scanned twice") == 0
+    assert capsys.readouterr().out == "removed before: 1\n"
+    assert run("retitle", "--store", place, "--book", "book1", "--title", "A New Title") == 0
+    assert capsys.readouterr().out == "retitled: book1: title A New Title\n"
+    assert run("sql", "--store", place, "--format", "csv", "SELECT book, status, title FROM books ORDER BY book") == 0
+    assert '"book1","used","A New Title"' in capsys.readouterr().out
+    assert run("remove", "--store", place, "--book", "nobody", "--reason", "x") == 2
+    assert "has no book 'nobody'" in capsys.readouterr().err
+    assert run("retitle", "--store", place, "--book", "book1") == 2
+    assert "say --title, --author or both" in capsys.readouterr().err
+
+
 def test_compact_reports_what_it_did(place, capsys):
     assert run("compact", "--store", place, "--grace", "0", "--target-mb", "1") == 0
     assert "compacted: 36 files into 18, 530 rows rewritten in 1 generations; 36 files" in capsys.readouterr().out

@@ -11,6 +11,7 @@ import pytest
 
 import interpunct
 from store import paths
+from store.amendments import remove
 from store.commits import load_records
 from store.objects.locations import object_store
 from store.upkeep.verify import verify
@@ -96,6 +97,29 @@ def test_a_forged_entry_is_named_refused_and_dropped(built, capsys, forge):
     assert run_all(built, capsys) == [3, 1, 3, 3, 1, 0]
     assert (built.parent / "outside.txt").read_bytes() == b"years of work"
     assert len(load_records(object_store(built))) == 1
+
+
+FORGED_REMOVALS = {
+    "of what is to come": set_field("attempts", 0, "attempted", value=99),
+    "of no attempt": set_field("attempts", 0, "attempted", value=0),
+    "of a key that is no text": set_field("attempts", 0, "key", value=["book0"]),
+    "of texts": set_field("attempts", value=["book0"]),
+    "without a reason": lambda record: record.pop("reason"),
+    "a reason as a number": set_field("reason", value=5),
+}
+
+
+@pytest.mark.parametrize("forge", FORGED_REMOVALS.values(), ids=FORGED_REMOVALS)
+def test_a_forged_removal_is_named_and_dropped(built, capsys, forge):
+    remove(built, ["book0"], "because")
+    (path,) = sorted((built / "_commits").glob("*.json"))[-1:]
+    record = json.loads(path.read_text())
+    forge(record)
+    path.write_text(json.dumps(record))
+    (damage,) = verify(built).damages
+    assert damage.path == f"_commits/{path.name}"
+    assert interpunct.main(["verify", "--store", str(built), "--fix"]) == 1
+    assert verify(built).damages == []
 
 
 TEXTS = {
