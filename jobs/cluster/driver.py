@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import ray
@@ -23,7 +23,6 @@ from jobs.cluster.metrics import Metrics
 from jobs.cluster.nodes import Newcomers
 from jobs.cluster.outage import Outage
 from jobs.cluster.ray_adapter import (
-    BlockHeader,
     Cluster,
     Failure,
     Job,
@@ -35,10 +34,10 @@ from jobs.cluster.ray_adapter import (
     start_extraction,
     with_memory,
 )
+from jobs.cluster.under_way import ShardUnderWay, Stream
 from jobs.cluster.unit_scheduler import Fault, GivenUp, Launch, Schedule, Stage, Unit
 from jobs.cluster.watchdog import Watchdog
 from jobs.errors import JobError
-from jobs.stages.compute import BlockReceipt
 from jobs.stages.partition import Limits, ShardWork, compute_memory, plan_limits
 from jobs.stages.prepare import PreparedOutline, RunContext
 from jobs.stages.stages import Stages
@@ -51,31 +50,6 @@ TICK_SECONDS = 1.0
 REPORT_SECONDS = 0.25
 LOOK_SECONDS = 5.0
 """How often the loop asks which machines there are."""
-
-
-@dataclass(eq=False)
-class _Stream:
-    """A model's stream of one shard's blocks, `outstanding` of which have not come yet."""
-
-    shard: ShardKey
-    slot: Slot
-    actor: Any
-    outstanding: int
-
-
-@dataclass(eq=False)
-class _ShardUnderWay:
-    """All that the driver holds for a shard, from its first launch until it is committed or given up."""
-
-    prepared: Any = None
-    """Reference to the prepared shard."""
-    leftovers: Any = None
-    """Reference to the files of a stopped attempt; None until they have been looked for."""
-    failed_on: Slot | None = None
-    """The model's place where its last extraction failed."""
-    blocks: dict[BlockKey, tuple[Any, BlockHeader]] = field(default_factory=dict)
-    """Blocks between a model and the end of their pairs, each with its reference."""
-    receipts: dict[BlockKey, BlockReceipt] = field(default_factory=dict)
 
 
 def run_on_ray(
@@ -129,8 +103,8 @@ class _Loop:
         self._watchdog = Watchdog()
         self._outage = Outage(context.run.attempts)
         self._tasks: dict[Any, Unit] = {}
-        self._streams: dict[Any, _Stream] = {}
-        self._shards: dict[ShardKey, _ShardUnderWay] = {}
+        self._streams: dict[Any, Stream] = {}
+        self._shards: dict[ShardKey, ShardUnderWay] = {}
         self._looked = self._reported = time.monotonic()
 
     def run(self) -> list[GivenUp]:
@@ -184,7 +158,7 @@ class _Loop:
         if unit.stage is Stage.PREPARE:
             work = ShardWork(unit.shard, launch.books)
             outline, prepared = _pair(prepare_remotely.remote(self._job, work))
-            self._shards.setdefault(unit.shard, _ShardUnderWay()).prepared = prepared
+            self._shards.setdefault(unit.shard, ShardUnderWay()).prepared = prepared
             self._tasks[outline] = unit
         elif unit.stage is Stage.EXTRACT:
             self._extract(unit.shard, launch.blocks)
@@ -209,7 +183,7 @@ class _Loop:
                 self._listener.line("found files of a stopped run", shard=shard, files=len(leftovers))
         slot = self._extractors.take(avoid=under_way.failed_on)
         stream = start_extraction(slot.actor, under_way.prepared, wanted)
-        self._streams[stream] = _Stream(shard, slot, slot.actor, len(wanted))
+        self._streams[stream] = Stream(shard, slot, slot.actor, len(wanted))
 
     def _compute(self, unit: Unit) -> None:
         assert unit.block is not None
@@ -263,7 +237,7 @@ class _Loop:
         again = slot in self._extractors.slots
         self._listener.line("model failed to load" if again else "going on with one model fewer", reason=failure)
 
-    def _receive_block(self, generator: Any, stream: _Stream) -> None:
+    def _receive_block(self, generator: Any, stream: Stream) -> None:
         """Take the next block of a stream, note its end, or its failure."""
         unit = Unit(Stage.EXTRACT, stream.shard)
         if not self._has_room():
@@ -365,14 +339,14 @@ class _Loop:
             self._tally.given_up(unit.shard)
             self._forget(unit.shard)
 
-    def _blame(self, stream: _Stream, failure: Failure) -> Failure:
+    def _blame(self, stream: Stream, failure: Failure) -> Failure:
         """A process takes all of its shards with it: the one it was working on is to blame, the others are lost."""
         working_on = next(other for other in self._streams.values() if other.actor is stream.actor)
         if stream is working_on and stream.slot.actor is stream.actor:
             return failure
         return replace(failure, fault=Fault.LOST, reason=f"lost with its process: {failure.reason}")
 
-    def _end_stream(self, generator: Any, stream: _Stream) -> None:
+    def _end_stream(self, generator: Any, stream: Stream) -> None:
         del self._streams[generator]
         if stream.slot.actor is stream.actor:
             stream.slot.shards -= 1
