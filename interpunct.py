@@ -70,7 +70,7 @@ examples:
   interpunct report --store study --out report     the page to open: report/latest/index.html"""
 
 
-_RESULTS = frozenset({"sql", "status", "plan"})
+_RESULTS = frozenset({"completion", "sql", "status", "plan"})
 """Commands that do nothing but print: they end when nobody reads them. All others go on with their work."""
 
 
@@ -154,10 +154,22 @@ def build_parser() -> argparse.ArgumentParser:
     jobs.commands.add_commands(subparsers)
     store.commands.add_commands(subparsers)
     reports.commands.add_commands(subparsers)
+    completion = subparsers.add_parser("completion", help="print what makes a shell complete these commands")
+    completion.add_argument(
+        "shell", choices=("bash", "zsh", "tcsh"), help="put its output where the shell looks for it"
+    )
+    completion.set_defaults(execute=_print_completion)
     for subparser in subparsers.choices.values():
         # After the command too, where a user who has just seen an error adds it.
         subparser.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     return parser
+
+
+def _print_completion(arguments: argparse.Namespace) -> int:
+    import shtab
+
+    print(shtab.complete(build_parser(), shell=arguments.shell))
+    return 0
 
 
 def _explained(error: Exception) -> str:

@@ -21,6 +21,22 @@ OTHER_BINNING = ("bins", "outlier_z")
 OF_STORED_STATES = ("books_per_shard", "address", "extractors", "attempts", "memory_fraction", "serial", "retake")
 """Settings of a run that mean something where neither books nor a model are read."""
 
+MOST_NEEDED = ("model", "classes", "per_class", "labels", "keep_hidden_states", "address", "device")
+"""Settings that the help shows first, behind --store, --config and --preset."""
+
+GROUPS = {
+    "texts and marks (of the study)": ("text", "skip_tokens", "baseline", "sample", "seed", "selection"),
+    "what the model reads (of the study)": (
+        "revision", "dtype", "batch_size", "context", "passage_tokens", "warmup_tokens", "bos", "before", "after",
+    ),
+    "what is computed (of the study)": ("bins", "outlier_z", "measures", "within", "between", "clusters"),
+    "where books come from": (
+        "text_column", "id_column", "title_column", "max_book_megabytes", "cache", "max_download_megabytes",
+        "download_seconds", "allow_private_redirects", "gutenberg_mirror",
+    ),
+}  # fmt: skip
+"""The other settings as the help groups them; those that are in no group change no number and come last."""
+
 _RUN_EXAMPLES = """\
 examples:
   interpunct run sample --store study
@@ -130,24 +146,32 @@ def _add_books_command(subparsers: Any, name: str, execute: Any, help: str, epil
     parser = subparsers.add_parser(
         name,
         help=help,
-        description=help[0].upper() + help[1:] + ".",
+        usage=f"interpunct {name} BOOK [BOOK ...] {'--store S' if name == 'run' else '[--store S]'} [options]",
+        description=f"{help[0].upper() + help[1:]}.\n\nSettings of the study change the numbers: they are stored with "
+        "them, and taken from a store that is\nthere. All others change no number.",
         epilog=epilog,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    first = parser.add_argument_group("most needed")
     parser.add_argument("books", nargs="+", metavar="BOOK", help=BOOKS_HELP)
-    parser.add_argument("--store", required=name == "run", metavar="S", help="folder or s3://BUCKET/PREFIX")
-    parser.add_argument("--config", type=Path, metavar="FILE", help="settings from a TOML file; options win over it")
-    parser.add_argument("--preset", choices=sorted(PRESETS), help="settings that reproduce a known study")
-    _add_settings(
-        parser, "the study (stored with its results; a store holds one study)", typed_settings_of(StudyConfig).values()
-    )
-    _add_settings(parser, "the run (changes no number)", settings_of(RunConfig).values())
+    first.add_argument("--store", required=name == "run", metavar="S", help="folder or s3://BUCKET/PREFIX")
+    first.add_argument("--config", type=Path, metavar="FILE", help="settings from a TOML file; options win over it")
+    first.add_argument("--preset", choices=sorted(PRESETS), help="settings that reproduce a known study")
+    settings = typed_settings_of(StudyConfig) | settings_of(RunConfig)
+    _add_options(first, (settings.pop(each) for each in MOST_NEEDED))
+    for title, names in GROUPS.items():
+        _add_settings(parser, title, (settings.pop(each) for each in names))
+    _add_settings(parser, "the run", settings.values())
     parser.set_defaults(execute=execute)
 
 
 def _add_settings(parser: argparse.ArgumentParser, title: str, settings: Iterable[Setting]) -> None:
+    """Add a group of options, one a setting."""
+    _add_options(parser.add_argument_group(title), settings)
+
+
+def _add_options(group: argparse._ArgumentGroup, settings: Iterable[Setting]) -> None:
     """Add one option a setting. One that is not given leaves no trace, so that only explicit ones win over a file."""
-    group = parser.add_argument_group(title)
     for setting in settings:
         options: dict[str, Any] = {"default": argparse.SUPPRESS, "help": _help(setting), "dest": setting.name}
         if setting.type is bool:

@@ -41,3 +41,22 @@ def test_folders_of_the_same_names_hide_no_package(tmp_path: Path):
     plain = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     said = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=plain, capture_output=True, text=True)
     assert said.stdout.strip() == "True", said.stderr
+
+
+@pytest.mark.parametrize(
+    ("typed", "completed"), [("ver", "verify"), ("run --per-c", "--per-class"), ("run --preset n", "notebook")]
+)
+def test_a_shell_completes_commands_options_and_choices(typed, completed, capsys, tmp_path):
+    """bash itself is asked, as it asks when a user presses the tab key."""
+    assert interpunct.main(["completion", "bash"]) == 0
+    script = tmp_path / "completion.bash"
+    script.write_text(capsys.readouterr().out)
+    words = ["interpunct", *typed.split()]
+    ask = f"""
+        source {script}
+        COMP_WORDS=({" ".join(words)}); COMP_CWORD={len(words) - 1}
+        $(complete -p interpunct | sed 's/.*-F \\([^ ]*\\) .*/\\1/') interpunct {words[-1]} {words[-2]}
+        printf '%s\n' "${{COMPREPLY[@]}}"
+    """
+    said = subprocess.run(["bash", "--norc", "-c", ask], capture_output=True, text=True, check=True)
+    assert completed in said.stdout.split(), said

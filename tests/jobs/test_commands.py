@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -68,6 +69,24 @@ def test_every_setting_is_an_option(parser, setting):
     study_config, run_config = resolved(parser, *given)
     config = study_config if hasattr(study_config, setting.name) else run_config
     assert getattr(config, setting.name) == expected
+
+
+def test_the_help_opens_with_the_ten_options_that_most_need(parser, capsys):
+    with pytest.raises(SystemExit):
+        parser.parse_args(["run", "--help"])
+    said = capsys.readouterr().out
+    assert said.splitlines()[0] == "usage: interpunct run BOOK [BOOK ...] --store S [options]"
+    first, *others = re.findall(r"^([a-z][a-z ()-]+):$", said, re.MULTILINE)[1:]
+    options = re.findall(
+        r"^  (--[a-z-]+)", said[said.index(f"\n{first}:") : said.index(f"\n{others[-1]}:")], re.MULTILINE
+    )
+    assert options[:10] == [
+        *("--store", "--config", "--preset", "--model", "--class"),
+        *("--per-class", "--labels", "--keep-hidden-states", "--address", "--device"),
+    ]
+    grouped = [*commands.MOST_NEEDED, *(name for names in commands.GROUPS.values() for name in names)]
+    assert len(grouped) == len(set(grouped))
+    assert set(typed_settings_of(StudyConfig)) <= set(grouped), "a setting of the study that stands below `the run`"
 
 
 def test_what_a_run_settles_is_no_option(parser, capsys):
