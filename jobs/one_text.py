@@ -81,12 +81,15 @@ class TextMarks:
 
     @property
     def counts(self) -> pd.DataFrame:
-        """By class: tokens of the class in the text, those that can be used, those that are taken, and why not all."""
+        """By class: tokens of the class in the text, marks behind the skipped start, those eligible, and those taken.
+
+        Why the others are left out is in `selection.left_out`.
+        """
         import pandas as pd
 
         classes = self.selection.classes.items()
-        rows = [(name, of.found, of.eligible, of.taken.size, dict(of.left_out)) for name, of in classes]
-        return pd.DataFrame(rows, columns=["class", "found", "eligible", "taken", "left_out"])
+        rows = [(name, of.found, of.behind_start, of.eligible, of.taken.size) for name, of in classes]
+        return pd.DataFrame(rows, columns=["class", "found", "behind_start", "eligible", "taken"])
 
     @property
     def passages(self) -> dict[str, NDArray[np.int64]]:

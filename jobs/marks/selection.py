@@ -58,6 +58,11 @@ class ClassSelection:
     taken: Positions
     left_out: Mapping[str, int]
 
+    @property
+    def behind_start(self) -> int:
+        """Those behind the skipped start that are marks by the study's rule, whether or not the model can read them."""
+        return self.eligible + sum(self.left_out.get(reason, 0) for reason in (NO_WINDOW, WARM_UP))
+
 
 @dataclass(frozen=True, eq=False)
 class Sequences:

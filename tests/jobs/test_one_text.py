@@ -35,8 +35,11 @@ def test_the_counts_add_up(marks, sample_text: str):
     counts = marks.counts.set_index("class")
     assert list(counts.index) == ["internal", "terminal"]
     assert (counts["taken"] == 30).all()
-    for _, row in counts.iterrows():
-        assert row["found"] == row["eligible"] + sum(row["left_out"].values())
+    left_out = marks.selection.left_out
+    for name, row in counts.iterrows():
+        reasons = {key: count for key, count in left_out.items() if key.startswith(f"{name}: ")}
+        assert row["found"] == row["eligible"] + sum(reasons.values())
+        assert row["behind_start"] == row["eligible"] + reasons.get(f"{name}: in the first warm-up", 0)
     # Commas that are tokens of their own; those that are merged with a quotation mark are others.
     assert 0 < counts.loc["internal", "found"] <= sample_text.count(",")
     assert marks.unique_tokens == len(set(marks.tokenization.ids.tolist())) < marks.tokens
@@ -63,6 +66,8 @@ def test_the_preset_takes_the_notebook_s_marks(sample_text: str):
     commas = [at for at in inside if texts[at].strip() == ","][:25]
     stops = [at for at in inside if texts[at].strip() == "." and not is_decimal(at)][:25]
     assert frame["position"].tolist() == commas + stops
+    all_of_them = [at for at in range(400, len(texts)) if texts[at].strip() == ","]
+    assert marks.counts["behind_start"][0] == len(all_of_them), "what the notebook prints"
 
 
 def test_states_are_the_model_s_own(marks, smollm2):

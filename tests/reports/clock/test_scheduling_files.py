@@ -33,7 +33,7 @@ def fake_interpunct(folder: Path, code: int) -> Path:
 
 @pytest.mark.parametrize(("code", "ends", "mails"), [(0, 0, False), (4, 0, False), (2, 0, True)])
 def test_the_cron_line_is_silent_unless_something_is_wrong(tmp_path, code, ends, mails):
-    (line,) = re.search(r"```cron\n(.*?)```", DOCS, re.DOTALL)[1].strip().splitlines()
+    (line,) = re.search(r"```text\n(.*?)```", DOCS, re.DOTALL)[1].strip().splitlines()
     when, command = " ".join(line.split()[:5]), line.split(None, 5)[5]
     assert next(ticks(when, START, ZoneInfo("UTC"))).hour == 6
     (tmp_path / ".venv" / "bin").mkdir(parents=True)
