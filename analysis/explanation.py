@@ -29,7 +29,7 @@ Features = Mapping[str, Sequence[Any] | NDArray[Any]]
 LARGEST_Q = 0.05
 """Largest share of false discoveries among the terms that names are made of."""
 
-LEAST_INSIDE = 0.6
+LEAST_INSIDE = 0.5
 """A name holds for at least this share of the cluster's marks."""
 
 LEAST_DIFFERENCE = 0.3

@@ -28,7 +28,7 @@ FLOORS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("engine", "inference", "nulls"),
         ("clouds", "histograms", "measures", "pairwise", "unimodality"),
         ("clusters", "pairing", "summaries"),
-        ("specifications",),
+        ("lineages", "specifications"),
     ),
     "store": (
         ("books", "columns", "errors", "foreign_text", "keys", "streams"),

@@ -1,65 +1,167 @@
-"""Clusters of marks: pairs coloured by the clusters of their two marks, and the clusters' sizes over the layers."""
+"""Clusters of marks: pairs in their colours, matrices in their order, and the clusters through the layers."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 import matplotlib as mpl
+import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 
-from reports.figures.style import INK, QUANTITY_LABELS, new_figure, over_layers, report_style
+from reports.figures.style import (
+    INK,
+    MI_COLOURS,
+    QUANTITY_LABELS,
+    in_figure,
+    new_figure,
+    over_layers,
+    report_style,
+    robust_limits,
+)
+
+Colour = tuple[float, float, float]
+
+_OTHERS: Colour = (0.75, 0.75, 0.75)
+_CLOUDS_NAMED = 8
+_BAR = 0.34
+"""Width of a layer's bar in the river; what is left to the next layer shows where the marks go."""
+
+
+def cluster_colour(cluster: int) -> Colour:
+    """The colour of a cluster, by its ordinal."""
+    colours = mpl.colormaps["tab10"].colors  # type: ignore[attr-defined]
+    return to_rgb(colours[cluster]) if 0 <= cluster < len(colours) else _OTHERS
 
 
 def clouds(pairs: pd.DataFrame, names: Mapping[int, str]) -> Figure:
     """Each pair in the plane of covariance and MI, in the colour of its clusters' pair, so that a cloud has a name.
 
-    `pairs` has first, second (clusters, first <= second), mi, cov; `names` by cluster.
+    `pairs` has first, second (clusters, first <= second), mi, cov; `names` by cluster. Pairs of two clusters have the
+    colour between theirs. The largest clouds are numbered in the middle of their points.
     """
     with report_style():
         figure = new_figure(10, 4.6)
         axes = figure.subplots()
-        colours = mpl.colormaps["tab20"].colors  # type: ignore[attr-defined]
         groups = sorted(pairs.groupby(["first", "second"]), key=lambda item: -len(item[1]))
-        for number, ((first, second), rows) in enumerate(groups):
-            label = f"{_short(names, first)} x {_short(names, second)} ({len(rows):,})"
-            colour = colours[number % len(colours)]
+        for place, ((first, second), rows) in enumerate(groups):
+            colour = tuple(np.add(cluster_colour(int(first)), cluster_colour(int(second))) / 2)
+            label = f"{first} x {second}: {_both(names, int(first), int(second))} ({len(rows):,})"
             axes.plot(
                 rows["cov"], rows["mi"], ".", markersize=2.5, alpha=0.5, color=colour, label=label, rasterized=True
             )
-        axes.set(xlabel="covariance", ylabel=QUANTITY_LABELS["mi"])
+            if place < _CLOUDS_NAMED:
+                middle = rows["cov"].median(), rows["mi"].median()
+                box = {"boxstyle": "round,pad=0.15", "facecolor": "white", "edgecolor": colour, "alpha": 0.9}
+                axes.annotate(f"{first} x {second}", middle, fontsize=7, ha="center", va="center", bbox=box, zorder=5)
+        axes.set(xlabel=QUANTITY_LABELS["cov"], ylabel=QUANTITY_LABELS["mi"])
         shown = axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize=7, markerscale=4, frameon=False)
-        shown.set_title("clusters of the two marks (pairs)", FontProperties(size=7.5))
+        shown.set_title("clusters of the two marks (pairs shown)", FontProperties(size=7.5))
     return figure
 
 
-def river(frame: pd.DataFrame, marks: int) -> Figure:
-    """The clusters of each layer by their names, one above the other; where marks are one group, nothing is drawn.
+def ordered_matrix(pairs: pd.DataFrame, names: Mapping[int, str]) -> Figure:
+    """The matrix of MI with the marks in the order of their clusters, which stand by their names at the side.
 
-    `frame` has layer, name, marks. Clusters of one name have one colour through all layers.
+    `pairs` has row, col (places of the two marks in that order, each pair once), first, second (their clusters), mi.
     """
-    sizes = frame.pivot_table(index="layer", columns="name", values="marks", aggfunc="sum", fill_value=0)
-    order = sizes.sum().sort_values(ascending=False).index
-    common, colours = list(order[:9]), mpl.colormaps["tab10"].colors  # type: ignore[attr-defined]
+    size = int(max(pairs["row"].max(), pairs["col"].max())) + 1
+    matrix = np.full((size, size), np.nan)
+    matrix[pairs["row"], pairs["col"]] = matrix[pairs["col"], pairs["row"]] = pairs["mi"]
+    of_mark = np.full(size, -1)
+    of_mark[pairs["row"]], of_mark[pairs["col"]] = pairs["first"], pairs["second"]
     with report_style():
-        figure = new_figure(10, 4.2)
+        figure = new_figure(8.4, 5.6)
         axes = figure.subplots()
-        floor = pd.Series(0.0, index=sizes.index)
-        for number, name in enumerate((*common, "other names")):
-            height = sizes[name] if name in common else sizes[order[9:]].sum(axis=1)
-            if height.sum():
-                axes.bar(
-                    sizes.index, height, 0.9, floor, color=colours[number] if name in common else "0.8", label=name
-                )
-            floor = floor + height
-        axes.axhline(marks, color=INK, linewidth=0.6)
+        norm = Normalize(*robust_limits(pairs["mi"].to_numpy(dtype=float)))
+        axes.imshow(matrix, norm=norm, cmap=MI_COLOURS, interpolation="none")
+        _name_rows(axes, of_mark, names)
+        axes.set(xlabel="mark, cluster after cluster", xticks=[])
+        axes.spines[:].set_visible(False)
+        figure.colorbar(ScalarMappable(norm, MI_COLOURS), ax=axes, label=QUANTITY_LABELS["mi"], extend="both", pad=0.02)
+    return figure
+
+
+def river(steps: pd.DataFrame, flows: pd.DataFrame, names: Mapping[int, str]) -> Figure:
+    """The clusters of each layer, one above the other, and where their marks are in the next.
+
+    `steps` has layer, lineage, marks, clusters (how many the layer has); `flows` has layer, lineage, next, marks: marks
+    that go from a lineage in a layer to one in the next. `names` by lineage: each name has a colour, in their order;
+    lineages without one are grey, and a layer of one cluster is light.
+    """
+    distinct = list(dict.fromkeys(names.values()))
+    order = {lineage: distinct.index(name) for lineage, name in names.items()}
+    with report_style():
+        figure = new_figure(10, 4.4)
+        axes = figure.subplots()
+        floors = _stack(axes, steps, order)
+        _draw_flows(axes, flows, floors, order)
+        for place, name in enumerate(distinct):
+            axes.bar([0], [0], color=cluster_colour(place), label=in_figure(name))
         axes.set(ylabel="marks")
         axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize=7, frameon=False)
+        axes.set_xlim(steps["layer"].min() - 0.6, steps["layer"].max() + 0.6)
         over_layers(axes)
     return figure
 
 
+def _stack(axes: Axes, steps: pd.DataFrame, order: Mapping[int, int]) -> dict[tuple[int, int], float]:
+    """Draw the bars; where each begins, by layer and lineage."""
+    floors: dict[tuple[int, int], float] = {}
+    for layer, rows in steps.groupby("layer"):
+        floor = 0.0
+        for row in sorted(rows.itertuples(), key=lambda row: (order.get(row.lineage, len(order)), row.lineage)):
+            colour = _lineage_colour(row.lineage, order) if row.clusters > 1 else (0.9, 0.9, 0.9)
+            axes.bar([layer], [row.marks], 2 * _BAR, floor, color=colour, edgecolor="white", linewidth=0.4)
+            floors[layer, row.lineage] = floor
+            floor += row.marks
+    return floors
+
+
+def _draw_flows(
+    axes: Axes, flows: pd.DataFrame, floors: Mapping[tuple[int, int], float], order: Mapping[int, int]
+) -> None:
+    """Bands between neighbouring layers, as wide as the marks that both clusters have in common."""
+    used_from, used_to = dict(floors), dict(floors)
+    by_place = sorted(
+        flows.itertuples(), key=lambda flow: (floors[flow.layer, flow.lineage], floors[flow.layer + 1, flow.next])
+    )
+    for flow in by_place:
+        start, end = (flow.layer, flow.lineage), (flow.layer + 1, flow.next)
+        low = [used_from[start], used_to[end]]
+        used_from[start] += flow.marks
+        used_to[end] += flow.marks
+        high = [used_from[start], used_to[end]]
+        colour = _lineage_colour(flow.next, order)
+        axes.fill_between([flow.layer + _BAR, flow.layer + 1 - _BAR], low, high, color=colour, alpha=0.3, linewidth=0)
+
+
+def _lineage_colour(lineage: int, order: Mapping[int, int]) -> Colour:
+    return cluster_colour(order[lineage]) if lineage in order else _OTHERS
+
+
+def _name_rows(axes: Axes, of_mark: np.ndarray, names: Mapping[int, str]) -> None:
+    """Ticks with the clusters' names in the middle of their rows, in their colours, and lines between them."""
+    found = [cluster for cluster in np.unique(of_mark) if cluster >= 0]
+    middles = [float(np.flatnonzero(of_mark == cluster).mean()) for cluster in found]
+    axes.set_yticks(middles, [in_figure(_short(names, int(cluster))) for cluster in found], fontsize=7.5)
+    for label, cluster in zip(axes.get_yticklabels(), found, strict=True):
+        label.set(color=cluster_colour(int(cluster)), parse_math=False, fontweight="bold")
+    for cluster in found[1:]:
+        edge = float(np.flatnonzero(of_mark == cluster)[0]) - 0.5
+        axes.axhline(edge, color=INK, linewidth=0.6)
+        axes.axvline(edge, color=INK, linewidth=0.6)
+
+
 def _short(names: Mapping[int, str], cluster: int) -> str:
-    name = names.get(int(cluster), "")
-    return f"{int(cluster)}: unexplained" if name.startswith("not explained") else f"{int(cluster)}: {name}"
+    name = names.get(cluster, "")
+    return f"{cluster}: unexplained" if name.startswith("not explained") else f"{cluster}: {name}"
+
+
+def _both(names: Mapping[int, str], first: int, second: int) -> str:
+    one, other = (in_figure(_short(names, cluster).partition(": ")[2]) for cluster in (first, second))
+    return f"both {one}" if first == second else f"{one} with {other}"

@@ -1,20 +1,30 @@
-"""Clusters of marks: which clouds pairs form and what they are, through the layers, in the example book."""
+"""Clusters of marks: which clouds pairs form and what they are, through the layers and over the books."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 import pandas as pd
 
+from reports.data.clusters import MARKS, followed, lineage_rows
 from reports.data.queries import Answer, StudyStore, ask
 from reports.data.scope import Scope
-from reports.figures.clusters import clouds, river
+from reports.figures.clusters import clouds, ordered_matrix, river
 from reports.page.exhibits import Exhibit, Failure, Section, Table, attempt
+from store.columns import ALL_CLASSES
 
 KEY = "clusters"
 TITLE = "Clusters of marks"
 
-_HEADINGS = {
+MATRIX_MARKS = 250
+"""Ordered matrices show the first so many marks of each class."""
+FOLLOWED = 9
+"""Names that have a colour of their own in the river."""
+STABLE = 0.5
+"""Layers whose clusters are all found again at least this well are shown before others."""
+
+_EVERY = {
     "layer": "Layer",
     "among": "Marks of",
     "cluster": "Cluster",
@@ -23,75 +33,238 @@ _HEADINGS = {
     "silhouette": "Silhouette",
     "stability": "Stability",
     "mi_share": "Share of MI's variance",
+    "corr_share": "Share of r's variance",
     "told": "Told by the previous word",
-    "words": "Its clearest mark, in its words",
 }
+_LINEAGES = {
+    "name": "What sets it apart",
+    "first": "From layer",
+    "last": "To layer",
+    "named": "So named in layers",
+    "marks": "Marks",
+    "stability": "Stability",
+    "told": "Told by the previous word",
+    "origin": "Parts from",
+    "destination": "Goes into",
+}
+_TERMS = {
+    "cluster": "Cluster",
+    "name": "Name",
+    "feature": "Feature",
+    "value": "What it has more of",
+    "inside": "In the cluster",
+    "outside": "Elsewhere",
+    "effect": "Effect",
+    "q": "False discoveries",
+}
+_EXAMPLES = {"cluster": "Cluster", "name": "Name", "class": "Class", "words": "Its clearest marks, in their words"}
+_BOOKS = {
+    "among": "Marks of",
+    "explanation": "What sets them apart",
+    "books": "Books",
+    "clusters": "Clusters",
+    "layers": "Layers",
+    "first_layer": "From layer",
+    "last_layer": "To layer",
+    "marks": "Marks",
+    "stability": "Stability",
+    "mi_share": "Share of MI's variance",
+    "told": "Told by the previous word",
+}
+
+Part = Exhibit | Table
 
 
 def clusters_section(store: StudyStore, scope: Scope) -> Section:
-    """What was found in the example book, or a sentence that its marks are one group in every layer."""
+    """What was found in the example book and over all books, or a sentence that marks are one group in every layer."""
     if "clusters" not in store.tables() or not store.study.config.get("clusters", False):
         return Section(KEY, TITLE, "The study did not look for clusters (--clusters no).")
     answer = ask(store, "clusters", book=scope.example_book)
-    frame = answer.frame[answer.frame["among"].isin(scope.classes.named)]
+    frame = answer.frame[answer.frame["among"].isin((*scope.classes.named, ALL_CLASSES))]
     if frame.empty:
-        return Section(KEY, TITLE, f"In no layer do the marks of a class of {scope.example_book} form more than one.")
-    parts: list[Exhibit | Table | Failure] = []
-    for name, of_class in frame.groupby("among", sort=False):
-        for what, make in (("clouds", _clouds), ("river", _river)):
-            if what == "river" or _has_rows(store):
-                made = partial(make, store, scope, answer, str(name), of_class)
-                parts.append(attempt(f"{KEY}-{what}-{name}", TITLE, made))
+        return Section(KEY, TITLE, f"In no layer do the marks of {scope.example_book} form more than one cluster.")
+    parts: list[Part | Failure] = []
+    for name in (*scope.classes.named, ALL_CLASSES):
+        of_class = frame[frame["among"] == name]
+        if not of_class.empty:
+            parts += _parts(store, scope, Answer(of_class, answer.sql), name)
+    parts.append(attempt(f"{KEY}-books", TITLE, partial(_books, store, scope)))
     return Section(KEY, TITLE, _counted(frame, scope), (*parts, _table(frame, answer)))
 
 
-def _has_rows(store: StudyStore) -> bool:
-    """Whether pairs within a class have a row each, to be drawn."""
-    return bool(store.study.config.get("within", "rows") == "rows")
+def _parts(store: StudyStore, scope: Scope, found: Answer, name: str) -> list[Part | Failure]:
+    """The figures and tables of one class's marks, or of all classes'."""
+    config, layer = store.study.config, _clearest_layer(found.frame)
+    makers: dict[str, Callable[[StudyStore, Scope, Answer, str, int], Part]] = {
+        "river": _river,
+        "lineages": _lineages,
+        "terms": _terms,
+        "examples": _examples,
+    }
+    drawn = config.get("within", "rows") == "rows" and (name != ALL_CLASSES or config.get("between") == "rows")
+    if drawn:
+        makers = {"clouds": _clouds, "matrix": _matrix, **makers}
+    return [
+        attempt(f"{KEY}-{what}-{_slug(name)}", TITLE, partial(make, store, scope, found, name, layer))
+        for what, make in makers.items()
+    ]
 
 
-def _clouds(store: StudyStore, scope: Scope, answer: Answer, name: str, frame: pd.DataFrame) -> Exhibit:
-    layer = int(frame.loc[frame["mi_share"].idxmax(), "layer"])
-    rows = frame[frame["layer"] == layer]
-    pairs = ask(store, "cluster_pairs", book=scope.example_book, layer=layer, **{"class": name})
-    names = dict(zip(rows["cluster"], rows["name"], strict=True))
-    share = float(rows["mi_share"].iloc[0])
+def _clearest_layer(frame: pd.DataFrame) -> int:
+    """Where clusters take most of MI's variance, among layers whose clusters are all stable if there are any.
+
+    Layer 0, where equal tokens have equal vectors, is taken only where it is the only one.
+    """
+    frame = frame[frame["layer"] > 0] if (frame["layer"] > 0).any() else frame
+    layers = frame.groupby("layer").agg(share=("mi_share", "max"), stability=("stability", "min"))
+    stable = layers[layers["stability"] >= STABLE]
+    return int((layers if stable.empty else stable)["share"].fillna(0).idxmax())
+
+
+def _clouds(store: StudyStore, scope: Scope, found: Answer, name: str, layer: int) -> Exhibit:
+    pairs = ask(store, "cluster_pairs", book=scope.example_book, layer=layer, among=name)
+    rows = found.frame[found.frame["layer"] == layer]
+    mi, corr = (f"{float(rows[share].iloc[0]):.0%}" for share in ("mi_share", "corr_share"))
     return Exhibit(
-        f"{KEY}-clouds-{name}",
+        f"{KEY}-clouds-{_slug(name)}",
         f"What each cloud is: {name}, layer {layer}",
-        f"Pairs of {name} marks of {scope.example_book} in the layer where clusters take most of MI's variance "
-        f"({share:.0%}), in the colour of the clusters of their two marks.",
+        f"Pairs of marks of {scope.example_book} in the colour of the clusters of their two marks. The clusters take "
+        f"{mi} of the variance of MI over pairs and {corr} of that of r.",
         f"Scatter plot of covariance and mutual information of pairs of {name} marks, coloured by clusters.",
-        clouds(pairs.frame, names),
-        (answer.sql, pairs.sql),
-        {f"clusters-clouds-{name}": pairs.frame},
-        "Marks are clustered, not pairs: k clusters of marks make k (k + 1) / 2 clouds.",
+        clouds(pairs.frame, _names(found.frame, layer)),
+        (found.sql, pairs.sql),
+        {f"clusters-clouds-{_slug(name)}": pairs.frame},
+        "Marks are clustered, not pairs: k clusters of marks make k (k + 1) / 2 clouds. The layer is the one where "
+        "clusters take most of MI's variance, of those where all are found again without a quarter of the passages.",
     )
 
 
-def _river(store: StudyStore, scope: Scope, answer: Answer, name: str, frame: pd.DataFrame) -> Exhibit:
-    marks = int(frame.groupby("layer")["marks"].sum().max())
+def _matrix(store: StudyStore, scope: Scope, found: Answer, name: str, layer: int) -> Exhibit:
+    pairs = ask(store, "cluster_matrix", book=scope.example_book, layer=layer, among=name, marks=MATRIX_MARKS)
     return Exhibit(
-        f"{KEY}-river-{name}",
+        f"{KEY}-matrix-{_slug(name)}",
+        f"Mutual information, cluster after cluster: {name}, layer {layer}",
+        "Each cell is one pair of marks. Rows and columns are the marks in the order of their clusters, the clearest "
+        "mark of each cluster first.",
+        f"Heat map of the mutual information of pairs of {name} marks in the order of their clusters.",
+        ordered_matrix(pairs.frame, _names(found.frame, layer)),
+        (found.sql, pairs.sql),
+        {f"clusters-matrix-{_slug(name)}": pairs.frame},
+        f"The stripes of the matrix in the order of the text are blocks here. The first {MATRIX_MARKS} marks of a "
+        "class take part.",
+    )
+
+
+def _river(store: StudyStore, scope: Scope, found: Answer, name: str, layer: int) -> Exhibit:
+    marks = ask(store, "cluster_marks", book=scope.example_book, marks=MARKS)
+    through = followed(marks.frame[marks.frame["among"] == name])
+    rows = lineage_rows(through, found.frame)
+    shown = rows.groupby("name")["in_all"].sum().sort_values(ascending=False, kind="stable").index[:FOLLOWED]
+    named = rows[rows["name"].isin(shown)]
+    names = dict(zip(named["lineage"], named["name"], strict=True))
+    return Exhibit(
+        f"{KEY}-river-{_slug(name)}",
         f"Clusters through the layers: {name}",
-        f"Marks of {name} by the name of their cluster. A layer without a bar has one cluster; names that come once "
-        "share a colour.",
-        f"Bars over the layers, divided by the clusters of the {name} marks.",
-        river(frame, marks),
+        "Bars are the clusters of a layer, bands the marks that go from one to the next. A cluster goes on where at "
+        "least half of the marks of either layer are in both. A light bar: all marks are one cluster.",
+        f"Bars and bands over the layers, divided by the clusters of the {name} marks.",
+        river(through.steps, through.flows, names),
+        (found.sql, marks.sql),
+        {f"clusters-river-{_slug(name)}": through.steps, f"clusters-flows-{_slug(name)}": through.flows},
+        "A cluster is named after what sets it apart in most of its layers, and clusters of one name have one colour: "
+        "where a colour begins a cluster is born, where it ends one dissolves. Names beyond the nine of most marks are "
+        "grey.",
+    )
+
+
+def _lineages(store: StudyStore, scope: Scope, found: Answer, name: str, layer: int) -> Table:
+    marks = ask(store, "cluster_marks", book=scope.example_book, marks=MARKS)
+    through = followed(marks.frame[marks.frame["among"] == name])
+    rows = lineage_rows(through, found.frame)
+    names = dict(zip(rows["lineage"], rows["name"], strict=True))
+    last = int(through.steps["layer"].max())
+    shown = rows[rows["layers"] > 1].copy()
+    for end, nowhere in (("origin", "there from the start"), ("destination", "there at the end")):
+        shown[end] = [
+            nowhere if pd.isna(other) else names.get(int(other), "one cluster of all") for other in shown[end]
+        ]
+    shown["named"] = [f"{row.named} of {row.layers}" for row in shown.itertuples()]
+    return Table(
+        f"{KEY}-lineages-{_slug(name)}",
+        f"Where clusters are born and where they dissolve: {name}",
+        f"Clusters that go on for more than one of the {last + 1} layers, the largest first.",
+        shown[list(_LINEAGES)].round({"stability": 2, "told": 2}),
+        _LINEAGES,
+        (found.sql, marks.sql),
+        "Parts from, goes into: the cluster that holds most of its marks one layer before its first, and one after its "
+        "last. Marks, stability and what the previous word tells are medians over its layers.",
+        nothing="No cluster goes on for more than one layer.",
+    )
+
+
+def _terms(store: StudyStore, scope: Scope, found: Answer, name: str, layer: int) -> Table:
+    answer = ask(store, "cluster_terms", book=scope.example_book, layer=layer, among=name)
+    shown = answer.frame[list(_TERMS)].round({"inside": 2, "outside": 2, "effect": 2})
+    shown["q"] = [f"{q:.1g}" for q in shown["q"]]
+    told = found.frame.loc[found.frame["layer"] == layer, "told"].iloc[0]
+    more = "" if pd.isna(told) else f" The previous word alone tells {max(0.0, float(told)):.0%} of the division."
+    return Table(
+        f"{KEY}-terms-{_slug(name)}",
+        f"What sets each cluster apart: {name}, layer {layer}",
+        f"Of each cluster the three features of the marks with the largest effects.{more}",
+        shown,
+        _TERMS,
         (answer.sql,),
-        {f"clusters-river-{name}": frame},
-        "A name stands for what sets a cluster apart, tested on all marks and corrected over all layers.",
+        "In the cluster, elsewhere: the share of marks that have it; of a number, the share on the cluster's side of "
+        "the best divide. Effect: Cramer's V, of a number the rank-biserial correlation. False discoveries: Benjamini "
+        "and Hochberg's q over all features, clusters, layers and classes of the book.",
+        nothing="Nothing that is known of the marks sets these clusters apart.",
+    )
+
+
+def _examples(store: StudyStore, scope: Scope, found: Answer, name: str, layer: int) -> Table:
+    answer = ask(store, "cluster_examples", book=scope.example_book, layer=layer, among=name)
+    names = _names(found.frame, layer)
+    shown = answer.frame.assign(
+        name=answer.frame["cluster"].map(names),
+        words=[
+            f"{row.before} [{row.token.strip()}] {row.after}".replace("\n", " ") for row in answer.frame.itertuples()
+        ],
+    )
+    return Table(
+        f"{KEY}-examples-{_slug(name)}",
+        f"Clusters in their words: {name}, layer {layer}",
+        "The five marks of each cluster that are clearest in it, between square brackets.",
+        shown[list(_EXAMPLES)],
+        _EXAMPLES,
+        (answer.sql,),
+        "Clearest: with the highest silhouette, nearer to its own cluster than to any other.",
+    )
+
+
+def _books(store: StudyStore, scope: Scope) -> Table:
+    answer = ask(store, "cluster_explanations")
+    frame = answer.frame[answer.frame["among"].isin((*scope.classes.named, ALL_CLASSES))]
+    return Table(
+        f"{KEY}-books",
+        "Clusters of the same explanation, over all books",
+        f"In how many of {scope.books_with_pairs:,} books clusters of this explanation are found, and in which layers.",
+        frame[list(_BOOKS)].round({"stability": 2, "mi_share": 2, "told": 2}),
+        _BOOKS,
+        (answer.sql,),
+        "Which words a cluster stands behind differs from book to book and is not part of its explanation here. Marks "
+        "and the numbers behind them are medians over these clusters.",
     )
 
 
 def _table(frame: pd.DataFrame, answer: Answer) -> Table:
-    shown = frame[list(_HEADINGS)].round({"silhouette": 2, "stability": 2, "mi_share": 2, "told": 2})
+    shown = frame[list(_EVERY)].round({"silhouette": 2, "stability": 2, "mi_share": 2, "corr_share": 2, "told": 2})
     return Table(
         f"{KEY}-table",
         "Every cluster",
         "Stability above 0.75: found again without a quarter of the passages; below 0.5, hardly.",
         shown,
-        _HEADINGS,
+        _EVERY,
         (answer.sql,),
         "Told by the previous word: 1 where the word before a mark says which cluster it is in, 0 where it says "
         "nothing.",
@@ -102,3 +275,12 @@ def _counted(frame: pd.DataFrame, scope: Scope) -> str:
     counts = frame.groupby("among", sort=False)["layer"].nunique()
     layers = ", ".join(f"{name} in {count} of {len(scope.layers)} layers" for name, count in counts.items())
     return f"Marks of {scope.example_book} form more than one cluster: {layers}."
+
+
+def _names(frame: pd.DataFrame, layer: int) -> dict[int, str]:
+    rows = frame[frame["layer"] == layer]
+    return {int(cluster): str(name) for cluster, name in zip(rows["cluster"], rows["name"], strict=True)}
+
+
+def _slug(name: str) -> str:
+    return name.replace(" ", "-")
