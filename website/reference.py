@@ -53,8 +53,8 @@ def configuration_page() -> str:
         "# Configuration",
         "",
         "Each setting is an option of `interpunct run` and `plan`, and a key of the TOML file that `--config` names:",
-        "`per_class = 100`, at the top level or in a table `[study]` or `[run]`. Options win over the file, and it over",
-        "a preset. What is not said is as the store has it, or else the default; what is said otherwise than the store",
+        "`per_class = 100`, at the top level or in a table `[study]` or `[run]`. Options win over the file, it over a",
+        "preset. What is not said is as the store has it, or else the default; what is said otherwise than the store",
         "has it is refused.",
         "",
     ]
