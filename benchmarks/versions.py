@@ -23,7 +23,7 @@ import numpy as np
 from benchmarks import machine
 from benchmarks.pairs import TOKENS, made_up_states, smollm2_states
 
-ROUNDS, REPEATS = 21, 50
+ROUNDS, REPEATS = 101, 10
 HERE = Path(__file__).resolve().parent.parent
 TIMED = """
 import sys, time
