@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -37,12 +37,18 @@ from reports.sections.clusters import TITLE as CLUSTERS_TITLE
 from reports.sections.clusters import clusters_section
 from reports.sections.comparison import comparison_section
 from reports.sections.explorer import explorer_data, triangles
+from reports.sections.method import KEY as METHOD
+from reports.sections.method import TITLE as METHOD_TITLE
+from reports.sections.method import method_section
 from reports.sections.notebook import NOTEBOOK_TITLE, notebook_section
+from reports.sections.outliers import KEY as OUTLIERS
+from reports.sections.outliers import TITLE as OUTLIERS_TITLE
+from reports.sections.outliers import outlier_section
 from reports.sections.overview import findings, headline_exhibit, numbers, study_section
 from reports.sections.separation import KEY as WITHIN_AND_BETWEEN
 from reports.sections.separation import TITLE as SEPARATION
 from reports.sections.separation import ask_separation, separation_section
-from reports.sections.tables import extremes_section, failed_section, layer_table, outlier_section
+from reports.sections.tables import extremes_section, failed_section, layer_table
 from store.study import model_name
 
 TITLE_CHARACTERS = 200
@@ -78,13 +84,15 @@ def build_report(
     that fails is a sentence in its place. Raises ReportUsageError for a layer or a book the store does not have.
     """
     scope = choose_scope(store, layer, books)
-    title = cut(title or f"Punctuation in {store.study.called}", TITLE_CHARACTERS)
+    title = cut(title or f"{Classes.of(store.study).subject} in {store.study.called}", TITLE_CHARACTERS)
     if scope is None:
         return _empty_report(store, title)
-    results = compute_numbers(store, scope)
+    results = compute_numbers(store, scope, resampled=other is not None or not _answerable(scope))
     found = attempt(ANSWER, ANSWER_TITLE, lambda: _answers(store, scope, results))
     answers = None if isinstance(found, Failure) else found
-    now = facts(store, scope, results) | {"answer": facts_of(answers) if answers else []}
+    if answers is None and _answerable(scope):
+        results = compute_numbers(store, scope)
+    now = facts(store, scope, results, answers)
     return Report(
         title,
         _subtitle(scope),
@@ -101,10 +109,15 @@ def build_report(
 def _answers(store: Store, scope: Scope, results: Numbers) -> Answers | None:
     """What separates the first two classes; None where the study names one, has no pairs between them, or all equal."""
     varying = results.differences["varies"] & results.differences["difference"].notna()
-    if scope.classes.compared is None or not scope.between_measured or not varying.any():
+    if scope.classes.compared is None or not _answerable(scope) or not varying.any():
         return None
     first, second = scope.classes.compared
     return find_answers(store, first, second, scope.classes.baseline, scope.books)
+
+
+def _answerable(scope: Scope) -> bool:
+    """Whether the study measured what the answer is made of: pairs within two classes and between them."""
+    return scope.classes.compared is not None and scope.between_measured
 
 
 def _in_short(store: StudyStore, scope: Scope, results: Numbers, answers: Answers | None) -> tuple[str, ...]:
@@ -123,37 +136,50 @@ def _sections(
     other: StudyStore | None,
     then_and_now: tuple[Mapping[str, Any] | None, Mapping[str, Any]],
 ) -> tuple[Section, ...]:
-    """What was found first, then the evidence by figure, layer and book, then what was run."""
+    """What was found and the evidence for it, then everything else, folded."""
     makers: list[tuple[str, str, Callable[[], Section]]] = []
     if answers is None:
-        makers.append((WITHIN_AND_BETWEEN, SEPARATION, lambda: separation_section(scope, results.separation)))
+        makers += [
+            (WITHIN_AND_BETWEEN, SEPARATION, lambda: separation_section(scope, results.separation)),
+            ("overview", "Within each class", lambda: _overview(scope, results)),
+        ]
     else:
         makers.append((ANSWER, ANSWER_TITLE, lambda: answer_section(answers, scope.classes, scope.layer)))
     makers += [
         (CLUSTERS, CLUSTERS_TITLE, lambda: clusters_section(store, scope)),
-        ("changes", "Since the last report", lambda: changes_section(*then_and_now, scope.classes)),
+        ("six-figures", NOTEBOOK_TITLE, lambda: notebook_section(store, scope, results.moments, results.means)),
     ]
     if other is not None:
         makers.append(("comparison", "Comparison", lambda: _comparison_section(store, other, scope, results)))
-    makers += [
+    makers.append(("changes", "Since the last report", lambda: changes_section(*then_and_now, scope.classes)))
+    everything_else: list[tuple[str, str, Callable[[], Section]]] = [
         ("layers-section", "Every layer", lambda: _layer_section(store, scope, results, answers)),
-        ("overview", "Within each class", lambda: _overview(scope, results)),
-        ("six-figures", NOTEBOOK_TITLE, lambda: notebook_section(store, scope, results.moments, results.means)),
         ("books", "Book by book", lambda: books_section(scope)),
+        (
+            "outliers",
+            "Outlier dimensions and sets",
+            lambda: outlier_section(store, scope, store.study.config["outlier_z"]),
+        ),
         ("extremes", "Pairs in their words", lambda: extremes_section(store, scope)),
-        ("outliers", "Outlier dimensions", lambda: outlier_section(store, scope, store.study.config["outlier_z"])),
         ("failures", "Books that failed", lambda: failed_section(scope.book_rows)),
+        (
+            METHOD,
+            METHOD_TITLE,
+            lambda: method_section(store.study.config, scope, answers, results.means, results.moments, results.chance),
+        ),
         ("study-section", "What was run", lambda: _study(store)),
     ]
-    return tuple(attempt_section(key, title, make) for key, title, make in makers)
+    shown = [attempt_section(key, title, make) for key, title, make in makers]
+    folded = [replace(attempt_section(key, title, make), folded=True) for key, title, make in everything_else]
+    return (*shown, *folded)
 
 
-def compute_numbers(store: StudyStore, scope: Scope) -> Numbers:
-    """Moments by SQL, means over books and differences with bootstrap intervals, and the level of chance."""
+def compute_numbers(store: StudyStore, scope: Scope, resampled: bool = True) -> Numbers:
+    """Moments by SQL, means over books and differences, and the level of chance; intervals where `resampled`."""
     moments = ask(store, "layer_moments", books=scope.books)
     classes = scope.classes
     by_book = observed_means(scope.book_means.frame, scope.layers, classes)
-    draws = _draws(store, scope, by_book)
+    draws = _draws(store, scope, by_book) if resampled else None
     means = layer_means(by_book, draws, scope.layers, moments.frame, classes)
     settings = store.study.config
     chance = attempt(
@@ -167,16 +193,22 @@ def compute_numbers(store: StudyStore, scope: Scope) -> Numbers:
     return Numbers(moments, means, differences, chance, ask_separation(store, scope), missing)
 
 
-def facts(store: Store, scope: Scope, results: Numbers) -> dict[str, Any]:
-    """What the next report compares itself with."""
+def facts(store: Store, scope: Scope, results: Numbers, answers: Answers | None = None) -> dict[str, Any]:
+    """What the next report compares itself with: the differences that this one shows."""
     used = scope.book_means.frame["book"].astype(str)
-    rows = results.differences
-    chosen = rows[(rows["quantity"] == "mi") & rows["varies"]].dropna(subset=["difference"])
+    if answers is None:
+        rows = results.differences
+        rows = rows[(rows["quantity"] == "mi") & rows["varies"]]
+    else:
+        rows = answers.of("difference", "mi").rename(columns={"estimate": "difference"})
+        rows = rows[rows["layer"] > 0] if rows["layer"].nunique() > 1 else rows
+    chosen = rows.dropna(subset=["difference"])
     return {
         "snapshot": store.snapshot,
         "books": sorted(set(used)),
         "pairs": int(scope.book_means.frame["pairs"].sum()),
         "mi_difference": {str(int(row.layer)): float(row.difference) for row in chosen.itertuples()},
+        "answer": facts_of(answers) if answers else [],
     }
 
 
@@ -204,13 +236,20 @@ def _study(store: StudyStore) -> Section:
 
 
 def _layer_section(store: Store, scope: Scope, results: Numbers, answers: Answers | None) -> Section:
-    # One separation on a page: where the answer has it, its own table shows it with its interval.
+    # One separation and one difference on a page: where the answer has them, its own table shows their intervals.
     separation = results.separation if answers is None else None
     table = attempt(
         "layers",
         "The table of the layers",
         lambda: layer_table(
-            store, scope, results.moments, results.means, results.differences, results.chance, separation
+            store,
+            scope,
+            results.moments,
+            results.means,
+            results.differences,
+            results.chance,
+            separation,
+            with_intervals=answers is None,
         ),
     )
     if not scope.rows_kept:
@@ -256,12 +295,10 @@ def _why_no_pairs(store: StudyStore) -> str:
 
 
 def _subtitle(scope: Scope) -> str:
-    titles = scope.book_rows.frame.set_index("book")["title"]
     books = sorted({str(book) for book in scope.book_means.frame["book"]})
     if len(books) > 3:
-        return f"{len(books):,} books, {len(scope.layers)} layers"
-    named = ", ".join(cut(str(titles[book]), 120) if pd.notna(titles.get(book)) else book for book in books)
-    return f"{named}; {len(scope.layers)} layers"
+        return f"{len(books):,} books"
+    return ", ".join(cut(scope.title_of(book), 120) for book in books)
 
 
 def _empty_report(store: StudyStore, title: str) -> Report:

@@ -22,7 +22,7 @@ from reports.errors import ReportError, ReportUsageError
 from reports.figures.activations import mean_activations
 from reports.figures.layers import distributions_by_layer
 from reports.figures.matrices import pair_matrices
-from reports.figures.scatter import mi_against_covariance, mi_against_covariance_by_layer
+from reports.figures.scatter import mi_against_correlation, mi_against_covariance, mi_against_covariance_by_layer
 from reports.page.exhibits import Exhibit, Report
 from reports.sections.notebook import KEYS, notebook_makers
 from store.query.reader import open_store
@@ -101,12 +101,16 @@ def _of_measured(measured: Measured, name: str, layer: int | None) -> Figure:
             lambda: mean_activations(measured.activations(chosen), chosen, classes),
         ),
         KEYS["mi"]: (
-            "Pairwise mutual information",
-            lambda: pair_matrices(measured.of(chosen), "mi", chosen, MEASURED_HERE, classes),
+            "All pairs: mutual information",
+            lambda: pair_matrices(measured.square(chosen), "mi", chosen, MEASURED_HERE, classes),
         ),
         KEYS["cov"]: (
-            "Pairwise covariance",
-            lambda: pair_matrices(measured.of(chosen), "cov", chosen, MEASURED_HERE, classes),
+            "All pairs: covariance",
+            lambda: pair_matrices(measured.square(chosen), "cov", chosen, MEASURED_HERE, classes),
+        ),
+        "mi-against-correlation": (
+            "Mutual information against correlation",
+            lambda: mi_against_correlation(measured.sample(chosen, SCATTER_PAIRS), chosen, classes),
         ),
         "mi-against-covariance": (
             "Mutual information against covariance",

@@ -9,6 +9,7 @@ from store.keys import BASELINE
 from store.study import Study
 
 _TOKENS_SHOWN = 24
+_CLASSES_IN_A_TITLE = 4
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,20 @@ class Classes:
     def baseline(self) -> str | None:
         """The class of random tokens, where the study has it."""
         return BASELINE if BASELINE in self.names else None
+
+    @property
+    def subject(self) -> str:
+        """What the study is about, as a title begins: punctuation where all its tokens are, else its classes.
+
+        >>> Classes(("stops",), {"stops": (".", "?")}).subject, Classes(("and", "but"), {"and": ("and",)}).subject
+        ('Punctuation', '“and” and “but”')
+        """
+        tokens = [token for name in self.named for token in self.tokens.get(name, (name,))]
+        if tokens and not any(character.isalnum() for token in tokens for character in token):
+            return "Punctuation"
+        return (
+            self.list(self.named) if len(self.named) <= _CLASSES_IN_A_TITLE else f"{len(self.named)} classes of tokens"
+        )
 
     @property
     def compared(self) -> tuple[str, str] | None:

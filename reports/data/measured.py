@@ -84,6 +84,13 @@ class Measured:
         values = cross_statistics(x, y, self.bins, self.outlier_z)._asdict()
         return pd.DataFrame({"layer": layer, "class": first, "other": second, "i": i, "j": j, **values})
 
+    def square(self, layer: int) -> pd.DataFrame:
+        """All pairs of one layer, within the classes and between them: class, other, i, j, mi, cov, ..."""
+        within = self.of(layer)
+        names = list(self.states)
+        across = [self.between(layer, one, two) for place, one in enumerate(names) for two in names[place + 1 :]]
+        return pd.concat([within.assign(other=within["class"]), *across], ignore_index=True)
+
     def sample(self, layer: int, pairs: int) -> pd.DataFrame:
         """At most so many pairs of each class in one layer, the same in all layers."""
         rows = self.of(layer)

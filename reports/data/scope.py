@@ -72,6 +72,17 @@ class Scope:
         rows = self.book_rows.frame
         return self._used(rows[rows["book"] == self.example_book]).iloc[0]
 
+    @property
+    def example_title(self) -> str:
+        """The title of the example book, its key where it has none."""
+        return self.title_of(self.example_book)
+
+    def title_of(self, book: str) -> str:
+        """The title of a book as its header states it; its key where that is unknown."""
+        rows = self.book_rows.frame
+        titles = rows.loc[rows["book"] == book, "title"].dropna()
+        return str(titles.iloc[0]) if len(titles) else book
+
     def per_million(self, books: tuple[str, ...], marks: int, wanted: int) -> int:
         """How many pairs in a million to keep so that about `wanted` of each class remain."""
         rows = self.book_rows.frame

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -102,15 +103,38 @@ def outlier_shares(dimensions: pd.DataFrame, classes: Sequence[str], most: int) 
     return frame.assign(dimensions_in_layer=counts)[columns].groupby("layer").head(most).reset_index(drop=True)
 
 
-def square(pairs: pd.DataFrame, value: str) -> np.ndarray:
-    """The symmetric matrix of a quantity over marks, float32 `[N, N]`; NaN on the diagonal and where no pair is."""
-    if pairs.empty:
-        return np.empty((0, 0), dtype=np.float32)
-    first, second = pairs["i"].to_numpy(dtype=np.int64), pairs["j"].to_numpy(dtype=np.int64)
-    marks = int(second.max()) + 1
-    matrix = np.full((marks, marks), np.nan, dtype=np.float32)
-    matrix[first, second] = matrix[second, first] = pairs[value].to_numpy(dtype=np.float32)
-    return matrix
+@dataclass(frozen=True)
+class Square:
+    """A quantity of all pairs of marks, float32 `[N, N]`, the classes one after the other; `marks` counts each's."""
+
+    values: np.ndarray
+    marks: Mapping[str, int]
+
+
+def pair_square(pairs: pd.DataFrame, value: str, classes: Sequence[str]) -> Square:
+    """The symmetric matrix of a quantity over the marks of several classes; NaN on the diagonal and where no pair is.
+
+    `pairs` has class, other, i, j (ordinals within `class` and `other`) and the quantity; without `other`, all are
+    within a class. Classes without pairs are left out.
+
+    >>> pairs = pd.DataFrame({"class": ["a", "a"], "other": ["a", "b"], "i": [0, 1], "j": [1, 0], "mi": [0.5, 0.25]})
+    >>> pair_square(pairs, "mi", ["a", "b"]).values.tolist()
+    [[nan, 0.5, nan], [0.5, nan, 0.25], [nan, 0.25, nan]]
+    """
+    first = pairs["class"].astype(str).to_numpy()
+    second = pairs["other"].astype(str).to_numpy() if "other" in pairs else first
+    i, j = pairs["i"].to_numpy(dtype=np.int64), pairs["j"].to_numpy(dtype=np.int64)
+    marks, start = {}, {}
+    for name in classes:
+        count = 1 + max(i[first == name].max(initial=-1), j[second == name].max(initial=-1))
+        if count:
+            start[name], marks[name] = sum(marks.values()), int(count)
+    size = sum(marks.values())
+    matrix = np.full((size, size), np.nan, dtype=np.float32)
+    row = i + pd.Series(first).map(start).to_numpy(dtype=np.int64)
+    column = j + pd.Series(second).map(start).to_numpy(dtype=np.int64)
+    matrix[row, column] = matrix[column, row] = pairs[value].to_numpy(dtype=np.float32)
+    return Square(matrix, marks)
 
 
 def relative_depth(layers: pd.Series) -> pd.Series:

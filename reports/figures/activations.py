@@ -12,14 +12,27 @@ from matplotlib.figure import Figure
 
 from reports.data.classes import Classes
 from reports.data.statistics import by_class
-from reports.figures.style import INK, NEUTRAL, class_style, legend, new_figure, note, report_style, symmetric_log
+from reports.figures.style import (
+    INK,
+    NEUTRAL,
+    WIDTH,
+    class_style,
+    legend,
+    new_figure,
+    note,
+    report_style,
+    symmetric_log,
+    what_is_shown,
+)
 
 LABELLED_DIMENSIONS = 4
+FAR_OUT = 1.5
+"""Dimensions beyond so many times the 99 % quantile have their numbers beside them."""
 VECTOR_POINTS = 2_000
 
 
 def mean_activations(frame: pd.DataFrame, layer: int, classes: Classes) -> Figure:
-    """Left: mean activation of each dimension. Right, where two are named: second against first, a point a dimension.
+    """Above: mean activation of each dimension. Below, where two are named: second against first, a point a dimension.
 
     `frame` has class, dimension, mean as the query `activation_means` gives them, or dimension and `mean_<class>` (NaN
     for a class without marks). The axes turn logarithmic on either side of zero where a few dimensions dwarf the
@@ -28,15 +41,15 @@ def mean_activations(frame: pd.DataFrame, layer: int, classes: Classes) -> Figur
     if "class" in frame:
         frame = by_class(frame, classes.names)
     with report_style():
-        figure = new_figure(10, 4)
+        figure = new_figure(WIDTH, 3.2 if classes.compared is None else 6.8)
         threshold = _linear_threshold(frame, classes.names)
         if classes.compared is None:
             _draw_by_dimension(figure.subplots(), frame, threshold, classes)
         else:
-            by_dimension, against = figure.subplots(1, 2, width_ratios=(1.7, 1))
+            by_dimension, against = figure.subplots(2, 1, height_ratios=(1, 1.5))
             _draw_by_dimension(by_dimension, frame, threshold, classes)
             _draw_against(against, frame, threshold, classes.compared)
-        figure.suptitle(f"Mean activation per dimension, layer {layer}")
+        what_is_shown(figure, f"layer {layer}")
     return figure
 
 
@@ -79,10 +92,17 @@ def _draw_against(axes: Axes, frame: pd.DataFrame, threshold: float | None, comp
     axes.plot([low, high], [low, high], color=INK, linewidth=0.7, linestyle="--", label="equal")
     if len(both) > 1 and both[first].std() > 0 and both[second].std() > 0:
         axes.set_title(f"r = {both[first].corr(both[second]):.3f}")
-    for dimension in both.abs().max(axis=1).nlargest(LABELLED_DIMENSIONS).index:
+    axes.set_aspect("equal", adjustable="box")
+    for dimension in _far_out(both):
         point = (both.loc[dimension, first], both.loc[dimension, second])
         axes.annotate(str(dimension), point, xytext=(4, 2), textcoords="offset points", fontsize=7.5)
     axes.legend(loc="best")
+
+
+def _far_out(both: pd.DataFrame) -> list[int]:
+    """The largest dimensions that stand alone, so that their numbers do not lie on each other or in the crowd."""
+    sizes = both.abs().max(axis=1)
+    return list(sizes[sizes > FAR_OUT * sizes.quantile(0.99)].nlargest(LABELLED_DIMENSIONS).index)
 
 
 def _values(frame: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:

@@ -9,8 +9,10 @@ from matplotlib.figure import Figure
 from reports.data.classes import Classes
 from reports.figures.style import (
     QUANTITY_LABELS,
+    WIDTH,
     class_style,
     legend,
+    logarithmic,
     new_figure,
     note,
     over_layers,
@@ -32,9 +34,9 @@ def means_by_book(means: pd.DataFrame, spread: pd.DataFrame, classes: Classes) -
         means, spread = means[means["layer"] > 0], spread[spread["layer"] > 0]
     few = means["book"].nunique() <= FEW_BOOKS
     with report_style():
-        figure = new_figure(10, 3.8)
-        for axes, quantity in zip(figure.subplots(1, 2), ("mi", "cov"), strict=True):
-            axes.set(xlabel="layer", ylabel=f"mean {QUANTITY_LABELS[quantity]}")
+        figure = new_figure(WIDTH, 5.6)
+        for axes, quantity in zip(figure.subplots(2, 1, sharex=True), ("mi", "cov"), strict=True):
+            axes.set(ylabel=f"mean {QUANTITY_LABELS[quantity]}")
             if few:
                 _draw_lines(axes, means, quantity, classes)
             else:
@@ -42,6 +44,7 @@ def means_by_book(means: pd.DataFrame, spread: pd.DataFrame, classes: Classes) -
             axes.grid(axis="y")
             _logarithmic_if_wide(axes, means[f"{quantity}_mean"])
             over_layers(axes)
+            axes.label_outer()
             if axes.lines:
                 legend(axes)
             else:
@@ -51,7 +54,11 @@ def means_by_book(means: pd.DataFrame, spread: pd.DataFrame, classes: Classes) -
 
 def _logarithmic_if_wide(axes: Axes, values: pd.Series) -> None:
     sizes = values.abs()
-    if (sizes > 0).any() and sizes.max() > WIDE_RANGE * sizes.median():
+    if not (sizes > 0).any() or sizes.max() <= WIDE_RANGE * sizes[sizes > 0].min():
+        return
+    if (values.dropna() > 0).all():
+        logarithmic(axes.yaxis)
+    else:
         symmetric_log(axes.yaxis, float(sizes[sizes > 0].min()), float(values.min()), float(values.max()))
 
 

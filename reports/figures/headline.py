@@ -11,6 +11,7 @@ from reports.data.classes import Classes
 from reports.figures.style import (
     INK,
     QUANTITY_LABELS,
+    WIDTH,
     class_style,
     legend,
     new_figure,
@@ -21,27 +22,29 @@ from reports.figures.style import (
 )
 
 
-def headline(means: pd.DataFrame, differences: pd.DataFrame, chance: pd.DataFrame, classes: Classes) -> Figure:
-    """Left: means by class and the chance level. Right, where two are named: second - first, as it is and less that.
+def headline(means: pd.DataFrame, differences: pd.DataFrame | None, chance: pd.DataFrame, classes: Classes) -> Figure:
+    """Above: means by class and the chance level. Below, where two are named: second - first, as it is and less that.
 
     `means` has quantity, layer, class, mean, low, high, varies; `differences` quantity, layer, difference, low, high,
-    varies, by_chance; `chance` layer, class, chance. Bands are 95 % intervals, where there are any.
+    varies, by_chance, or is None where no difference is to be drawn; `chance` layer, class, chance. Bands are 95 %
+    intervals, where there are any.
     """
+    alone = classes.compared is None or differences is None
     with report_style():
-        figure = new_figure(10, 3.8)
-        left = figure.add_subplot(1, 1 if classes.compared is None else 2, 1)
+        figure = new_figure(WIDTH, 3.4 if alone else 5.8)
+        above = figure.add_subplot(1 if alone else 2, 1, 1)
         mine = means[means["quantity"] == "mi"]
-        _draw_means(left, mine, chance, classes)
-        if classes.compared is not None:
-            right = figure.add_subplot(1, 2, 2)
-            _draw_difference(right, differences[differences["quantity"] == "mi"], classes)
-            if not right.lines:
-                note(right, why_not_drawn(mine, classes.compared))
+        _draw_means(above, mine, chance, classes)
+        if classes.compared is not None and differences is not None:
+            below = figure.add_subplot(2, 1, 2)
+            _draw_difference(below, differences[differences["quantity"] == "mi"], classes)
+            if not below.lines:
+                note(below, why_not_drawn(mine, classes.compared))
     return figure
 
 
 def _draw_means(axes: Axes, means: pd.DataFrame, chance: pd.DataFrame, classes: Classes) -> None:
-    axes.set(xlabel="layer", ylabel=f"mean {QUANTITY_LABELS['mi']}", title="Within each class")
+    axes.set(xlabel="layer", ylabel=f"mean {QUANTITY_LABELS['mi']}", title="within each class")
     not_drawn(axes, means)
     if not means["varies"].any():
         note(axes, why_not_drawn(means, classes.named))

@@ -11,10 +11,12 @@ from reports.data.absence import why_not_drawn
 from reports.data.classes import Classes
 from reports.figures.style import (
     QUANTITY_LABELS,
+    WIDTH,
     add_layer_colour_bar,
     class_style,
     layer_colour,
     legend,
+    logarithmic,
     new_figure,
     not_drawn,
     note,
@@ -27,18 +29,15 @@ from reports.figures.style import (
 SHARE_OF_A_TAIL = 1e-3
 SMALLEST_COVARIANCE = 1e-6
 WIDE_RANGE = 20
-MOST_COLUMNS = 4
 
 
 def distributions_by_layer(histograms: pd.DataFrame, means: pd.DataFrame, classes: Classes) -> Figure:
-    """Covariance and MI: the distribution in each layer by class, then the means over the layers.
-
-    Covariance stands above MI, a column a class; with more than three classes beside it, a row a class.
+    """Covariance and MI: the distribution in each layer, a row a class, then the means over the layers.
 
     `histograms` has quantity, layer, class, bin, pairs as the query `layer_histograms` gives them, or left, right,
     share and density in place of the last two, as `reports.data.statistics.densities` makes of them; `means` has
-    quantity, layer, class, mean, low, high (NaN where there is no interval) and varies: a layer that context does not
-    touch would hide the others behind one spike, and is named instead of drawn.
+    quantity, layer, class, mean and varies: a layer that context does not touch would hide the others behind one spike,
+    and is named, not drawn.
     """
     shares = statistics.densities(histograms) if "bin" in histograms else histograms
     layers = sorted({int(layer) for layer in means["layer"]})
@@ -46,38 +45,32 @@ def distributions_by_layer(histograms: pd.DataFrame, means: pd.DataFrame, classe
     hidden = pd.MultiIndex.from_frame(shares[["quantity", "layer", "class"]]).isin(untouched.index)
     shares = shares[~hidden]
     with report_style():
-        figure, panels = _panels(len(classes.names) + 1)
-        for row, quantity in zip(panels, ("cov", "mi"), strict=True):
+        count = len(classes.names) + 1
+        figure = new_figure(WIDTH, 1.75 * count + 1.9)
+        grid = figure.subplots(count, 2, squeeze=False, height_ratios=[*[1.75] * (count - 1), 2.6])
+        for column, quantity in zip(grid.T, ("cov", "mi"), strict=True):
             mine = means[means["quantity"] == quantity]
-            for axes, mark_class in zip(row, classes.names, strict=False):
-                if axes is not row[0]:
-                    axes.sharex(row[0])
-                    axes.sharey(row[0])
+            for axes, mark_class in zip(column, classes.names, strict=False):
+                if axes is not column[0]:
+                    axes.sharex(column[0])
+                    axes.sharey(column[0])
                 chosen = (shares["quantity"] == quantity) & (shares["class"] == mark_class)
                 panel_title(axes, classes.title(mark_class))
                 _draw_densities(axes, shares[chosen], layers, quantity)
                 if not axes.lines:
                     note(axes, why_not_drawn(mine, [mark_class]))
-            _fit(list(row[:-1]), shares[shares["quantity"] == quantity], quantity)
-            _draw_means(row[-1], mine, layers, quantity, classes)
-            add_layer_colour_bar(figure, list(row), layers)
-        figure.suptitle("Covariance and mutual information over the layers")
+            _fit(list(column[:-1]), shares[shares["quantity"] == quantity], quantity)
+            for axes in column[:-2]:
+                axes.set_xlabel("")
+            _draw_means(column[-1], mine, layers, quantity, classes)
+        add_layer_colour_bar(figure, list(grid.flat), layers)
     return figure
-
-
-def _panels(count: int) -> tuple[Figure, list[list[Axes]]]:
-    """So many panels for either quantity."""
-    if count <= MOST_COLUMNS:
-        figure = new_figure(11 if count < 4 else 12.5, 6.6)
-        return figure, [list(row) for row in figure.subplots(2, count, squeeze=False)]
-    figure = new_figure(11, 2.7 * count)
-    return figure, [list(column) for column in figure.subplots(count, 2, squeeze=False).T]
 
 
 def _draw_densities(axes: Axes, frame: pd.DataFrame, layers: list[int], quantity: str) -> None:
     """One line a layer. Bins of covariance grow with its size, so the line is the share of the pairs in each bin."""
     height = "share" if quantity == "cov" else "density"
-    label = "share of pairs per bin" if quantity == "cov" else "density of pairs"
+    label = "pairs per bin" if quantity == "cov" else "density of pairs"
     axes.set(xlabel=QUANTITY_LABELS[quantity], ylabel=label)
     if frame.empty:
         return
@@ -102,7 +95,7 @@ def _fit(panels: list[Axes], frame: pd.DataFrame, quantity: str) -> None:
 
 
 def _draw_means(axes: Axes, means: pd.DataFrame, layers: list[int], quantity: str, classes: Classes) -> None:
-    axes.set(title="Means", xlabel="layer", ylabel=f"mean {QUANTITY_LABELS[quantity]}")
+    axes.set(title="means", xlabel="layer", ylabel=f"mean {QUANTITY_LABELS[quantity]}")
     not_drawn(axes, means)
     if not means["varies"].any():
         note(axes, why_not_drawn(means, classes.named))
@@ -115,7 +108,6 @@ def _draw_means(axes: Axes, means: pd.DataFrame, layers: list[int], quantity: st
         style = class_style(classes, mark_class)
         colour = style.colour
         axes.plot(rows["layer"], rows["mean"], color=colour, linewidth=1.2, label=mark_class, zorder=2)
-        axes.fill_between(rows["layer"], rows["low"], rows["high"], color=colour, alpha=0.25, linewidth=0)
         axes.scatter(
             rows["layer"],
             rows["mean"],
@@ -128,7 +120,10 @@ def _draw_means(axes: Axes, means: pd.DataFrame, layers: list[int], quantity: st
         )
     over_layers(axes)
     sizes = means["mean"].abs()
-    if quantity == "cov" and (sizes > 0).any() and sizes.max() > WIDE_RANGE * sizes.median():
+    wide = quantity == "cov" and (sizes > 0).any() and sizes.max() > WIDE_RANGE * sizes[sizes > 0].min()
+    if wide and (means["mean"] > 0).all():
+        logarithmic(axes.yaxis)
+    elif wide:
         symmetric_log(axes.yaxis, float(sizes[sizes > 0].min()), float(means["mean"].min()), float(sizes.max()))
     if axes.lines:
         legend(axes)

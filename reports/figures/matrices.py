@@ -1,8 +1,6 @@
-"""Pairwise matrices of each class in one layer, with the distributions of their values below."""
+"""All pairs of marks of one book in one layer as one square, with the distributions of their values below."""
 
 from __future__ import annotations
-
-import math
 
 import numpy as np
 import pandas as pd
@@ -12,53 +10,52 @@ from matplotlib.colors import Colormap, Normalize
 from matplotlib.figure import Figure
 
 from reports.data.classes import Classes
-from reports.data.statistics import square
+from reports.data.statistics import Square, pair_square
 from reports.figures.style import (
     COV_COLOURS,
+    INK,
     MI_COLOURS,
     QUANTITY_LABELS,
+    WIDTH,
     class_style,
     in_figure,
-    legend,
     new_figure,
     note,
-    panel_title,
     report_style,
     robust_limits,
+    what_is_shown,
 )
 
-MOST_COLUMNS = 4
-TITLES = {"mi": "Mutual information of all pairs of marks", "cov": "Covariance of all pairs of marks"}
+SIDE = 6.0
+LABELLED_SHARE = 0.04
+"""A class with less than this share of the marks has no label of its own beside the square."""
+LEGEND_COLUMNS = 4
+BETWEEN_DASHES = (0, (1.2, 1.2))
 
 
 def pair_matrices(pairs: pd.DataFrame, quantity: str, layer: int, book: str, classes: Classes) -> Figure:
-    """A matrix a class on one colour scale and, below, the distributions of the same values.
+    """Every pair within the classes and between them in one square and, below, the distributions of the same values.
 
-    `pairs` has class, i, j (i < j) and the quantity, `mi` or `cov`, of one book in one layer. Rows and columns
-    are the marks in the order of the text; the diagonal, a mark with itself, is left empty.
+    `pairs` has class, other, i, j and the quantity, `mi` or `cov`, of one book in one layer; within a class
+    (`class` = `other`, the default where there is no such column) i < j. Classes follow each other in the study's order, marks in that of the text; the diagonal,
+    a mark with itself, is empty.
     """
+    pairs = pairs if "other" in pairs else pairs.assign(other=pairs["class"])
     with report_style():
-        columns = min(len(classes.names), MOST_COLUMNS)
-        rows = math.ceil(len(classes.names) / columns)
-        side = 9.3 / max(2, columns)
-        figure = new_figure(10, rows * (side + 0.35) + 2.6)
-        grid = figure.add_gridspec(rows + 1, columns, height_ratios=(*(side,) * rows, 2.1))
-        axes = [figure.add_subplot(grid[divmod(place, columns)]) for place in range(len(classes.names))]
-        scale = colour_scale(pairs[quantity].to_numpy(dtype=float), quantity)
-        for place, (panel, mark_class) in enumerate(zip(axes, classes.names, strict=True)):
-            _draw_matrix(panel, pairs[pairs["class"] == mark_class], quantity, mark_class, scale)
-            panel_title(panel, classes.title(mark_class))
-            if place % columns == 0:
-                panel.set_ylabel("mark")
-        figure.colorbar(
-            ScalarMappable(*scale),
-            ax=axes,
-            label=QUANTITY_LABELS[quantity],
-            extend="both",
-            pad=0.02,
-        )
-        _draw_distributions(figure.add_subplot(grid[rows, :]), pairs, quantity, classes)
-        figure.suptitle(f"{TITLES[quantity]}, layer {layer}, {in_figure(book)}", parse_math=False)
+        figure = new_figure(WIDTH, SIDE + 2.3)
+        above, below = figure.subplots(2, 1, height_ratios=(SIDE, 2.3))
+        square = pair_square(pairs, quantity, classes.names)
+        if np.isfinite(square.values).any():
+            scale = colour_scale(pairs[quantity].to_numpy(dtype=float), quantity)
+            _draw_square(above, square, scale)
+            label = QUANTITY_LABELS[quantity]
+            figure.colorbar(ScalarMappable(*scale), ax=above, label=label, extend="both", pad=0.02, aspect=30)
+        else:
+            note(above, "no pairs" if pairs.empty else "no pair has a value")
+        _draw_distributions(below, pairs, quantity, classes)
+        if below.lines:
+            figure.legend(loc="outside lower center", ncols=LEGEND_COLUMNS)
+        what_is_shown(figure, f"layer {layer}, {in_figure(book)}")
     return figure
 
 
@@ -71,39 +68,57 @@ def colour_scale(values: np.ndarray, quantity: str) -> tuple[Normalize, Colormap
     return Normalize(low, high), MI_COLOURS
 
 
-def _draw_matrix(
-    axes: Axes, pairs: pd.DataFrame, quantity: str, mark_class: str, scale: tuple[Normalize, Colormap]
-) -> None:
-    axes.set_xlabel("mark, in the order of the text")
-    if pairs.empty:
-        note(axes, f"no {mark_class} pairs")
-        return
-    if pairs[quantity].isna().all():
-        note(axes, f"no {mark_class} pair has a value")
-        return
-    matrix = square(pairs, quantity)
+def _draw_square(axes: Axes, square: Square, scale: tuple[Normalize, Colormap]) -> None:
     norm, colours = scale
-    axes.imshow(matrix, norm=norm, cmap=colours, interpolation="none")
+    axes.imshow(square.values, norm=norm, cmap=colours, interpolation="none")
     axes.spines[:].set_visible(False)
+    marks = len(square.values)
+    borders = np.cumsum(list(square.marks.values()))
+    for border in borders[:-1] - 0.5:
+        axes.axhline(border, color="white", linewidth=1.4)
+        axes.axvline(border, color="white", linewidth=1.4)
+    large = {name: count for name, count in square.marks.items() if count >= LABELLED_SHARE * marks}
+    middles = {
+        name: border - count / 2 - 0.5 for (name, count), border in zip(square.marks.items(), borders, strict=True)
+    }
+    places, labels = [middles[name] for name in large], [in_figure(name) for name in large]
+    slanted = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if len(large) > 4 else {}
+    axes.set_xticks(places, labels, parse_math=False, **slanted)
+    axes.set_yticks(places, labels, parse_math=False, **({} if slanted else {"rotation": 90, "va": "center"}))
+    axes.tick_params(length=0)
+    axes.set(xlabel="marks, in the order of the text", ylabel="marks, in the order of the text")
 
 
 def _draw_distributions(axes: Axes, pairs: pd.DataFrame, quantity: str, classes: Classes) -> None:
     axes.set(xlabel=QUANTITY_LABELS[quantity], ylabel="density of pairs")
-    values = {
-        name: pairs.loc[pairs["class"] == name, quantity].dropna().to_numpy(dtype=float) for name in classes.names
-    }
-    together = np.concatenate(list(values.values()))
+    values = _by_block(pairs, quantity, classes)
+    together = np.concatenate(list(values.values())) if values else np.empty(0)
     if not together.size:
         note(axes, "no pairs" if pairs.empty else "no pair has a value")
         return
     edges = np.linspace(*robust_limits(together, 0.001), 81)
-    for mark_class, sample in values.items():
-        if sample.size:
-            style = class_style(classes, mark_class)
-            heights = np.histogram(sample, edges)[0] / sample.size / np.diff(edges)
-            axes.stairs(heights, edges, fill=True, color=style.colour, alpha=min(0.35, 1 / len(values)))
-            axes.stairs(heights, edges, color=style.colour, linewidth=1.1, linestyle=style.dashes)
-            label = f"{mark_class}: mean {np.mean(sample):.4g}"
-            axes.axvline(float(np.mean(sample)), color=style.colour, linestyle="--", label=label)
+    for name, sample in values.items():
+        within = name in classes.names
+        colour = class_style(classes, name).colour if within else INK
+        heights = np.histogram(sample, edges)[0] / sample.size / np.diff(edges)
+        if within:
+            axes.stairs(heights, edges, fill=True, color=colour, alpha=min(0.3, 1 / len(values)))
+        dashes = class_style(classes, name).dashes if within else BETWEEN_DASHES
+        axes.stairs(heights, edges, color=colour, linewidth=1.1, linestyle=dashes)
+        label = f"{in_figure(name)}: mean {np.mean(sample):.3f}"
+        axes.axvline(float(np.mean(sample)), color=colour, linestyle="--" if within else BETWEEN_DASHES, label=label)
     axes.margins(x=0)
-    legend(axes)
+
+
+def _by_block(pairs: pd.DataFrame, quantity: str, classes: Classes) -> dict[str, np.ndarray]:
+    """The values within each class by its name, and those between the first two; only what has any."""
+    blocks = {name: (name, name) for name in classes.names}
+    if classes.compared is not None:
+        blocks["between the first two" if len(classes.named) > 2 else "between them"] = classes.compared
+    values = {}
+    for label, (first, second) in blocks.items():
+        chosen = (pairs["class"] == first) & (pairs["other"] == second)
+        sample = pairs.loc[chosen, quantity].dropna().to_numpy(dtype=float)
+        if sample.size:
+            values[label] = sample
+    return values

@@ -65,9 +65,14 @@ NEUTRAL = "#7d8590"
 LAYER_COLOURS = mpl.colormaps["cividis"]
 MI_COLOURS = mpl.colormaps["viridis"]
 COV_COLOURS = mpl.colormaps["PuOr"]
-QUANTITY_LABELS = {"mi": "mutual information (bits)", "cov": "covariance"}
+TYPE_COLOURS = ("#44aa99", "#cc6677", "#aa4499", "#88ccee", "#ddcc77", "#999933")
+"""Colours of pairs of mark types, the most frequent first; none is that of a study's first six classes."""
+QUANTITY_LABELS = {"mi": "mutual information (bits)", "cov": "covariance", "corr": "correlation"}
+WIDTH = 7.2
+"""Inches (183 mm): the width of figures that stand alone across two columns of a paper."""
 POINT_ALPHA = 0.25
-VALUES_NAMED = 3
+LOGARITHMIC = ", log scale"
+"""What the label of a logarithmic axis ends with."""
 
 Marker = Any
 """A marker as matplotlib takes it: a letter, or (corners, 1, turn) of a star."""
@@ -165,7 +170,9 @@ def add_layer_colour_bar(figure: Figure, axes: list[Axes], layers: list[int]) ->
     """A colour bar from the first to the last layer, shared by the axes."""
     mappable = ScalarMappable(_layer_scale(layers), LAYER_COLOURS)
     whole = MaxNLocator("auto", integer=True, min_n_ticks=1)
-    bar = figure.colorbar(mappable, ax=axes, label="layer", pad=0.015, aspect=30, ticks=whole)
+    bar = figure.colorbar(
+        mappable, ax=axes, label="layer", location="top", pad=0.015, aspect=60, shrink=0.6, ticks=whole
+    )
     bar.outline.set_visible(False)
 
 
@@ -180,6 +187,11 @@ def legend(axes: Axes, **options: Any) -> None:
     axes.legend(loc="best", ncols=1 if entries <= 5 else 2 if entries <= 10 else 3, **options)
 
 
+def what_is_shown(figure: Figure, text: str) -> None:
+    """Say above a figure, small, which part of the study it shows; what it is stands on the page."""
+    figure.suptitle(text, x=0.01, ha="left", fontsize=8.5, parse_math=False)
+
+
 def note(axes: Axes, text: str) -> None:
     """A line of text in the middle of empty axes: what is missing, and why."""
     axes.text(0.5, 0.5, text, ha="center", va="center", transform=axes.transAxes, alpha=0.7)
@@ -188,7 +200,7 @@ def note(axes: Axes, text: str) -> None:
 
 
 def not_drawn(axes: Axes, means: pd.DataFrame) -> None:
-    """Name the layers that are not drawn, with their values and the cause, below the title.
+    """Name the layers that are not drawn, and the cause, below the title.
 
     `means` has layer, class, mean, varies of one quantity.
     """
@@ -196,7 +208,7 @@ def not_drawn(axes: Axes, means: pd.DataFrame) -> None:
     if hidden.empty:
         return
     equal = hidden[hidden["layer"] > 0]
-    lines = [] if len(equal) == len(hidden) else [_left_out(hidden[hidden["layer"] == 0], "untouched by context")]
+    lines = [] if len(equal) == len(hidden) else [_left_out(hidden[hidden["layer"] == 0], "embeddings")]
     lines += [] if equal.empty else [_left_out(equal, "all pairs equal")]
     axes.set_title(axes.get_title(), pad=15)
     axes.text(0.5, 0.99, "; ".join(lines), transform=axes.transAxes, fontsize=7.5, alpha=0.7, ha="center", va="bottom")
@@ -205,9 +217,7 @@ def not_drawn(axes: Axes, means: pd.DataFrame) -> None:
 def _left_out(means: pd.DataFrame, cause: str) -> str:
     layers = sorted({int(layer) for layer in means["layer"]})
     named = f"layer {layers[0]}" if len(layers) == 1 else f"{len(layers)} layers from {layers[0]} to {layers[-1]}"
-    values = ", ".join(f"{value:.3g}" for value in means["mean"].head(VALUES_NAMED)) if len(layers) == 1 else ""
-    values += ", …" if values and len(means) > VALUES_NAMED else ""
-    return f"not drawn: {named}, {cause}" + (f" ({values})" if values else "")
+    return f"{named} not drawn: {cause}"
 
 
 def over_layers(axes: Axes) -> None:
@@ -236,20 +246,35 @@ def in_figure(text: str) -> str:
 
 
 def symmetric_log(axis: Axis, threshold: float, low: float, high: float) -> None:
-    """An axis that is logarithmic beyond +-threshold and linear between, with at most about eight ticks."""
+    """An axis that is logarithmic beyond +-threshold and linear between, and whose label says so.
+
+    It has about six ticks at powers of ten; those next to zero give way where zero is shown.
+    """
     set_scale = axis.axes.set_xscale if axis is axis.axes.xaxis else axis.axes.set_yscale
     set_scale("symlog", linthresh=threshold, linscale=0.6)
     last = math.floor(math.log10(max(-low, high, 10 * threshold)))
     first = math.ceil(math.log10(threshold))
-    step = max(1, math.ceil((last - first + 1) * ((low < -threshold) + (high > threshold)) / 7))
+    both = low < -threshold and high > threshold
+    step = max(1, math.ceil((last - first + 1) / (2 if both else 4)))
     sizes = [10.0**power for power in range(last, first - 1, -step)]
-    if len(sizes) < 3:
+    if len(sizes) < 3 and not both:
         sizes += [3 * size for size in sizes]
     axis.set_major_locator(FixedLocator(_both_signs(sizes, low, high)))
     between = [digit * 10.0**power for power in range(first - 1, last + 1) for digit in range(1, 10)]
     axis.set_minor_locator(FixedLocator(_both_signs([size for size in between if size >= threshold], low, high)))
     axis.set_major_formatter(FuncFormatter(lambda value, position: f"{value:g}"))
     axis.set_minor_formatter(NullFormatter())
+    if LOGARITHMIC not in axis.get_label_text():
+        axis.set_label_text(f"{axis.get_label_text()}{LOGARITHMIC}")
+
+
+def logarithmic(axis: Axis) -> None:
+    """A logarithmic axis of values above zero, whose label says so."""
+    (axis.axes.set_xscale if axis is axis.axes.xaxis else axis.axes.set_yscale)("log")
+    axis.set_major_formatter(FuncFormatter(lambda value, position: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
+    if LOGARITHMIC not in axis.get_label_text():
+        axis.set_label_text(f"{axis.get_label_text()}{LOGARITHMIC}")
 
 
 def robust_limits(values: np.ndarray, share: float = 0.005) -> tuple[float, float]:

@@ -43,6 +43,7 @@ class Exhibit:
 class Table:
     """One table. Columns are shown in the frame's order under `headings`; `sql` as it was run, if it was.
 
+    `decimals` are those of columns that are to be read beside each other; others have as many as show three digits.
     `nothing` is said in place of a table without rows; `apart` why the rows of layer 0 are set below the others and not
     sorted among them, where they are.
     """
@@ -56,6 +57,7 @@ class Table:
     reading: str = ""
     nothing: str = "Nothing to list."
     apart: str = ""
+    decimals: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def rows_apart(self) -> tuple[bool, ...]:
@@ -82,13 +84,17 @@ class Failure:
 
 @dataclass(frozen=True)
 class Section:
-    """A chapter of the report; `explorer` is set in the one that can be stepped through layer by layer."""
+    """A chapter of the report; `explorer` is set in the one that can be stepped through layer by layer.
+
+    A `folded` chapter belongs to "Everything else": on the page it is closed until a reader opens it.
+    """
 
     key: str
     title: str
     introduction: str
     parts: tuple[Exhibit | Table | Failure, ...] = ()
     explorer: Mapping[str, Any] | None = None
+    folded: bool = False
 
 
 @dataclass(frozen=True)

@@ -30,13 +30,18 @@ from store.foreign_text import for_page, for_spreadsheet
 
 CELL_CHARACTERS = 400
 """A cell of a table shows so much of a text; the CSV has all of it."""
+CSS_PIXELS_AN_INCH = 96
 PLAIN_CSV_BYTES = 30_000
 """CSV data up to this size is in the page as it is, larger data as .csv.gz, which pandas, R and DuckDB read."""
 
 
+DATA_BYTES = 3_500_000
+"""All data inside a page have at most so many bytes; what comes after lies beside the page alone."""
+
+
 @dataclass(frozen=True)
 class Download:
-    """A file inside the page: the name it is saved under and its data URI."""
+    """A file inside the page: the name it is saved under and its data URI, empty where the page has no room for it."""
 
     name: str
     uri: str
@@ -76,13 +81,14 @@ def render_page(report: Report, rendered: Rendered) -> str:
     return template.render(
         report=report,
         drawings={key: Markup(svg) for key, svg in rendered.drawings.items()},
-        downloads={key: [download(name, csv) for name, csv in data.items()] for key, data in rendered.data.items()},
+        downloads=_downloads(rendered),
         styles=Markup(_asset("report.css") + _class_colours()),
         script=Markup(_asset("report.js")),
         is_exhibit=lambda part: isinstance(part, Exhibit),
         is_failure=lambda part: isinstance(part, Failure),
         table_rows=table_rows,
         heading=heading,
+        natural_width=lambda part: round(part.figure.get_figwidth() * CSS_PIXELS_AN_INCH),
         is_number=lambda table, column: pd.api.types.is_numeric_dtype(table.frame[column]),
     )
 
@@ -124,11 +130,26 @@ def download(name: str, csv: bytes) -> Download:
     return Download(f"{name}.csv.gz", "data:application/gzip;base64," + base64.b64encode(packed).decode())
 
 
-def table_rows(frame: pd.DataFrame) -> Iterator[list[tuple[str, str]]]:
+def _downloads(rendered: Rendered) -> dict[str, list[Download]]:
+    """The data of each part by its key, smallest first into the page, as far as DATA_BYTES goes."""
+    made = {(key, name): download(name, csv) for key, data in rendered.data.items() for name, csv in data.items()}
+    room = DATA_BYTES
+    for which, file in sorted(made.items(), key=lambda item: len(item[1].uri)):
+        room -= len(file.uri)
+        if room < 0:
+            made[which] = Download(f"data/{which[1]}.csv", "")
+    found: dict[str, list[Download]] = {key: [] for key in rendered.data}
+    for (key, _), file in made.items():
+        found[key].append(file)
+    return found
+
+
+def table_rows(frame: pd.DataFrame, chosen: Mapping[str, int] | None = None) -> Iterator[list[tuple[str, str]]]:
     """Row by row what each cell shows and what it is sorted by; a column has one number of decimals."""
-    decimals = {column: decimals_of(frame[column]) for column in frame.columns}
+    chosen = chosen or {}
+    decimals = {column: decimals_of(frame[column]) for column in frame.columns} | dict(chosen)
     for row in frame.to_dict("records"):
-        yield [(_shown(value, decimals[column]), _sort_key(value)) for column, value in row.items()]
+        yield [(_shown(value, decimals[column], column in chosen), _sort_key(value)) for column, value in row.items()]
 
 
 def decimals_of(column: pd.Series) -> int:
@@ -197,13 +218,13 @@ def _visible(value: Any) -> Any:
     return for_page(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
-def _shown(value: Any, decimals: int) -> str:
+def _shown(value: Any, decimals: int, plain: bool = False) -> str:
     if _is_missing(value):
         return "–"
     if isinstance(value, float | np.floating):
         number = float(value)
-        too_small = number != 0 and abs(number) < 0.5 * 10**-decimals
-        return f"{number:.1e}" if too_small else f"{number:,.{decimals}f}"
+        too_small = not plain and number != 0 and abs(number) < 0.5 * 10**-decimals
+        return f"{number:.1e}" if too_small else f"{number:z,.{decimals}f}"
     if isinstance(value, int | np.integer) and not isinstance(value, bool):
         return f"{int(value):,}"
     return cut(str(value), CELL_CHARACTERS)

@@ -173,7 +173,7 @@ class _Document(FPDF):
         style = {"headings_style": bold, "borders_layout": "HORIZONTAL_LINES", "padding": (0.4, 0.6)}
         with self.table(col_widths=widths, line_height=3.6, text_align="LEFT", **style) as table:
             table.row([self._printable(heading(part, column)) for column in columns])
-            for row in table_rows(_on_paper(part)[columns]):
+            for row in table_rows(_on_paper(part)[columns], part.decimals):
                 table.row([self._printable(shown) for shown, _ in row])
         self.ln(3)
 
@@ -229,7 +229,7 @@ def _texts(report: Report) -> Iterator[str]:
             if isinstance(part, Table):
                 columns = part.frame.columns.tolist()
                 yield from (heading(part, column) for column in columns)
-                for row in table_rows(part.frame.head(TABLE_ROWS)):
+                for row in table_rows(part.frame.head(TABLE_ROWS), part.decimals):
                     yield from (shown for shown, _ in row)
 
 
@@ -255,7 +255,7 @@ def _column_widths(part: Table) -> dict[str, int]:
     """Shares of the width by what the columns hold: whole words of headings, whole numbers, texts up to a limit."""
     columns = part.frame.columns.tolist()
     lengths = [max(map(len, heading(part, column).split())) + 2 for column in columns]
-    for row in table_rows(part.frame.head(TABLE_ROWS)):
+    for row in table_rows(part.frame.head(TABLE_ROWS), part.decimals):
         for number, (shown, _) in enumerate(row):
             lengths[number] = max(lengths[number], min(len(shown) + 2, 36))
     return dict(zip(columns, lengths, strict=True))

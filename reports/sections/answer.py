@@ -44,10 +44,7 @@ def answer_section(answers: Answers, classes: Classes, layer: int) -> Section:
         ("answer-layers", "The table of the answer", lambda: _layer_table(answers)),
     )
     introduction = (
-        f"Are marks of {quoted(first)} and {quoted(second)} more alike within a class than between the two? Every "
-        "number is a mean over pairs of marks of different passages of a book. "
-        + _how(answers)
-        + _of_embeddings(answers)
+        f"Are two marks of {quoted(first)}, or two of {quoted(second)}, more alike than one of each? {_how(answers)}"
     )
     return Section(KEY, TITLE, introduction, tuple(attempt(key, title, make) for key, title, make in makers))
 
@@ -75,8 +72,8 @@ def _of_separation(answers: Answers, model: str) -> str:
         return f"Whether {model} keeps {both} apart is not known: no layer has pairs within both and between them."
     least, most = (rows.loc[rows["estimate"].agg(which)] for which in ("idxmin", "idxmax"))
     low, high = (
-        f"{row['estimate']:.3g}{unit} (layer {int(row['layer'])}{_interval(row)})"
-        for row, unit in ((least, ""), (most, " bits"))
+        f"{row['estimate']:.3f}{unit} (layer {int(row['layer'])}{_interval(row)})"
+        for row, unit in ((least, " bits"), (most, ""))
     )
     spread = f"two marks of one class share {low} to {high} more than two marks of different classes"
     if rows["low"].isna().all():
@@ -100,7 +97,7 @@ def _of_difference(answers: Answers) -> str:
     largest = chosen.loc[chosen["estimate"].abs().idxmax()]
     more, less = (answers.second, answers.first) if largest["estimate"] > 0 else (answers.first, answers.second)
     where = f"layer {int(largest['layer'])}{_interval(largest, absolute=True)}"
-    size = f"{abs(largest['estimate']):.3g} bits ({where})"
+    size = f"{abs(largest['estimate']):.3f} bits ({where})"
     if sure.empty:
         shown = "It is not known" if rows["low"].isna().all() else "It is not shown"
         return (
@@ -133,19 +130,19 @@ def _of_whom(answers: Answers) -> str:
     books, estimator = len(answers.books), _estimator(answers)
     flagged, cases = _placebo_flags(answers)
     placebo = (
-        f" The placebo, one half of a class's passages against the other, finds something in {flagged} of {cases} "
+        f" The placebo, one half of a class's passages against the other half, finds something in {flagged} of {cases} "
         "comparisons."
         if cases
         else ""
     )
     if estimator == inference.OVER_BOOKS:
-        whom = f"This speaks of books like these {books}, each with one voice"
+        whom = f"This speaks of books like these {books}, each of which counts once"
     elif estimator == inference.ONE_BOOK:
-        whom = f"This speaks of one book, whose {answers.passages} passages stand for the rest of it, and of no other"
+        whom = f"This speaks of one book, through {answers.passages} passages of it, and of no other"
     elif estimator == inference.FIXED_BOOKS:
         whom = (
-            f"This speaks of these {books} books, whose {answers.passages} passages stand for the rest of them, and of "
-            f"no other: that takes {inference.BOOKS_TO_SPEAK_OF_OTHERS}"
+            f"This speaks of these {books} books, through {answers.passages} passages of them; to speak of others "
+            f"takes {inference.BOOKS_TO_SPEAK_OF_OTHERS} books"
         )
     else:
         whom = f"This speaks of the marks at hand alone ({books} {'book' if books == 1 else 'books'})"
@@ -176,7 +173,7 @@ def _of_embeddings(answers: Answers) -> str:
         return ""
     return (
         " A state holds its own token: in layer 0, the embeddings, that alone makes a separation of "
-        f"{rows['estimate'].iloc[0]:.3g} bits. Separation says that the classes are told apart, not what for."
+        f"{rows['estimate'].iloc[0]:.3f} bits. Separation says that the classes are told apart, not what for."
     )
 
 
@@ -192,9 +189,10 @@ def _main_exhibit(answers: Answers, classes: Classes) -> Exhibit:
         within_and_between(answers, classes),
         answers.sql,
         {"answer": answers.results},
-        "Where separation is above zero, two marks of one class are more alike than two of different classes. Random "
-        "tokens show what any two states of this model share. Layer 0 holds the embeddings, where marks of one token "
-        "are equal: it is in the table below and not drawn.",
+        "Every number is a mean over pairs of marks of different passages of a book. Where separation is above zero, "
+        "two marks of one class are more alike than two of different classes. Random tokens show what any two states "
+        "of this model share. Layer 0 holds the embeddings, where marks of one token are equal: it is in the table "
+        "below and not drawn." + _of_embeddings(answers),
     )
 
 
@@ -253,8 +251,11 @@ def _placebo_table(answers: Answers) -> Table:
         "The placebo: a class against itself",
         "The same estimators on two halves of one class's passages. Random halves have nothing to find; the halves of "
         "a book differ where it drifts, and a difference of the classes that is no larger says nothing of them.",
-        pd.DataFrame(rows, columns=["class", "comparison", "largest", "layer_of_largest", "flagged", "layers"]),
+        pd.DataFrame(rows, columns=["class", "comparison", "largest", "layer_of_largest", "flagged", "layers"]).astype(
+            {"flagged": "Int64"}
+        ),
         {"largest": "largest (bits)", "layer_of_largest": "in layer", "flagged": "layers flagged", "layers": "of"},
+        decimals={"largest": 3},
     )
 
 
@@ -288,6 +289,7 @@ def _layer_table(answers: Answers) -> Table:
         reading="R² is that of PERMANOVA on 1 less the correlation; dispersion is 1 less the mean correlation within a "
         "class. docs/statistics.md defines each number.",
         apart="Layer 0 holds the embeddings: marks of one token are equal there, whatever their context.",
+        decimals=dict.fromkeys(frame.columns[1:], 3),
     )
 
 
@@ -328,7 +330,7 @@ def _interval(row: pd.Series, absolute: bool = False) -> str:
     if pd.isna(row["low"]):
         return ""
     low, high = (-row["high"], -row["low"]) if absolute and row["estimate"] < 0 else (row["low"], row["high"])
-    return f"; 95 % interval {low:.3g} to {high:.3g}"
+    return f"; 95 % interval {low:.3f} to {high:.3f}"
 
 
 def _ranges(rows: pd.DataFrame) -> list[str]:

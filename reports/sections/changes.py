@@ -19,7 +19,7 @@ def changes_section(before: Mapping[str, Any] | None, now: Mapping[str, Any], cl
         return Section("changes", "Since the last report", "This is the first report in this folder.")
     came = sorted(set(now["books"]) - set(before.get("books", ())))
     went = sorted(set(before.get("books", ())) - set(now["books"]))
-    when = str(before.get("made", "an earlier time"))
+    when = str(before.get("made", "an earlier time")).replace("T", " ").replace("+00:00", " UTC")
     text = (
         f"Compared with the report of {when}: {_books(came, 'added')}; {_books(went, 'no longer there')}. "
         f"{before.get('pairs', 0):,} pairs then, {now['pairs']:,} now."
@@ -27,6 +27,8 @@ def changes_section(before: Mapping[str, Any] | None, now: Mapping[str, Any], cl
     if classes.compared is None:
         return Section("changes", "Since the last report", text)
     rows = _differences(before.get("mi_difference", {}), now["mi_difference"])
+    if all(then == new for _, then, new in rows):
+        return Section("changes", "Since the last report", f"{text} No difference between the classes changed.")
     frame = pd.DataFrame(rows, columns=["layer", "then", "now"]).astype({"then": float, "now": float})
     frame["change"] = frame["now"] - frame["then"]
     table = Table(

@@ -77,14 +77,14 @@ def headline_exhibit(
     if classes.compared:
         first, second = map(quoted, classes.compared)
         right = (
-            f" Right: {classes.difference}; above zero, marks of {second} resemble each other more than marks of "
+            f" Below: {classes.difference}; above zero, marks of {second} resemble each other more than marks of "
             f"{first}."
         )
     several = len(classes.names) > 1
     return Exhibit(
         "headline",
         f"What {'the classes share' if several else f'{classes.list()} shares'}, layer by layer",
-        f"{'Left: mean' if right else 'Mean'} mutual information of pairs within a class, averaged over books.{right} "
+        f"{'Above: mean' if right else 'Mean'} mutual information of pairs within a class, averaged over books.{right} "
         "Bands are 95 % intervals.",
         f"Line chart of mean mutual information within {classes.list()} over the layers"
         f"{f', and of {classes.difference}' if right else ''}.",
@@ -99,7 +99,8 @@ def headline_exhibit(
         )
         + "Layer 0 holds the embeddings, which no context has touched: it is named, not drawn, and not counted. "
         + interval_note(scope)
-        + chance_note(chance),
+        + chance_note(chance)
+        + (" Dashed: the difference less that of the dotted lines." if right else ""),
     )
 
 
@@ -140,9 +141,8 @@ def chance_note(chance: Chance) -> str:
     )
     return (
         " Dotted: what the plug-in estimator would find between independent vectors of these margins, which depends on "
-        f"how the values are spread and so on the class ({how}). The bias of dependent vectors is smaller, so the "
-        "dashed line, the difference less that of the dotted ones, takes too much off where mutual information is "
-        "high: it is not a corrected difference."
+        f"how the values are spread and so on the class ({how}). The bias of dependent vectors is smaller, so means "
+        "less this level are no corrected means."
     )
 
 

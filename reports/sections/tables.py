@@ -1,4 +1,4 @@
-"""The tables of a report: layers, books, outlier dimensions, extreme pairs in their words, and books that failed."""
+"""Tables of a report: layers, extreme pairs in their words, and books that failed."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ from reports.data.chance import Chance
 from reports.data.classes import Classes, quoted
 from reports.data.queries import Answer, Store, ask
 from reports.data.scope import GRID_MARKS, MATRIX_MARKS, Scope
-from reports.data.statistics import cliffs_delta_by_layer, outlier_shares
+from reports.data.statistics import cliffs_delta_by_layer
 from reports.page.exhibits import Section, Table
 from store.books import BookStatus
 
 EXTREME_PAIRS = 8
-OUTLIERS_PER_LAYER = 5
 LAYER_HEADINGS = {"mi_mean": "MI: {}", "cov_mean": "cov: {}", "r": "pooled r: {}", "chance": "if independent: {}"}
 SIZE_HEADINGS = {"standardised": "in pooled SD", "cliffs_delta": "Cliff's delta", "between_them": "MI between them"}
 EMBEDDINGS_APART = (
@@ -31,8 +30,11 @@ def layer_table(
     differences: pd.DataFrame,
     chance: Chance,
     separation: Answer | None,
+    with_intervals: bool = True,
 ) -> Table:
     """One row a layer: means over books, their difference with its interval, separation, pooled r, and chance.
+
+    Without intervals there is no column of the difference in bits: the answer has it, over pairs of different passages.
 
     `means` and `differences` are from `reports.data.intervals`: of the same means, so that the columns can be
     subtracted; `separation` is from `reports.sections.separation`.
@@ -47,7 +49,7 @@ def layer_table(
     sizes: list[str] = []
     if classes.compared is not None:
         chosen = differences[differences["quantity"] == "mi"].set_index("layer")
-        sizes = ["difference", "low", "high", "standardised"]
+        sizes = [*(("difference", "low", "high") if with_intervals else ()), "standardised"]
         frame = frame.join(chosen[[*sizes, "varies"]])
     if classes.compared is not None and scope.rows_kept:
         values = ask(store, "mi_values", book=scope.example_book, marks=GRID_MARKS)
@@ -74,11 +76,17 @@ def layer_table(
         tuple(sql),
         _layer_reading(scope, sizes),
         apart=EMBEDDINGS_APART if len(frame) > 1 else "",
+        decimals=dict.fromkeys((name for name in columns if not name.startswith("cov_")), 3),
     )
 
 
 def _layer_caption(classes: Classes, sizes: list[str]) -> str:
-    said = "Means over books of each book's mean."
+    said = "Means over books of each book's mean, over all pairs of marks."
+    if "standardised" in sizes and "difference" not in sizes:
+        return said + (
+            f" In pooled SD: {classes.difference} in standard deviations over the pairs of all books. Differences in "
+            "bits and their intervals are in the answer."
+        )
     if "difference" in sizes:
         said += (
             f" Difference is {classes.difference} in bits with its 95 % interval, and in pooled SD the same in "
@@ -105,31 +113,6 @@ def _layer_reading(scope: Scope, sizes: list[str]) -> str:
     )
 
 
-def outlier_section(store: Store, scope: Scope, outlier_z: float | None) -> Section:
-    """Dimensions that are left out as outliers, layer by layer."""
-    answer = ask(store, "outlier_dimensions", books=scope.spread_books)
-    names = scope.classes.names
-    frame = outlier_shares(answer.frame, names, OUTLIERS_PER_LAYER)
-    table = Table(
-        "outlier-dimensions",
-        "What most marks leave out",
-        f"The {OUTLIERS_PER_LAYER} dimensions of each layer that most marks leave out, and the share of the marks of "
-        "each class that do.",
-        frame,
-        {f"share_{name}": f"share: {name}" for name in names}
-        | {"marks_without": "marks that leave it out", "dimensions_in_layer": "outlier dimensions in the layer"},
-        (answer.sql,),
-        "A dimension is left out of a pair where either vector has it beyond the study's threshold of standard "
-        "deviations. Dimensions that stay on the list from layer to layer are the massive activations of the residual "
-        "stream.",
-        apart=EMBEDDINGS_APART if len(scope.layers) > 1 else "",
-        nothing=f"No mark has a dimension more than {outlier_z:g} standard deviations from its mean, so all are kept."
-        if outlier_z
-        else "The study leaves no dimension out (--outlier-z none).",
-    )
-    return Section("outliers", "Outlier dimensions", "", (table,))
-
-
 def extremes_section(store: Store, scope: Scope) -> Section:
     """The pairs that share the most and the least information, with their words in context."""
     if not scope.rows_kept:
@@ -149,15 +132,13 @@ def extremes_section(store: Store, scope: Scope) -> Section:
             "class": frame["class"],
             "extreme": frame["extreme"],
             "mi": frame["mi"],
-            "cov": frame["cov"],
-            "corr": frame["corr"],
-            "book": frame["book"],
-            "i": frame["i"],
-            "j": frame["j"],
             "first": _in_context(frame, "i"),
             "second": _in_context(frame, "j"),
+            **{name: frame[name] for name in ("corr", "cov", "book", "i", "j")},
         }
     )
+    order = shown["class"].map({name: place for place, name in enumerate(scope.classes.names)})
+    shown = shown.loc[order.sort_values(kind="stable").index].reset_index(drop=True)
     table = Table(
         "extreme-pairs",
         f"Extreme pairs of layer {scope.layer}",

@@ -9,6 +9,18 @@
     root.dataset.theme = dark ? "light" : "dark";
   });
 
+  // A link to what lies in a folded chapter opens the chapter; paper has every chapter open.
+  const unfold = () => {
+    const target = location.hash && byId(decodeURIComponent(location.hash.slice(1)));
+    const chapter = target && target.closest("details.chapter");
+    if (!chapter || chapter.open) return;
+    chapter.open = true;
+    target.scrollIntoView();
+  };
+  addEventListener("hashchange", unfold);
+  addEventListener("beforeprint", () => document.querySelectorAll("details.chapter").forEach((each) => { each.open = true; }));
+  unfold();
+
   // Tables: a click on a heading sorts by it, a second click the other way. Empty cells stay last.
   const sortKey = (row, column) => row.cells[column].dataset.key;
   const sortBy = (table, column, heading) => {
@@ -38,6 +50,7 @@
   });
   document.querySelectorAll(".drawing, .scroll").forEach((box) => box.addEventListener("scroll", cues));
   addEventListener("resize", cues);
+  document.querySelectorAll("details.chapter").forEach((each) => each.addEventListener("toggle", cues));
   cues();
 
   // Figures: saved as drawn, in dark ink on white paper.

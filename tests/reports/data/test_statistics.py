@@ -14,9 +14,9 @@ from reports.data.statistics import (
     densities,
     gaussian_reference,
     outlier_shares,
+    pair_square,
     relative_depth,
     spread_over_books,
-    square,
 )
 
 
@@ -83,8 +83,16 @@ def test_a_class_without_marks_is_nan():
     assert by_class(means, ("internal", "terminal"))["mean_terminal"].isna().all()
 
 
-def test_a_matrix_of_no_pairs_is_empty():
-    assert square(pd.DataFrame({"i": [], "j": [], "mi": []}), "mi").shape == (0, 0)
+def test_the_square_of_no_pairs_is_empty():
+    nothing = pd.DataFrame({"class": [], "other": [], "i": [], "j": [], "mi": []})
+    assert pair_square(nothing, "mi", ["a", "b"]).values.shape == (0, 0)
+
+
+def test_a_class_without_pairs_takes_no_room_in_the_square():
+    pairs = pd.DataFrame({"class": "c", "other": "c", "i": [0], "j": [1], "mi": [0.5]})
+    square = pair_square(pairs, "mi", ["a", "c"])
+    assert square.marks == {"c": 2}
+    assert square.values[0, 1] == square.values[1, 0] == np.float32(0.5)
 
 
 def test_depth_runs_from_zero_to_one():

@@ -17,7 +17,12 @@ from reports.figures.comparison import compare_depths
 from reports.figures.headline import headline
 from reports.figures.layers import distributions_by_layer
 from reports.figures.matrices import pair_matrices
-from reports.figures.scatter import mi_against_covariance, mi_against_covariance_by_layer
+from reports.figures.scatter import (
+    mi_against_correlation,
+    mi_against_covariance,
+    mi_against_covariance_by_layer,
+    type_pairs,
+)
 from reports.figures.style import class_style, report_style, to_png, to_svg
 from tests.reports.classes import TWO
 
@@ -58,31 +63,35 @@ def test_a_dimension_that_dwarfs_the_others_turns_the_axes_logarithmic(activatio
 
 
 @pytest.mark.parametrize("quantity", ["mi", "cov"])
-def test_matrices_hold_every_pair_on_both_sides_of_an_empty_diagonal(store, quantity):
+def test_one_square_holds_every_pair_within_and_between_on_both_sides_of_an_empty_diagonal(store, quantity):
     pairs = ask(store, "pair_matrix", layer=2, book="book0", marks=500).frame
     figure = pair_matrices(pairs, quantity, 2, "book0", TWO)
-    images = [axes.images[0] for axes in figure.axes if axes.images]
-    assert len(images) == 2
-    for image, mark_class in zip(images, ("internal", "terminal"), strict=True):
-        matrix = np.ma.filled(image.get_array().astype(float), np.nan)
-        rows = pairs[pairs["class"] == mark_class]
-        np.testing.assert_array_equal(matrix[rows["i"], rows["j"]], rows[quantity])
-        np.testing.assert_array_equal(matrix, matrix.T)
-        assert np.isnan(np.diag(matrix)).all()
-        assert np.isfinite(matrix).sum() == 2 * len(rows)
-    assert images[0].norm is images[1].norm
+    (image,) = [axes.images[0] for axes in figure.axes if axes.images]
+    matrix = np.ma.filled(image.get_array().astype(float), np.nan)
+    assert matrix.shape == (24, 24)
+    start = {"internal": 0, "terminal": 12}
+    rows, columns = pairs["i"] + pairs["class"].map(start), pairs["j"] + pairs["other"].map(start)
+    np.testing.assert_array_equal(matrix[rows, columns], pairs[quantity])
+    np.testing.assert_array_equal(matrix, matrix.T)
+    assert np.isnan(np.diag(matrix)).all()
+    assert np.isfinite(matrix).sum() == 24 * 23
+    between = store.sql(
+        f"SELECT avg({quantity}::DOUBLE) FROM cross_pairs WHERE layer = 2 AND book = 'book0'"
+    ).fetchone()
+    assert matrix[:12, 12:].mean() == pytest.approx(between[0])
 
 
-def test_the_distribution_below_the_matrices_integrates_to_the_share_inside_the_limits(store):
+def test_the_distributions_below_the_square_integrate_to_the_share_inside_the_limits(store):
     pairs = ask(store, "pair_matrix", layer=2, book="book0", marks=500).frame
     figure = pair_matrices(pairs, "mi", 2, "book0", TWO)
     (axes,) = [axes for axes in figure.axes if axes.get_ylabel() == "density of pairs"]
-    for number, mark_class in enumerate(TWO.names):
+    for number, (name, other) in enumerate((("internal",) * 2, ("terminal",) * 2, TWO.names)):
         heights, edges, _ = axes.patches[2 * number].get_data()
-        values = pairs.loc[pairs["class"] == mark_class, "mi"]
+        values = pairs.loc[(pairs["class"] == name) & (pairs["other"] == other), "mi"]
         inside = values.between(edges[0], edges[-1]).mean()
         assert np.sum(heights * np.diff(edges)) == pytest.approx(inside)
-        assert line_of(axes, f"{mark_class}: mean {values.mean():.4g}").get_xdata()[0] == pytest.approx(values.mean())
+        label = name if name == other else "between them"
+        assert line_of(axes, f"{label}: mean {values.mean():.3f}").get_xdata()[0] == pytest.approx(values.mean())
 
 
 def test_scatter_titles_give_r_over_all_pairs_and_the_points_are_the_sample(store, moments):
@@ -96,6 +105,47 @@ def test_scatter_titles_give_r_over_all_pairs_and_the_points_are_the_sample(stor
         assert axes.collections[0].get_array().sum() > 0
     drawn = np.asarray(figure.axes[2].collections[0].get_offsets())
     np.testing.assert_allclose(drawn[np.lexsort(drawn.T)], _sorted(sample[["cov", "mi"]]))
+
+
+def test_the_curve_beside_the_correlations_is_that_of_gaussian_vectors(store):
+    sample = ask(store, "pair_sample", layer=2, books=None, marks=500, seed=0, per_million=1_000_000).frame
+    figure = mi_against_correlation(sample, 2, TWO)
+    for axes in figure.axes[:2]:
+        (curve,) = axes.lines
+        correlation = np.asarray(curve.get_xdata())
+        np.testing.assert_allclose(curve.get_ydata(), -0.5 * np.log2(1 - correlation**2))
+        assert correlation.min() < sample["corr"].quantile(0.01) < sample["corr"].quantile(0.99) < correlation.max()
+    drawn = np.asarray(figure.axes[2].collections[0].get_offsets())
+    np.testing.assert_allclose(drawn[np.lexsort(drawn.T)], _sorted(sample[["corr", "mi"]]))
+
+
+def test_pairs_of_a_class_of_several_types_have_the_colour_of_their_two_types():
+    points = pd.DataFrame(
+        {"class": "internal", "corr": [0.1, 0.2, 0.3, 0.4], "mi": [1.0, 2.0, 3.0, 4.0]}
+        | {"mark": [",", ",", ",", ","], "other_mark": [",", ",", ";", ";"]}
+    )
+    axes = mi_against_correlation(points, 2, TWO).axes[0]
+    colours = {tuple(point): to_hex(colour[:3]) for point, colour in _coloured_points(axes)}
+    assert colours[0.1, 1.0] == colours[0.2, 2.0] != colours[0.3, 3.0] == colours[0.4, 4.0]
+    entries = {text.get_text(): to_hex(handle.get_color()) for text, handle in _legend_entries(axes)}
+    assert entries == {", and ,": colours[0.1, 1.0], ", and ;": colours[0.3, 3.0]}
+
+
+def test_types_without_number_have_no_colour_of_their_own():
+    random_words = pd.DataFrame({"mark": [f"word{n}" for n in range(40)], "other_mark": "zz"})
+    assert set(type_pairs(random_words)) == {"any types"}
+    few = pd.DataFrame({"mark": [","] * 30 + [f"x{n}" for n in range(10)], "other_mark": ","})
+    kinds = type_pairs(few)
+    assert kinds.value_counts().to_dict() == {", and ,": 30, "other types": 5} | {f"x{n} and ,": 1 for n in range(5)}
+
+
+def _coloured_points(axes):
+    (dots,) = axes.collections
+    return zip(np.asarray(dots.get_offsets()).round(6), dots.get_facecolors(), strict=True)
+
+
+def _legend_entries(axes):
+    return zip(axes.get_legend().get_texts(), axes.get_legend().legend_handles, strict=True)
 
 
 def test_the_grid_has_a_panel_for_every_layer_with_the_points_of_that_layer(store, moments):
@@ -134,16 +184,16 @@ def test_lines_over_layers_are_the_shares_and_the_means(store, moments):
     panels = [axes for axes in figure.axes if axes.get_label() != "<colorbar>"]
     assert len(panels) == 6
     chosen = frame[frame["quantity"] == "mi"]
-    for axes, mark_class in zip(panels[3:5], TWO.names, strict=True):
+    for axes, mark_class in zip(panels[1:4:2], TWO.names, strict=True):
         assert len(axes.lines) == 4
         for layer, line in enumerate(axes.lines):
             rows = chosen[(chosen["layer"] == layer) & (chosen["class"] == mark_class)]
             np.testing.assert_array_equal(line.get_ydata(), rows["density"])
-    for axes, quantity in ((panels[2], "cov"), (panels[5], "mi")):
+    for axes, quantity in ((panels[4], "cov"), (panels[5], "mi")):
         for mark_class in TWO.names:
             expected = moments.loc[moments["class"] == mark_class, f"{quantity}_mean"]
             np.testing.assert_array_equal(line_of(axes, mark_class).get_ydata(), expected)
-    assert [axes.get_ylabel() for axes in figure.axes].count("layer") == 2
+    assert [axes.get_xlabel() for axes in figure.axes if axes.get_label() == "<colorbar>"] == ["layer"]
 
 
 def test_the_headline_draws_means_and_differences():
@@ -195,9 +245,11 @@ def test_two_studies_are_solid_and_dashed():
 
 
 def test_one_class_without_pairs_is_said_and_not_drawn(store, activations, moments):
-    pairs = ask(store, "pair_matrix", layer=2, book="book0", marks=500).frame.query("`class` == 'internal'")
-    texts = [text.get_text() for axes in pair_matrices(pairs, "mi", 2, "book0", TWO).axes for text in axes.texts]
-    assert texts == ["no terminal pairs"]
+    pairs = ask(store, "pair_matrix", layer=2, book="book0", marks=500).frame
+    square = pair_matrices(pairs[pairs["other"] == "internal"], "mi", 2, "book0", TWO).axes[0]
+    assert [label.get_text() for label in square.get_xticklabels()] == ["internal"]
+    texts = [text.get_text() for axes in pair_matrices(pairs[:0], "mi", 2, "book0", TWO).axes for text in axes.texts]
+    assert texts == ["no pairs", "no pairs"]
     figure = mean_activations(activations.assign(mean_terminal=np.nan), 2, TWO)
     assert [text.get_text() for text in figure.axes[1].texts] == ["no terminal marks"]
     sample = ask(store, "pair_sample", layer=2, books=None, marks=500, seed=0, per_million=1_000_000).frame
@@ -215,7 +267,7 @@ def test_a_figure_becomes_svg_that_follows_the_page_and_a_bitmap_on_white(activa
     assert "#010203" not in svg
     assert "var(--class-1, #0072b2)" in svg
     assert 'id="one-' in svg
-    assert "Mean activation per dimension, layer 2" in svg
+    assert ">layer 2</text>" in svg
     assert to_png(figure).startswith(b"\x89PNG")
 
 
@@ -235,9 +287,9 @@ def test_the_embeddings_are_named_and_hide_no_other_layer(moments, store):
     means = means.assign(varies=means["layer"] > 0)
     figure = distributions_by_layer(frame, means, TWO)
     panels = [axes for axes in figure.axes if axes.get_label() != "<colorbar>"]
-    assert [len(axes.lines) for axes in panels[3:5]] == [3, 3]
+    assert [len(axes.lines) for axes in panels[1:4:2]] == [3, 3]
     assert list(line_of(panels[5], "internal").get_xdata()) == [1, 2, 3]
-    assert panels[5].texts[0].get_text().startswith("not drawn: layer 0, untouched by context")
+    assert panels[5].texts[0].get_text() == "layer 0 not drawn: embeddings"
     samples = ask(store, "layer_samples", books=None, marks=250, seed=0, per_million=1_000_000).frame
     samples.loc[samples["layer"] == 0, "mi"] = np.float32(99)
     grid = mi_against_covariance_by_layer(samples, moments, TWO)
@@ -286,4 +338,4 @@ def test_layers_are_whole_numbers_on_every_axis(layers):
                     ticks = [tick for tick in axis.get_majorticklocs() if low <= tick <= high]
                     assert ticks
                     assert all(tick == round(tick) for tick in ticks)
-    assert axes_of_layers == 8
+    assert axes_of_layers == 6

@@ -73,6 +73,7 @@ def test_the_six_figures_of_the_notebook_are_there(report):
         "mean-activations",
         "mutual-information",
         "covariance",
+        "mi-against-correlation",
         "mi-against-covariance",
         "mi-against-covariance-by-layer",
         "distributions-by-layer",
@@ -245,7 +246,7 @@ def test_a_part_that_cannot_be_drawn_or_written_is_a_sentence_in_its_place(repor
     settled = chosen.without(rendered.failures)
     assert [type(part) for part in settled.sections[0].parts] == [Failure, Exhibit]
     page = render_page(settled, rendered)
-    sentence = "Mean activation per dimension could not be made: ValueError: out of ink"
+    sentence = "Mean activation per dimension, layer 2 could not be made: ValueError: out of ink"
     assert f'<p class="failed" id="mean-activations">{sentence}</p>' in page
     assert '<figure id="mutual-information">' in page
     assert {name for name in files_beside(settled, rendered) if name.startswith("figures/")} == {

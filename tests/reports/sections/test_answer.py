@@ -52,13 +52,13 @@ UNKNOWN = [(0.2, np.nan, np.nan), (0.3, np.nan, np.nan)]
     [
         (
             APART,
-            "gpt2 keeps “and” and “but” apart in all 2 layers: on average two marks of one class share 0.2 (layer 1; "
-            "95 % interval 0.1 to 0.3) to 0.3 bits (layer 2; 95 % interval 0.2 to 0.4) more than",
+            "gpt2 keeps “and” and “but” apart in all 2 layers: on average two marks of one class share 0.200 bits "
+            "(layer 1; 95 % interval 0.100 to 0.300) to 0.300 (layer 2; 95 % interval 0.200 to 0.400) more than",
         ),
         ([*APART[:1], NOT[0]], "gpt2 keeps “and” and “but” apart in 1 of 2 layers"),
         (NOT, "It is not shown that gpt2 keeps “and” and “but” apart: in none of 2 layers"),
         ([(-0.3, -0.4, -0.2)] * 2, "It is not shown that gpt2 keeps “and” and “but” apart"),
-        (UNKNOWN, "In these marks two marks of one class share 0.2 (layer 1) to 0.3 bits (layer 2)"),
+        (UNKNOWN, "In these marks two marks of one class share 0.200 bits (layer 1) to 0.300 (layer 2)"),
     ],
 )
 def test_apart_is_claimed_where_intervals_lie_above_zero(separation, said):
@@ -71,18 +71,18 @@ def test_apart_is_claimed_where_intervals_lie_above_zero(separation, said):
         (
             APART,
             "Marks of “but” are more alike than those of “and” in 2 of 2 layers; of these differences the largest is "
-            "0.3 bits (layer 2; 95 % interval 0.2 to 0.4).",
+            "0.300 bits (layer 2; 95 % interval 0.200 to 0.400).",
         ),
         (
             [(-0.5, -0.6, -0.4), (0.3, 0.2, 0.4)],
             "Marks of “and” are more alike than those of “but” in 1 of 2 layers and "
-            "less alike in 1; of these differences the largest is 0.5 bits (layer 1; 95 % interval 0.4 to 0.6).",
+            "less alike in 1; of these differences the largest is 0.500 bits (layer 1; 95 % interval 0.400 to 0.600).",
         ),
-        ([(0.9, -0.1, 1.9), (0.3, 0.2, 0.4)], "the largest is 0.3 bits (layer 2"),
+        ([(0.9, -0.1, 1.9), (0.3, 0.2, 0.4)], "the largest is 0.300 bits (layer 2"),
         (
             NOT,
             "It is not shown that the marks of either class are more alike than those of the other: the largest "
-            "difference is 0.03 bits (layer 2; 95 % interval -0.14 to 0.2), with “and” the more alike.",
+            "difference is 0.030 bits (layer 2; 95 % interval -0.140 to 0.200), with “and” the more alike.",
         ),
         (UNKNOWN, "It is not known that the marks of either class are more alike"),
     ],
@@ -100,17 +100,16 @@ def test_the_share_of_the_mean_vectors_is_said_of_a_difference_that_is_there(of_
 @pytest.mark.parametrize(
     ("books", "estimator", "said"),
     [
-        (8, inference.OVER_BOOKS, "This speaks of books like these 8, each with one voice."),
+        (8, inference.OVER_BOOKS, "This speaks of books like these 8, each of which counts once."),
         (
             3,
             inference.FIXED_BOOKS,
-            "This speaks of these 3 books, whose 45 passages stand for the rest of them, and of no "
-            "other: that takes 5.",
+            "This speaks of these 3 books, through 45 passages of them; to speak of others takes 5 books.",
         ),
         (
             1,
             inference.ONE_BOOK,
-            "This speaks of one book, whose 15 passages stand for the rest of it, and of no other.",
+            "This speaks of one book, through 15 passages of it, and of no other.",
         ),
         (1, inference.NO_INTERVAL, "This speaks of the marks at hand alone (1 book)."),
     ],

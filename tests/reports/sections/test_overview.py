@@ -130,7 +130,7 @@ def test_the_columns_of_the_layer_table_are_of_the_same_means(tmp_path):
 
 def store_of_unequal_books(location) -> None:
     """Two books, one with pairs of twelve marks of each class, one with pairs of four."""
-    study = synthetic_study(layers=3, marks=12, width=16, baseline=None)
+    study = synthetic_study(3, 12, 16, baseline=None, between="none", measures="notebook")
     writer = StudyWriter.open(location, study)
     with writer.lock():
         writer.commit(publish_book(location, study, 0))
