@@ -138,13 +138,14 @@ def _sections(
 ) -> tuple[Section, ...]:
     """What was found and the evidence for it, then everything else, folded."""
     makers: list[tuple[str, str, Callable[[], Section]]] = []
+    titles = {} if answers is None else {book: scope.title_of(book) for book in answers.books}
     if answers is None:
         makers += [
             (WITHIN_AND_BETWEEN, SEPARATION, lambda: separation_section(scope, results.separation)),
             ("overview", "Within each class", lambda: _overview(scope, results)),
         ]
     else:
-        makers.append((ANSWER, ANSWER_TITLE, lambda: answer_section(answers, scope.classes, scope.layer)))
+        makers.append((ANSWER, ANSWER_TITLE, lambda: answer_section(answers, scope.classes, scope.layer, titles)))
     makers += [
         (CLUSTERS, CLUSTERS_TITLE, lambda: clusters_section(store, scope)),
         ("six-figures", NOTEBOOK_TITLE, lambda: notebook_section(store, scope, results.moments, results.means)),

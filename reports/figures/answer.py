@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -11,7 +13,9 @@ from reports.data.classes import Classes
 from reports.figures.style import (
     INK,
     NEUTRAL,
+    WIDTH,
     class_style,
+    cut,
     in_figure,
     legend,
     new_figure,
@@ -20,7 +24,7 @@ from reports.figures.style import (
     report_style,
 )
 
-WIDTH = 7.6
+TITLE_CHARACTERS = 30
 BAND = 0.18
 
 
@@ -76,8 +80,12 @@ def raw_and_centred(answers: Answers, classes: Classes) -> Figure:
     return figure
 
 
-def forest(answers: Answers, layer: int) -> Figure:
-    """Each book's separation and difference in one layer with the interval of its own passages, and their mean."""
+def forest(answers: Answers, layer: int, titles: Mapping[str, str] | None = None) -> Figure:
+    """Each book's separation and difference in one layer with the interval of its own passages, and their mean.
+
+    `titles` has what books are called, where that is not their key.
+    """
+    titles = titles or {}
     rows = answers.by_book[(answers.by_book["layer"] == layer) & (answers.by_book["measure"] == "mi")]
     books = sorted(set(rows["book"]))
     with report_style():
@@ -93,7 +101,8 @@ def forest(answers: Answers, layer: int) -> Figure:
             axes.axvline(0, color=INK, linewidth=0.8)
             axes.set(xlabel=f"{quantity} (bits)")
             axes.grid(axis="x")
-        panels[0].set_yticks(range(len(books) + 1), ["mean", *(in_figure(book) for book in books)], parse_math=False)
+        named = [in_figure(cut(titles.get(book, book), TITLE_CHARACTERS)) for book in books]
+        panels[0].set_yticks(range(len(books) + 1), ["mean", *named], parse_math=False)
         panels[0].set_ylim(-0.6, len(books) + 0.6)
     return figure
 

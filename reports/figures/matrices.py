@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -37,17 +39,18 @@ def pair_matrices(pairs: pd.DataFrame, quantity: str, layer: int, book: str, cla
     """Every pair within the classes and between them in one square and, below, the distributions of the same values.
 
     `pairs` has class, other, i, j and the quantity, `mi` or `cov`, of one book in one layer; within a class
-    (`class` = `other`, the default where there is no such column) i < j. Classes follow each other in the study's order, marks in that of the text; the diagonal,
-    a mark with itself, is empty.
+    (`class` = `other`, the default where there is no such column) i < j. Classes follow each other in the study's
+    order, marks in that of the text; the diagonal, a mark with itself, is empty.
     """
     pairs = pairs if "other" in pairs else pairs.assign(other=pairs["class"])
     with report_style():
         figure = new_figure(WIDTH, SIDE + 2.3)
         above, below = figure.subplots(2, 1, height_ratios=(SIDE, 2.3))
         square = pair_square(pairs, quantity, classes.names)
+        titles = {name: in_figure(classes.title(name)) for name in classes.names}
         if np.isfinite(square.values).any():
             scale = colour_scale(pairs[quantity].to_numpy(dtype=float), quantity)
-            _draw_square(above, square, scale)
+            _draw_square(above, square, titles, scale)
             label = QUANTITY_LABELS[quantity]
             figure.colorbar(ScalarMappable(*scale), ax=above, label=label, extend="both", pad=0.02, aspect=30)
         else:
@@ -68,7 +71,7 @@ def colour_scale(values: np.ndarray, quantity: str) -> tuple[Normalize, Colormap
     return Normalize(low, high), MI_COLOURS
 
 
-def _draw_square(axes: Axes, square: Square, scale: tuple[Normalize, Colormap]) -> None:
+def _draw_square(axes: Axes, square: Square, titles: Mapping[str, str], scale: tuple[Normalize, Colormap]) -> None:
     norm, colours = scale
     axes.imshow(square.values, norm=norm, cmap=colours, interpolation="none")
     axes.spines[:].set_visible(False)
@@ -81,7 +84,7 @@ def _draw_square(axes: Axes, square: Square, scale: tuple[Normalize, Colormap]) 
     middles = {
         name: border - count / 2 - 0.5 for (name, count), border in zip(square.marks.items(), borders, strict=True)
     }
-    places, labels = [middles[name] for name in large], [in_figure(name) for name in large]
+    places, labels = [middles[name] for name in large], [titles[name] for name in large]
     slanted = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if len(large) > 4 else {}
     axes.set_xticks(places, labels, parse_math=False, **slanted)
     axes.set_yticks(places, labels, parse_math=False, **({} if slanted else {"rotation": 90, "va": "center"}))

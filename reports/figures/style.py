@@ -300,7 +300,8 @@ def to_svg(figure: Figure, key: str, dpi: int = 130) -> str:
     paths and markers unique on a page with many figures.
     """
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="svg", dpi=dpi, facecolor="none", metadata={"Date": None, "Creator": None})
+    with report_style():  # Text stays text and ids are the same every time: both are settings of saving.
+        figure.savefig(buffer, format="svg", dpi=dpi, facecolor="none", metadata={"Date": None, "Creator": None})
     text = buffer.getvalue().decode("utf-8")
     figure.set_layout_engine("none")  # The layout stands now: solving it again for the bitmap would double the cost.
     svg = text[text.index("<svg") :].replace(INK, "currentColor")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pandas as pd
 
 from analysis import inference
@@ -33,13 +35,13 @@ def sentences(answers: Answers, model: str) -> tuple[str, ...]:
     return (_of_separation(answers, model), _of_difference(answers), _of_whom(answers))
 
 
-def answer_section(answers: Answers, classes: Classes, layer: int) -> Section:
-    """The figures and tables of the answer; `layer` is the one whose books are shown one by one."""
+def answer_section(answers: Answers, classes: Classes, layer: int, titles: Mapping[str, str] | None = None) -> Section:
+    """The figures and tables of the answer; `layer` is the one whose books are shown one by one, by `titles`."""
     first, second = answers.first, answers.second
     makers = (
         ("answer-figure", "The figure of the answer", lambda: _main_exhibit(answers, classes)),
         ("raw-and-centred", "The figure of the difference", lambda: _difference_exhibit(answers, classes)),
-        ("forest", "The figure of the books", lambda: _forest_exhibit(answers, layer)),
+        ("forest", "The figure of the books", lambda: _forest_exhibit(answers, layer, titles)),
         ("placebo", "The table of the placebo", lambda: _placebo_table(answers)),
         ("answer-layers", "The table of the answer", lambda: _layer_table(answers)),
     )
@@ -215,7 +217,7 @@ def _difference_exhibit(answers: Answers, classes: Classes) -> Exhibit:
     )
 
 
-def _forest_exhibit(answers: Answers, layer: int) -> Exhibit:
+def _forest_exhibit(answers: Answers, layer: int, titles: Mapping[str, str] | None) -> Exhibit:
     shown, books = len(set(answers.by_book["book"])), len(answers.books)
     some = f" The first {FOREST_BOOKS} of {books:,} books by name." if shown < books else ""
     return Exhibit(
@@ -224,7 +226,7 @@ def _forest_exhibit(answers: Answers, layer: int) -> Exhibit:
         "Separation and difference of each book in mutual information, with the 95 % interval of its own passages; "
         f"below, their mean with its interval over all layers at once.{some}",
         "Forest plot of separation and of difference, one line a book and one for the mean.",
-        forest(answers, layer),
+        forest(answers, layer, titles),
         answers.sql,
         {"answer-books": answers.by_book},
     )

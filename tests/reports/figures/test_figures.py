@@ -77,7 +77,7 @@ def test_one_square_holds_every_pair_within_and_between_on_both_sides_of_an_empt
     assert np.isfinite(matrix).sum() == 24 * 23
     between = store.sql(
         f"SELECT avg({quantity}::DOUBLE) FROM cross_pairs WHERE layer = 2 AND book = 'book0'"
-    ).fetchone()
+    ).fetchall()[0]
     assert matrix[:12, 12:].mean() == pytest.approx(between[0])
 
 
