@@ -156,11 +156,7 @@ def _sections(
     everything_else: list[tuple[str, str, Callable[[], Section]]] = [
         ("layers-section", "Every layer", lambda: _layer_section(store, scope, results, answers)),
         ("books", "Book by book", lambda: books_section(scope)),
-        (
-            "outliers",
-            "Outlier dimensions and sets",
-            lambda: outlier_section(store, scope, store.study.config["outlier_z"]),
-        ),
+        (OUTLIERS, OUTLIERS_TITLE, lambda: outlier_section(store, scope, store.study.config["outlier_z"])),
         ("extremes", "Pairs in their words", lambda: extremes_section(store, scope)),
         ("failures", "Books that failed", lambda: failed_section(scope.book_rows)),
         (

@@ -26,16 +26,16 @@ def outlier_set_shares(store: Store, scope: Scope) -> tuple[pd.DataFrame, tuple[
     the sets were shuffled over the marks. Pairs of the first marks of one book.
     """
     sets = ask(store, "outlier_sets", book=scope.example_book, marks=GRID_MARKS)
-    rows, sql = [], (sets.sql,)
+    rows, sql = [], [sets.sql]
     for layer, marks in sets.frame.groupby("layer"):
         pairs = ask(store, "book_pairs", layer=int(layer), book=scope.example_book, marks=GRID_MARKS)
-        sql = (sets.sql, pairs.sql)
+        sql[1:] = [pairs.sql]
         for name in scope.classes.names:
             of_class = marks[marks["class"] == name].sort_values("i")
             shares = shares_of_sets(of_class["outliers"], pairs.frame[pairs.frame["class"] == name])
             rows.append({"layer": int(layer), "class": name, **shares})
     columns = ["layer", "class", "sets", *(f"{name}{end}" for name in MEASURES for end in ("", "_shuffled"))]
-    return pd.DataFrame(rows, columns=columns), sql
+    return pd.DataFrame(rows, columns=columns), tuple(sql)
 
 
 def shares_of_sets(outliers: pd.Series, pairs: pd.DataFrame) -> dict[str, float]:

@@ -124,7 +124,8 @@ def pair_square(pairs: pd.DataFrame, value: str, classes: Sequence[str]) -> Squa
     first = pairs["class"].astype(str).to_numpy()
     second = pairs["other"].astype(str).to_numpy() if "other" in pairs else first
     i, j = pairs["i"].to_numpy(dtype=np.int64), pairs["j"].to_numpy(dtype=np.int64)
-    marks, start = {}, {}
+    marks: dict[str, int] = {}
+    start: dict[str, int] = {}
     for name in classes:
         count = 1 + max(i[first == name].max(initial=-1), j[second == name].max(initial=-1))
         if count:

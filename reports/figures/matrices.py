@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -85,9 +86,10 @@ def _draw_square(axes: Axes, square: Square, titles: Mapping[str, str], scale: t
         name: border - count / 2 - 0.5 for (name, count), border in zip(square.marks.items(), borders, strict=True)
     }
     places, labels = [middles[name] for name in large], [titles[name] for name in large]
-    slanted = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if len(large) > 4 else {}
+    slanted: dict[str, Any] = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if len(large) > 4 else {}
+    upright: dict[str, Any] = {} if slanted else {"rotation": 90, "va": "center"}
     axes.set_xticks(places, labels, parse_math=False, **slanted)
-    axes.set_yticks(places, labels, parse_math=False, **({} if slanted else {"rotation": 90, "va": "center"}))
+    axes.set_yticks(places, labels, parse_math=False, **upright)
     axes.tick_params(length=0)
     axes.set(xlabel="marks, in the order of the text", ylabel="marks, in the order of the text")
 

@@ -36,5 +36,5 @@ def test_a_store_that_keeps_states_shows_them_in_the_report(tmp_path):
     assert rows[1, "terminal"] == chance_mi(states, 15, 5.0, pairs=PAIRS, rng=np.random.default_rng(SEED))
     (table,) = [part for section in report.sections for part in section.parts if part.key == "layers"]
     assert table.frame.set_index("layer").loc[1, "chance_terminal"] == rows[1, "terminal"]
-    (headline,) = [part for section in report.sections for part in section.parts if part.key == "headline"]
-    assert [line.get_label() for line in headline.figure.axes[0].lines].count("if independent") == 1
+    (level,) = [part for section in report.sections for part in section.parts if part.key == "chance"]
+    assert [line.get_label() for line in level.figure.axes[0].lines].count("if independent") == 1

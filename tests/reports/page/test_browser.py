@@ -112,7 +112,7 @@ def test_ink_and_paper_contrast_in_light_and_in_dark(page_file, dark):
         .map((v) => (v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4));
         return 0.2126 * r + 0.7152 * g + 0.0722 * b; };
       const paper = light(getComputedStyle(document.body).backgroundColor);
-      const inks = [...document.querySelectorAll("#headline svg text, figcaption, td")]
+      const inks = [...document.querySelectorAll("#answer-figure svg text, figcaption, td")]
         .map((e) => light(e.tagName === "text" ? getComputedStyle(e).fill : getComputedStyle(e).color));
       return Math.min(...inks.map((ink) => (Math.max(ink, paper) + 0.05) / (Math.min(ink, paper) + 0.05)));
     })()"""
@@ -126,6 +126,8 @@ def test_ink_and_paper_contrast_in_light_and_in_dark(page_file, dark):
 
 def test_a_wide_table_on_a_phone_keeps_its_first_column_and_says_where_it_goes_on(page_file):
     script = """(async () => {
+      document.getElementById("layers-section").open = true;
+      await new Promise((done) => setTimeout(done, 200));
       const box = document.querySelector("#layers .scroll"), cue = document.querySelector("#layers .cue");
       const first = box.querySelector("tbody td"), place = () => Math.round(first.getBoundingClientRect().left);
       const seen = [cue.checkVisibility(), place()];
@@ -149,3 +151,23 @@ def test_nothing_is_wider_than_a_phone(page_file):
             return await page.run("document.documentElement.scrollWidth"), len(page.complaints)
 
     assert asyncio.run(widths()) == (390, 0)
+
+
+def test_everything_else_is_folded_until_a_link_leads_there(page_file):
+    script = """(async () => {
+      const chapters = [...document.querySelectorAll("details.chapter")];
+      const seen = [chapters.length, chapters.filter((each) => each.open).length];
+      location.hash = "#outlier-dimensions";
+      await new Promise((done) => setTimeout(done, 300));
+      const open = chapters.filter((each) => each.open).map((each) => each.id);
+      return JSON.stringify([...seen, open, document.getElementById("outlier-dimensions").checkVisibility()]);
+    })()"""
+
+    async def follow() -> list:
+        async with chromium.browse(page_file) as page:
+            return json.loads(await page.run(script))
+
+    count, opened, by_link, visible = asyncio.run(follow())
+    assert count >= 6
+    assert opened == 0
+    assert (by_link, visible) == (["outliers"], True)
