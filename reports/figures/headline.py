@@ -44,7 +44,7 @@ def headline(means: pd.DataFrame, differences: pd.DataFrame | None, chance: pd.D
 
 
 def _draw_means(axes: Axes, means: pd.DataFrame, chance: pd.DataFrame, classes: Classes) -> None:
-    axes.set(xlabel="layer", ylabel=f"mean {QUANTITY_LABELS['mi']}", title="within each class")
+    axes.set(xlabel="layer", ylabel=f"mean {QUANTITY_LABELS['mi']}")
     not_drawn(axes, means)
     if not means["varies"].any():
         note(axes, why_not_drawn(means, classes.named))
