@@ -34,7 +34,7 @@ PARTS_FAILED = 1
 PAGE = "index.html"
 PDF = "report.pdf"
 RESULTS = "results.parquet"
-FORMAT = 4
+FORMAT = 5
 """Raised when the same snapshot makes another page, so that reports are made anew after an upgrade."""
 
 
