@@ -18,7 +18,10 @@ BOOKS_HELP = (
 OTHER_BINNING = ("bins", "outlier_z")
 """Settings that `pairs` may change: all others went into the hidden states themselves."""
 
-OF_STORED_STATES = ("books_per_shard", "address", "extractors", "attempts", "memory_fraction", "serial", "retake")
+OF_STORED_STATES = (
+    *("books_per_shard", "address", "extractors", "attempts", "memory_fraction"),
+    *("retake", "log_format", "serial"),
+)
 """Settings of a run that mean something where neither books nor a model are read."""
 
 MOST_NEEDED = ("model", "classes", "per_class", "labels", "keep_hidden_states", "address", "device")

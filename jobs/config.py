@@ -203,6 +203,11 @@ class RunConfig:
     name: str | None = setting(
         None, "what reports call the study, in place of its model; recorded when the store is created"
     )
+    log_format: str = setting(
+        "text",
+        "what the log is made of: `time event key=value ...`, or JSON objects",
+        ("text", "json"),
+    )
     serial: bool = setting(False, "a plain loop in this process, without Ray: slow, and easy to debug")
     text_column: str = setting("text", "column or key of the text in .parquet and .jsonl files")
     id_column: str | None = setting(None, "column or key of the book's name in .parquet and .jsonl files")

@@ -84,7 +84,7 @@ def carry_out(
     """
     console = Console(stderr=True)
     with Results(context.location, study) as results, stoppable():
-        recorder = Recorder(results, context.run_id, context.run, listener_for(console))
+        recorder = Recorder(results, context.run_id, context.run, listener_for(console, context.run.log_format))
         job = _Job(context, results, recorder, stages, hidden_layers, unit)
         try:
             return job.run(named, console)
@@ -249,6 +249,8 @@ class _Job:
         if len(listed) > LISTED:
             query = "SELECT book, status, reason FROM books WHERE status <> 'used'"
             say(console, f'and {len(listed) - LISTED:,} more: interpunct sql --store ... "{query}"')
+        if tally.books_used or tally.books_done_before:
+            say(console, f"next: interpunct report --store {shlex.quote(self._context.location)} --out report")
         if undone:
             left = "1 book is" if len(undone) == 1 else f"{len(undone):,} books are"
             say(console, f"{left} left undone. To try again: {_command_line()}")

@@ -17,10 +17,11 @@ from jobs.account.display import Listener
 from jobs.account.run_store import Results
 from jobs.account.tally import Tally
 from jobs.stages.compute import BlockReceipt
-from jobs.stages.extract import Block
+from jobs.stages.extract import Block, ModelWork
 from jobs.stages.partition import ShardWork
 from jobs.stages.prepare import PreparedShard, RunContext
 from jobs.stages.stages import Model, Stages
+from store.keys import ShardKey
 
 SIDE_BY_SIDE = 4
 """Blocks at once, at most. About a quarter of a small block's time holds the interpreter's lock."""
@@ -93,18 +94,24 @@ def _compute(
         return stages.compute(context, block, leftovers)
 
     receipts = []
-    for receipt in _in_order(
-        compute, _counted(stages.extract(model, prepared, None), tally, results), _threads(prepared)
-    ):
+    tally.pair_tasks = _threads(prepared)
+    blocks = _counted(stages.extract(model, prepared, None), shard, tally, results, listener)
+    for receipt in _in_order(compute, blocks, tally.pair_tasks):
         receipts.append(receipt)
         tally.computed(receipt)
         listener.update(tally)
     return receipts
 
 
-def _counted(blocks: Iterator[Block], tally: Tally, results: Results) -> Iterator[Block]:
-    """Pass on what the model yields. A new store is made when it has given states, and not for one that cannot."""
-    for block in blocks:
+def _counted(
+    steps: Iterator[Block | ModelWork], shard: ShardKey, tally: Tally, results: Results, listener: Listener
+) -> Iterator[Block]:
+    """Pass on the blocks and tell of the work. A new store is made when the model has given states, not before."""
+    for block in steps:
+        if isinstance(block, ModelWork):
+            tally.extracted(shard, block)
+            listener.update(tally)
+            continue
         results.open()
         tally.extracted(block.key.shard, block.work)
         yield block

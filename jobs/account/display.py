@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
-from datetime import timedelta
+from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Protocol, TextIO
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 from rich.table import Table
 
 from jobs.account.console import key_values, log, say
+from jobs.account.pace import forecast, pace_of, share_done
 from jobs.account.tally import Tally
 
 SECONDS_BETWEEN_LINES = 15.0
@@ -33,42 +36,47 @@ class Listener(Protocol):
         """The run is over."""
 
 
-def listener_for(console: Console) -> Listener:
-    """Bars where the console is a terminal, lines otherwise."""
-    return Bars(console) if console.is_terminal else Lines()
+def listener_for(console: Console, form: str = "text") -> Listener:
+    """Bars where the console is a terminal and the log's form is text, lines otherwise."""
+    return Bars(console) if console.is_terminal and form == "text" else Lines(form=form)
 
 
 class Lines:
-    """One line an event, `time event key=value ...`, and one every so often on how far the run is."""
+    """One line an event, `time event key=value ...` or a JSON object, and one every so often on how far the run is."""
 
-    def __init__(self, stream: TextIO | None = None, between: float = SECONDS_BETWEEN_LINES) -> None:
+    def __init__(
+        self, stream: TextIO | None = None, between: float = SECONDS_BETWEEN_LINES, form: str = "text"
+    ) -> None:
         self._stream = stream or sys.stderr
+        self._json = form == "json"
         self._between = between
         self._last = time.monotonic()
-        self._shown = _rates(Tally())
 
     def line(self, event: str, **keys: object) -> None:
-        """Log an event with its time."""
-        log(self._stream, f"{time.strftime('%Y-%m-%dT%H:%M:%S')} {event} {key_values(keys)}".rstrip())
+        """Log an event with its time (UTC)."""
+        now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+        if self._json:
+            values = {name: value if isinstance(value, int | float) else str(value) for name, value in keys.items()}
+            log(self._stream, json.dumps({"time": now, "event": event} | values, ensure_ascii=False))
+        else:
+            log(self._stream, f"{now} {event} {key_values(keys)}".rstrip())
 
     def update(self, tally: Tally) -> None:
         """Log the counts and the rates since the last such line, where that is long enough ago."""
         now = time.monotonic()
         if now - self._last < self._between:
             return
-        elapsed, self._last = now - self._last, now
-        before, self._shown = self._shown, _rates(tally)
-        rates = {f"{name}_per_s": round((value - before[name]) / elapsed) for name, value in self._shown.items()}
-        done = f"{tally.pairs / tally.pairs_expected:.1%}" if tally.pairs_expected else "0%"
+        self._last = now
+        done, left = share_done(tally), forecast(tally)
         self.line(
             "progress",
             shards=f"{tally.shards_committed}/{tally.shards}",
             sequences=f"{tally.sequences}/{tally.sequences_expected}",
             pairs=f"{tally.pairs}/{tally.pairs_expected}",
-            done=done,
-            **rates,
+            done="unknown" if done is None else f"{done:.1%}",
+            **{f"{name}_per_s": _rate(rate) for name, rate in asdict(pace_of(tally)).items()},
             retries=tally.retries,
-            eta=_duration(seconds_left(tally)),
+            eta=left or "unknown",
             **{f"queue_{name}": length for name, length in tally.queues.items()},
         )
 
@@ -87,7 +95,6 @@ class Bars:
             BarColumn(bar_width=None),
             MofNCompleteColumn(),
             TextColumn("{task.fields[rate]}"),
-            TimeRemainingColumn(),
             console=console,
             transient=True,
             refresh_per_second=4,
@@ -105,27 +112,23 @@ class Bars:
 
     def update(self, tally: Tally) -> None:
         """Move the bars."""
+        pace, left = pace_of(tally), forecast(tally)
+        rates = {
+            "shards": "" if left is None else f"{left} left",
+            "sequences": "" if pace.sequences is None else f"{_rate(pace.sequences)}/s",
+            "pairs": "" if pace.pairs is None else f"{_rate(pace.pairs)}/s",
+        }
         values = {
             "shards": (tally.shards_committed, tally.shards),
             "sequences": (tally.sequences, tally.sequences_expected),
             "pairs": (tally.pairs, tally.pairs_expected),
         }
         for name, (done, total) in values.items():
-            rate = f"{done / tally.elapsed:,.0f}/s" if name != "shards" and tally.elapsed > 0 else ""
-            self._progress.update(self._tasks[name], completed=done, total=total or None, rate=rate)
+            self._progress.update(self._tasks[name], completed=done, total=total or None, rate=rates[name])
 
     def close(self) -> None:
         """Leave the bars as they are, and give the terminal back."""
         self._progress.stop()
-
-
-def seconds_left(tally: Tally) -> float | None:
-    """How long the rest will take at the pace so far; None before the first shard tells."""
-    if not tally.pairs or not tally.shards:
-        return None
-    share_prepared = max(tally.shards_prepared, 1) / tally.shards
-    done = tally.pairs / tally.pairs_expected * share_prepared
-    return tally.elapsed * (1 - done) / done
 
 
 def summary_table(tally: Tally, unit: str = "book") -> Table:
@@ -152,9 +155,8 @@ def summary_table(tally: Tally, unit: str = "book") -> Table:
     return table
 
 
-def _rates(tally: Tally) -> dict[str, int]:
-    return {"sequences": tally.sequences, "pairs": tally.pairs}
-
-
-def _duration(seconds: float | None) -> str:
-    return "unknown" if seconds is None else str(timedelta(seconds=round(seconds)))
+def _rate(rate: float | None) -> str:
+    """A rate with the digits that tell; a slow model does less than one sequence a second."""
+    if rate is None:
+        return "unknown"
+    return f"{rate:.2f}" if rate < 10 else f"{rate:,.0f}"

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from jobs.account.display import Listener
+from jobs.account.pace import forecast, pace_of, share_done
 from jobs.account.run_store import Results
 from jobs.account.tally import Tally
 from jobs.config import RunConfig
@@ -53,9 +54,15 @@ class Recorder:
     def write(self, tally: Tally, state: str) -> None:
         """Write the run record now. A store that does not answer costs the record, not the run."""
         updated = datetime.now(UTC).isoformat(timespec="seconds")
+        done, left, pace = share_done(tally), forecast(tally), pace_of(tally)
+        progress = {
+            "share_done": None if done is None else round(done, 4),
+            "time_left": None if left is None else str(left),
+            "sequences_per_second": pace.sequences and round(pace.sequences, 3),
+            "pairs_per_second": pace.pairs and round(pace.pairs, 1),
+        }
+        record = {**self.facts, "state": state, "updated": updated, "progress": progress, **tally.to_dict()}
         try:
-            self._results.record_run(
-                self._run_id, {**self.facts, "state": state, "updated": updated, **tally.to_dict()}
-            )
+            self._results.record_run(self._run_id, record)
         except StoreUnavailable as error:
             self._shown.line("the run's record could not be written", reason=error)

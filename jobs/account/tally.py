@@ -58,8 +58,18 @@ class Tally:
     not_used: dict[str, tuple[BookStatus, str]] = field(default_factory=dict)
     """Book -> (status, reason), for books that this run did not use."""
     queues: dict[str, int] = field(default_factory=dict)
+    models: int = 1
+    pair_tasks: int = 1
+    """How many models, and how many tasks that compute pairs, work at the same time."""
+    side_by_side: bool = False
+    """Whether models go on with the next shard while pairs of the last one are computed."""
     started: float = field(default_factory=time.time)
     _under_way: dict[ShardKey, _ShardUnderWay] = field(default_factory=dict, repr=False)
+
+    @property
+    def pair_stages(self) -> tuple[str, ...]:
+        """The stages whose seconds pair tasks report."""
+        return tuple(stage for stage in self.seconds if stage not in ("prepare", "forward", "commit"))
 
     @property
     def elapsed(self) -> float:

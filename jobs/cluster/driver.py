@@ -38,6 +38,7 @@ from jobs.cluster.under_way import ShardUnderWay, Stream
 from jobs.cluster.unit_scheduler import Fault, GivenUp, Launch, Schedule, Stage, Unit
 from jobs.cluster.watchdog import Watchdog
 from jobs.errors import JobError
+from jobs.stages.extract import ModelWork
 from jobs.stages.partition import Limits, ShardWork, compute_memory, plan_limits
 from jobs.stages.prepare import PreparedOutline, RunContext
 from jobs.stages.stages import Stages
@@ -97,6 +98,7 @@ class _Loop:
         job = Job(stages, context)
         self._extractors = Extractors(job, self._placement)
         self._tally, self._planned, self._listener = tally, tally.shards, listener
+        tally.side_by_side = True
         self._job = ray.put(job)
         self._metrics = Metrics()
         self._newcomers = Newcomers(context.location)
@@ -244,6 +246,10 @@ class _Loop:
             return
         try:
             header = ray.get(next(generator))
+            if isinstance(header, ModelWork):
+                self._tally.extracted(stream.shard, header)
+                self._watchdog.started(unit, time.monotonic())
+                return
             block = next(generator)
         except StopIteration:
             self._end_stream(generator, stream)
@@ -365,6 +371,7 @@ class _Loop:
             return
         self._reported = time.monotonic()
         self._tally.queues = {**self._schedule.counts(), "loading": len(self._extractors.loading())}
+        self._tally.models, self._tally.pair_tasks = len(self._extractors.slots), max(1, self._cluster.cpus)
         self._tally.retries = self._schedule.retries
         self._tally.shards = self._planned + self._schedule.added
         self._listener.update(self._tally)

@@ -159,14 +159,19 @@ class Extractor:
         self._model = job.stages.load(job.context, device)
         return socket.gethostname()
 
-    def extract(self, prepared: PreparedShard, wanted: Sequence[BlockKey]) -> Iterator[BlockHeader | Block]:
+    def extract(self, prepared: PreparedShard, wanted: Sequence[BlockKey]) -> Iterator[BlockHeader | Block | ModelWork]:
         """For each block a header, which is small and travels to the driver, and then the block, which does not.
+
+        Before the blocks, word of what the model has done.
 
         Ends early where the driver has given up the shard.
         """
         for block in self._stages.extract(self._model, prepared, wanted):
             if ray.get_runtime_context().is_canceled():
                 return
+            if isinstance(block, ModelWork):
+                yield block
+                continue
             yield BlockHeader(block.key, len(block.states), block.states.nbytes, block.work)
             yield block
 

@@ -7,7 +7,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -23,8 +23,9 @@ from store.keys import BlockKey
 IN_MEMORY_BYTES = 2 << 30
 """States of one shard beyond this are kept in a temporary file while the model works on them."""
 
-TOKENS_AT_ONCE = 1 << 15
-"""About as many tokens are handed to the model at once: a whole number of batches, so that batches are the same."""
+TOKENS_AT_ONCE = 1 << 12
+"""About as many tokens are handed to the model at once: a whole number of batches, so that batches are the same. A run
+tells of progress as often, so that it is no more than a few seconds' work of a CPU."""
 
 
 @dataclass(frozen=True)
@@ -38,12 +39,19 @@ class ModelWork:
     seconds: float = 0.0
     smallest_batch: int | None = None
 
+    def __add__(self, more: ModelWork) -> ModelWork:
+        """Both together."""
+        batches = [size for size in (self.smallest_batch, more.smallest_batch) if size is not None]
+        return ModelWork(
+            self.sequences + more.sequences, self.seconds + more.seconds, min(batches) if batches else None
+        )
+
 
 @dataclass(frozen=True, eq=False)
 class Block:
     """Hidden states of all marks of a shard in one layer: `states` float32 [marks, D], laid out as `layout` says.
 
-    `work`: what the model did since the last block. It makes all layers at once, so the first block carries all.
+    `work`: what the model did since the last block, where that was not told before.
     """
 
     key: BlockKey
@@ -90,19 +98,34 @@ def extract_blocks(
 ) -> Iterator[Block]:
     """Run the model over what it reads of a shard and yield the shard's blocks, layer by layer.
 
-    `wanted` leaves out blocks that are done already; None yields all.
+    `wanted` leaves out blocks that are done already; None yields all. The model makes all layers at once, so the first
+    block carries all its work.
     """
+    work = ModelWork()
+    for step in extract_in_steps(model, prepared, wanted):
+        if isinstance(step, ModelWork):
+            work += step
+        else:
+            yield replace(step, work=work)
+            work = ModelWork()
+
+
+def extract_in_steps(
+    model: StatesModel, prepared: PreparedShard, wanted: Collection[BlockKey] | None = None
+) -> Iterator[Block | ModelWork]:
+    """`extract_blocks`, with word of what the model has done in between, before the first block."""
     keys = wanted_keys(model.hidden_layers, prepared, wanted)
     if not keys:
         return
     started = time.perf_counter()
     states = _states_buffer((model.hidden_layers, prepared.layout.total, model.width))
-    for rows, found in _passes(model, prepared):
-        states[:, rows] = found
-    work = ModelWork(prepared.outline.sequences, time.perf_counter() - started, model.smallest_batch)
+    for piece, found in _passes(model, prepared):
+        states[:, piece.rows] = found
+        now = time.perf_counter()
+        yield ModelWork(len(piece.sequences), now - started, model.smallest_batch)
+        started = time.perf_counter()
     for key in keys:
-        yield Block(key, prepared.layout, states[key.layer], work)
-        work = ModelWork()
+        yield Block(key, prepared.layout, states[key.layer])
 
 
 def wanted_keys(
@@ -141,17 +164,17 @@ class _Piece:
     rows: NDArray[np.int64]
 
 
-def _passes(model: StatesModel, prepared: PreparedShard) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
-    """Yield rows of the shard's states and these states, each piece started one ahead: a GPU has work meanwhile."""
+def _passes(model: StatesModel, prepared: PreparedShard) -> Iterator[tuple[_Piece, NDArray[np.float32]]]:
+    """Yield pieces of what is read and the states of their marks, started one ahead: a GPU has work meanwhile."""
     pending: tuple[_Piece, Callable[[], NDArray[np.float32]]] | None = None
     for book, reading in enumerate(prepared.readings):
         for piece in _pieces(model, reading, prepared.layout.book_rows(book).start):
             following = piece, _started(model, piece)
             if pending is not None:
-                yield pending[0].rows, pending[1]()
+                yield pending[0], pending[1]()
             pending = following
     if pending is not None:
-        yield pending[0].rows, pending[1]()
+        yield pending[0], pending[1]()
 
 
 def _pieces(model: StatesModel, reading: Reading, first_row: int) -> Iterator[_Piece]:

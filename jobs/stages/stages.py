@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 from jobs.config import RunConfig
 from jobs.corpus.references import BookRef, Source
 from jobs.stages.compute import BlockReceipt, compute_block
-from jobs.stages.extract import Block, extract_blocks, load_model
+from jobs.stages.extract import Block, ModelWork, extract_in_steps, load_model
 from jobs.stages.finish import finish_shard
 from jobs.stages.partition import ShardWork
 from jobs.stages.prepare import PreparedShard, RunContext, prepare_shard
@@ -28,6 +28,6 @@ class Stages:
     survey: Callable[[Sequence[Source], RunConfig], list[BookRef]] = survey_sources
     prepare: Callable[[RunContext, ShardWork], PreparedShard] = prepare_shard
     load: Callable[[RunContext, str], Model] = load_model
-    extract: Callable[[Model, PreparedShard, Sequence[BlockKey] | None], Iterator[Block]] = extract_blocks
+    extract: Callable[[Model, PreparedShard, Sequence[BlockKey] | None], Iterator[Block | ModelWork]] = extract_in_steps
     compute: Callable[[RunContext, Block, Mapping[ChunkKey, str]], BlockReceipt] = compute_block
     finish: Callable[[RunContext, PreparedShard, Sequence[BlockReceipt]], CommitRecord] = finish_shard

@@ -21,7 +21,7 @@ import numpy as np
 from jobs.config import RunConfig, StudyConfig
 from jobs.run import execute
 from jobs.stages.compute import compute_block
-from jobs.stages.extract import Block, extract_blocks
+from jobs.stages.extract import Block, ModelWork, extract_in_steps
 from jobs.stages.finish import finish_shard
 from jobs.stages.prepare import PreparedShard, RunContext, prepare_shard
 from jobs.stages.stages import Stages
@@ -159,12 +159,16 @@ class Extract:
     trouble: Trouble
     blocks: int = 3
 
-    def __call__(self, model: Any, prepared: PreparedShard, wanted: Sequence[Any] | None) -> Iterator[Block]:
-        books = "+".join(prepared.books["book"].to_pylist())
-        for number, block in enumerate(extract_blocks(model, prepared, wanted)):
-            if number == min(self.blocks, len(wanted or ()) - 1):
-                self.trouble.meet("extract", books)
-            yield block
+    def __call__(
+        self, model: Any, prepared: PreparedShard, wanted: Sequence[Any] | None
+    ) -> Iterator[Block | ModelWork]:
+        books, number = "+".join(prepared.books["book"].to_pylist()), 0
+        for step in extract_in_steps(model, prepared, wanted):
+            if isinstance(step, Block):
+                if number == min(self.blocks, len(wanted or ()) - 1):
+                    self.trouble.meet("extract", books)
+                number += 1
+            yield step
 
 
 @dataclass(frozen=True)

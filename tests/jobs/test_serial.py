@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from jobs import serial
+from jobs.account.run_record import Recorder
 from jobs.serial import _in_order
 from tests.jobs import injection
 from tests.jobs.injection import Calls, rows, write_books
@@ -83,3 +84,25 @@ def test_an_error_ends_the_loop_where_it_stands(threads):
     with pytest.raises(RuntimeError, match="block 2"):
         next(results)
     assert len(started) <= 2 + threads
+
+
+def test_the_model_is_heard_of_while_it_reads_a_book(monkeypatch, tmp_path, sample_text, tiny_gpt2):
+    """Batch after batch, before the first block comes; a book that takes an hour does not look stuck."""
+    monkeypatch.setattr("jobs.stages.extract.TOKENS_AT_ONCE", 1)
+    heard: list[tuple[int, int]] = []
+    update = Recorder.update
+
+    def listening(self, tally):
+        heard.append((tally.sequences, tally.blocks))
+        update(self, tally)
+
+    monkeypatch.setattr(Recorder, "update", listening)
+    books = write_books(tmp_path / "books", sample_text, 1)
+    config = injection.study(tiny_gpt2, context="window", bos="no")
+    assert (
+        injection.run(books, config, tmp_path / "store", injection.stages(Calls(tmp_path / "calls")), serial=True) == 0
+    )
+    before = [sequences for sequences, blocks in heard if not blocks]
+    assert len(set(before)) > 2
+    assert before == sorted(before)
+    assert before[-1] == heard[-1][0]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import json
 import re
+import time
+from datetime import datetime
 
-import pytest
 from rich.console import Console
 
-from jobs.account.display import Bars, Lines, listener_for, seconds_left, summary_table
+from jobs.account.display import Bars, Lines, listener_for, summary_table
 from jobs.account.tally import Tally
 from jobs.stages.compute import BlockReceipt
 from jobs.stages.extract import ModelWork
@@ -21,6 +23,8 @@ def half_done() -> Tally:
     tally = Tally(hidden_layers=2, shards=4, shards_prepared=2, shards_committed=1, pairs_expected=1000, pairs=500)
     tally.sequences, tally.sequences_expected, tally.retries = 30, 60, 2
     tally.queues = {"pairs": 3}
+    tally.seconds |= {"forward": 15.0, "pairs": 30.0, "write": 10.0}
+    tally.started -= 55.0
     return tally
 
 
@@ -31,7 +35,7 @@ def terminal() -> Console:
 def test_a_log_gets_one_line_an_event_with_its_keys():
     stream = io.StringIO()
     Lines(stream).line("trying again", unit="pairs of shard abc", attempt=2)
-    assert re.fullmatch(r'\S+T\S+ trying again unit="pairs of shard abc" attempt=2\n', stream.getvalue())
+    assert re.fullmatch(r'\S+T\S+Z trying again unit="pairs of shard abc" attempt=2\n', stream.getvalue())
 
 
 def test_a_log_is_told_of_progress_now_and_then_only():
@@ -42,16 +46,19 @@ def test_a_log_is_told_of_progress_now_and_then_only():
     assert stream.getvalue() == ""
     Lines(stream, between=0.0).update(half_done())
     (line,) = stream.getvalue().splitlines()
-    assert "shards=1/4 sequences=30/60 pairs=500/1000 done=50.0%" in line
+    assert "shards=1/4 sequences=30/60 pairs=500/1000 done=25.0%" in line
+    assert "sequences_per_s=2.00 pairs_per_s=12 retries=2 eta=0:02:45" in line
     assert "retries=2" in line
     assert "queue_pairs=3" in line
 
 
-def test_the_time_left_counts_shards_that_are_not_prepared_yet():
-    tally = half_done()
-    tally.started -= 60.0
-    assert seconds_left(tally) == pytest.approx(180.0, rel=0.01)
-    assert seconds_left(Tally()) is None
+def test_a_json_log_has_an_object_a_line_with_the_time_in_utc():
+    stream = io.StringIO()
+    Lines(stream, form="json").line("trying again", unit="pairs of shard abc", attempt=2)
+    told = json.loads(stream.getvalue())
+    assert (told["event"], told["unit"], told["attempt"]) == ("trying again", "pairs of shard abc", 2)
+    assert abs(datetime.fromisoformat(told["time"]).timestamp() - time.time()) < 60
+    assert told["time"].endswith("Z")
 
 
 def test_a_terminal_gets_bars_and_only_the_events_that_no_bar_shows():
@@ -67,6 +74,9 @@ def test_a_terminal_gets_bars_and_only_the_events_that_no_bar_shows():
     for bar in ("shards", "sequences", "pairs"):
         assert bar in shown
     assert "500/1000" in shown
+    assert "2.00/s" in shown
+    assert "12/s" in shown
+    assert "0:02:45 left" in shown
 
 
 def test_the_listener_suits_the_console():
