@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import json
 import re
 import sys
 from collections.abc import Callable
@@ -27,6 +28,8 @@ def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
     _add_sql(subparsers)
     status = _add(subparsers, "status", execute_status, "what a store holds, who works on it, which books failed")
     status.add_argument("--watch", action="store_true", help="keep looking until interrupted")
+    status.add_argument("--json", action="store_true", help="as one JSON object, for programs")
+    _add_list(subparsers)
     verify = _add(
         subparsers,
         "verify",
@@ -102,8 +105,14 @@ def execute_status(arguments: argparse.Namespace) -> int:
     """Show what a store holds."""
     from rich.console import Console
 
-    from store.status import show, watch
+    from store.errors import QueryError
+    from store.status import read_status, show, watch
 
+    if arguments.json:
+        if arguments.watch:
+            raise QueryError("--json is one look and --watch goes on looking; use one of them")
+        print(json.dumps(read_status(arguments.store).to_dict(), indent=2, ensure_ascii=False))
+        return 0
     console = Console(soft_wrap=not sys.stdout.isatty())
     if arguments.watch:
         with contextlib.suppress(KeyboardInterrupt):
@@ -111,6 +120,26 @@ def execute_status(arguments: argparse.Namespace) -> int:
     else:
         show(arguments.store, console)
     return 0
+
+
+def execute_list(arguments: argparse.Namespace) -> int:
+    """Show the stores below a place; 1 where one cannot be read."""
+    from store.foreign_text import for_terminal
+    from store.listing import list_stores
+
+    stores = list(list_stores(arguments.root))
+    if arguments.json:
+        print(json.dumps([store.to_dict() for store in stores], indent=2, ensure_ascii=False))
+    else:
+        rows: list[tuple[str, ...]] = [("store", "model", "books", "pairs", "bytes", "changed")]
+        for store in stores:
+            numbers = (f"{store.used:,} of {store.books:,}", f"{store.pairs:,}", f"{store.bytes:,}", store.changed)
+            rows.append((store.store, store.model, *numbers) if store.problem is None else (store.store, store.problem))
+        widths = [max(len(row[n]) for row in rows if len(row) == len(rows[0])) for n in range(len(rows[0]))]
+        for row in rows:
+            cells = [for_terminal(cell) for cell in row]
+            print("  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=False)).rstrip())
+    return 1 if any(store.problem is not None for store in stores) else 0
 
 
 def execute_verify(arguments: argparse.Namespace) -> int:
@@ -244,6 +273,14 @@ def _add_compact(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
     parser.add_argument(
         "--grace", type=_duration, default=3600.0, metavar="TIME", help="such as 90s, 30m, 1h, 2d; default: 1h"
     )
+
+
+def _add_list(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    summary = "the studies below a folder or prefix: model, books, pairs, size, last change"
+    parser = subparsers.add_parser("list", help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
+    parser.add_argument("root", metavar="ROOT", help="a folder or an s3:// prefix")
+    parser.add_argument("--json", action="store_true", help="as one JSON array, for programs")
+    parser.set_defaults(execute=execute_list)
 
 
 def _add_remove(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

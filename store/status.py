@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +27,10 @@ from store.study import Study, read_study
 _MOST_BYTES = 64 << 20
 _SHOWN_PROBLEMS = 20
 _WATCH_EVERY_S = 2.0
-_NO_PROGRESS = {"run", "host", "pid", "cpus"}
-"""What a run's record says of where it works; the line on who is running says it better."""
+ENDED = "ended without a word"
+"""The state of a run that was killed: its record says that it runs, and no process does."""
+
+_PROGRESS = (("shards_committed", "shards", "shards"), ("sequences", "sequences_expected", "sequences"))
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,41 @@ class Status:
     running: lock.Owner | None
     latest_run: dict[str, Any] = field(default_factory=dict)
     latest_run_name: str = ""
+    damaged_run: str | None = None
+    """What is wrong with the latest run's record, where it cannot be read."""
+
+    @property
+    def books_by_status(self) -> dict[str, int]:
+        """How many books have each status."""
+        counts = Counter(str(book.status) for book in self.books.values())
+        return dict(sorted(counts.items()))
+
+    @property
+    def state(self) -> str:
+        """The latest run's state; `ended without a word` where its record says that it runs and no process does."""
+        state = str(self.latest_run.get("state", ""))
+        return ENDED if state == "running" and not _is_of(self.running, self.latest_run) else state
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it as plain JSON values, for programs."""
+        bad = [book for book in self.books.values() if book.status is not BookStatus.USED]
+        return {
+            "store": self.location,
+            "model": self.study.config.get("model"),
+            "fingerprint": self.study.fingerprint,
+            "books": self.books_by_status,
+            "shards": self.shards,
+            "files": self.files,
+            "bytes": self.bytes,
+            "rows": dict(sorted(self.rows.items())),
+            "running": None if self.running is None else asdict(self.running),
+            "latest_run": {"name": self.latest_run_name, "state": self.state, "damage": self.damaged_run}
+            | {name: value for name, value in self.latest_run.items() if name != "state"},
+            "books_without_results": [
+                {"book": book.key, "status": str(book.status), "reason": book.reason, "source": book.source}
+                for book in sorted(bad, key=lambda book: book.key)
+            ],
+        }
 
 
 def read_status(location: str | Path) -> Status:
@@ -59,7 +98,7 @@ def read_status(location: str | Path) -> Status:
             table = file.path.partition("/")[0]
             rows[table] = rows.get(table, 0) + file.rows
     files = [file for record in live for file in record.files]
-    run_name, run = _latest_run(objects)
+    run_name, run, damage = _latest_run(objects)
     return Status(
         objects.location,
         study,
@@ -71,6 +110,7 @@ def read_status(location: str | Path) -> Status:
         running=_running(objects),
         latest_run=run,
         latest_run_name=run_name,
+        damaged_run=damage,
     )
 
 
@@ -82,11 +122,20 @@ def show(location: str | Path, console: Console) -> Status:
 
 
 def watch(location: str | Path, console: Console) -> None:
-    """Keep looking until interrupted."""
-    with Live(_drawn(read_status(location)), console=console, auto_refresh=False) as live:
-        while True:
-            time.sleep(_WATCH_EVERY_S)
-            live.update(_drawn(read_status(location)), refresh=True)
+    """Keep looking until interrupted: a terminal is drawn anew; elsewhere each change is printed with its time."""
+    if console.is_terminal:
+        with Live(_drawn(read_status(location)), console=console, auto_refresh=False, screen=True) as live:
+            while True:
+                time.sleep(_WATCH_EVERY_S)
+                live.update(_drawn(read_status(location)), refresh=True)
+    seen: dict[str, Any] = {}
+    while True:
+        status = read_status(location)
+        if (now := status.to_dict() | {"running": None}) != seen:
+            console.print(f"{datetime.now(UTC).isoformat(timespec='seconds')}")
+            console.print(_drawn(status))
+            seen = now
+        time.sleep(_WATCH_EVERY_S)
 
 
 def _running(objects: ObjectStore) -> lock.Owner | None:
@@ -96,32 +145,30 @@ def _running(objects: ObjectStore) -> lock.Owner | None:
     return term.owner
 
 
-def _latest_run(objects: ObjectStore) -> tuple[str, dict[str, Any]]:
-    """The run whose record was written last, and the record."""
+def _latest_run(objects: ObjectStore) -> tuple[str, dict[str, Any], str | None]:
+    """The run whose record was written last, the record, and what is wrong with it where it cannot be read."""
     found = sorted((entry.modified, entry.path) for entry in objects.walk(paths.RUNS) if entry.path.endswith(".json"))
     if not found:
-        return "", {}
+        return "", {}, None
     path = found[-1][1]
     try:
-        record = documents.parse(objects.read(path, _MOST_BYTES))
+        return Path(path).stem, documents.parse(objects.read(path, _MOST_BYTES)), None
     except StoreUnavailable:
         raise
-    except StoreError:  # `verify` names it
-        return "", {}
-    return Path(path).stem, record if isinstance(record, dict) else {}
+    except StoreError as error:
+        return Path(path).stem, {}, str(error)
 
 
 def _drawn(status: Status) -> Group:
-    return Group(*(part for part in (_totals(status), _run_lines(status), _problems(status)) if part is not None))
+    return Group(*(part for part in (_totals(status), _problems(status)) if part is not None))
 
 
 def _totals(status: Status) -> Table:
     table = Table(show_header=False, box=None, pad_edge=False)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
     model = status.study.config.get("model", "")
-    statuses: dict[str, int] = {}
-    for book in status.books.values():
-        statuses[book.status] = statuses.get(book.status, 0) + 1
-    books = ", ".join(f"{count:,} {name}" for name, count in sorted(statuses.items())) or "none yet"
+    books = ", ".join(f"{count:,} {name}" for name, count in status.books_by_status.items()) or "none yet"
     rows = ", ".join(f"{count:,} {name}" for name, count in sorted(status.rows.items())) or "none yet"
     for name, value in (
         ("store", status.location),
@@ -129,30 +176,52 @@ def _totals(status: Status) -> Table:
         ("books", books),
         ("committed", f"{status.shards:,} shards, {status.files:,} files, {_size(status.bytes)}"),
         ("rows", rows),
+        ("running", _running_told(status)),
+        *_run_told(status),
     ):
         table.add_row(name, _plain(value))
     return table
 
 
-def _run_lines(status: Status) -> Text:
+def _running_told(status: Status) -> str:
     if status.running is None:
-        lines = ["running    nobody"]
-    else:
-        since = datetime.fromtimestamp(status.running.acquired).isoformat(" ", "seconds")
-        age = max(0.0, time.time() - status.running.heartbeat)
-        lines = [f"running    {status.running}, since {since}, last sign of life {age:.0f} s ago"]
-    if status.latest_run:
-        plain = {
-            name: value
-            for name, value in status.latest_run.items()
-            if isinstance(value, str | int | float) and name not in _NO_PROGRESS
-        }
-        if plain.get("state") == "running" and not _is_of(status.running, status.latest_run):
-            plain["state"] = "interrupted"
-        lines.append(
-            f"latest run {status.latest_run_name}: " + ", ".join(f"{k} {_number(v)}" for k, v in plain.items())
-        )
-    return Text("\n".join(map(for_terminal, lines)))
+        return "nobody"
+    since = datetime.fromtimestamp(status.running.acquired, UTC).isoformat(" ", "seconds")
+    age = max(0.0, time.time() - status.running.heartbeat)
+    return f"{status.running}, since {since}, last sign of life {age:.0f} s ago"
+
+
+def _run_told(status: Status) -> Iterator[tuple[str, str]]:
+    """The latest run in a few lines: its state, how far it is and at which rate, and what it could not do."""
+    run = status.latest_run
+    if status.damaged_run is not None:
+        yield "latest run", f"{status.latest_run_name}: its record is damaged: {status.damaged_run}"
+    elif run:
+        when = f", last word {run['updated']}" if isinstance(run.get("updated"), str) else ""
+        yield "latest run", f"{status.latest_run_name}: {status.state or 'no state'}{when}"
+        told = ", ".join(_progress_told(run, status.state))
+        if told:
+            yield "progress", told
+        retries, seconds = run.get("retries"), run.get("elapsed_seconds")
+        more = [f"{_number(seconds)} s so far"] if isinstance(seconds, int | float) else []
+        more += [f"{retries} retries"] if retries else []
+        if more:
+            yield "", ", ".join(more)
+
+
+def _progress_told(run: dict[str, Any], state: str) -> Iterator[str]:
+    progress = run.get("progress")
+    progress = progress if isinstance(progress, dict) else {}
+    share = progress.get("share_done")
+    if state == "running" and isinstance(share, int | float):
+        yield f"{share:.0%}"
+    for done, expected, unit in (*_PROGRESS, ("pairs", "pairs_expected", "pairs")):
+        if isinstance(run.get(done), int) and isinstance(run.get(expected), int) and run[expected]:
+            rate = progress.get(f"{unit}_per_second")
+            pace = f" at {_number(rate)}/s" if isinstance(rate, int | float) else ""
+            yield f"{run[done]:,} of {run[expected]:,} {unit}{pace}"
+    if state == "running" and isinstance(progress.get("time_left"), str):
+        yield f"{progress['time_left']} left"
 
 
 def _is_of(owner: lock.Owner | None, record: dict[str, Any]) -> bool:
@@ -179,7 +248,9 @@ def _plain(text: str) -> Text:
 
 
 def _number(value: str | float) -> str:
-    return f"{value:.1f}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f"{value:.2f}" if value < 10 else f"{value:,.1f}" if value < 1000 else f"{value:,.0f}"
+    return str(value)
 
 
 def _size(count: float) -> str:

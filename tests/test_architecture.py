@@ -37,7 +37,7 @@ FLOORS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("log", "study"),
         ("commits", "lock"),
         ("amendments",),
-        ("query", "status", "writer"),
+        ("listing", "query", "status", "writer"),
         ("", "cookbook", "dictionary", "upkeep"),
         ("commands",),
     ),

@@ -58,6 +58,10 @@ class ObjectStore(ABC):
         """The object's bytes. Raises ObjectMissing, ObjectIrregular, and ObjectTooLarge beyond `most` bytes."""
 
     @abstractmethod
+    def names(self, folder: str = "") -> list[str]:
+        """What lies right in a folder, in order: names of objects, and of folders with a slash at the end."""
+
+    @abstractmethod
     def walk(self, folder: str = "") -> Iterator[StoredObject]:
         """Every object below a folder (`pairs/`), or of the whole store, in no particular order."""
 

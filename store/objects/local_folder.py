@@ -64,6 +64,11 @@ class LocalFolder(ObjectStore):
         with self._explained_reading(path):
             return self._open(path)
 
+    def names(self, folder: str = "") -> list[str]:
+        """Links are listed as what they are, and lead to no folder."""
+        entries = self._entries(self._root / folder) if self._is_own_folder(folder) else []
+        return sorted(entry.name + "/" * entry.is_dir(follow_symlinks=False) for entry in entries)
+
     def walk(self, folder: str = "") -> Iterator[StoredObject]:
         """Links are listed and never followed: what they lead to is not of this store."""
         pending = [self._root / folder] if self._is_own_folder(folder) else []

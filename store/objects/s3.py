@@ -79,6 +79,17 @@ class S3Prefix(ObjectStore):
                         raise
         raise AssertionError("unreachable: the last attempt returns or raises")
 
+    def names(self, folder: str = "") -> list[str]:
+        where, found = self.prefix + folder, []
+        with self._errors(folder):
+            pages = self._client.get_paginator("list_objects_v2").paginate(
+                Bucket=self.bucket, Prefix=where, Delimiter="/"
+            )
+            for page in pages:
+                found += [entry["Prefix"] for entry in page.get("CommonPrefixes", ())]
+                found += [entry["Key"] for entry in page.get("Contents", ())]
+        return sorted(name.removeprefix(where) for name in found if name != where)
+
     def walk(self, folder: str = "") -> Iterator[StoredObject]:
         with self._errors(folder):
             pages = self._client.get_paginator("list_objects_v2").paginate(

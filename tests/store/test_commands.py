@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from datetime import datetime
 
 import pytest
 from prompt_toolkit.input import create_pipe_input
@@ -15,14 +16,34 @@ from prompt_toolkit.output import DummyOutput
 from rich.console import Console
 
 import interpunct
+from store.amendments import remove
 from store.commits import load_records
 from store.objects.locations import object_store
 from store.query.prompt import run_prompt
 from store.query.reader import open_store
-from store.status import read_status, show
+from store.status import read_status, show, watch
 from store.writer import StudyWriter
 from tests.builders import build_store, publish_book, synthetic_study
 from tests.store.query.test_reader import failed_attempt
+
+PROGRESS = {
+    "updated": "2026-01-02T03:04:05+00:00",
+    "shards": 4,
+    "shards_committed": 1,
+    "sequences": 30,
+    "sequences_expected": 60,
+    "pairs": 500,
+    "pairs_expected": 2000,
+    "retries": 2,
+    "elapsed_seconds": 53.333,
+    "progress": {
+        "share_done": 0.25,
+        "time_left": "at least 0:02:40",
+        "sequences_per_second": 0.5,
+        "pairs_per_second": 1234.2,
+    },
+}
+"""A part of what a run records of itself."""
 
 
 @pytest.fixture
@@ -129,26 +150,33 @@ def test_status_of_a_killed_run_is_not_that_it_runs(place):
     writer = StudyWriter.open(place, synthetic_study(2, 5, baseline=None))
     with writer.lock():
         here = {"host": socket.gethostname(), "pid": os.getpid()}
-        writer.record_run("run-9", {"command": "run", "state": "running", **here})
-        assert "latest run run-9: command run, state running" in shown(place)
-    assert "running    nobody\nlatest run run-9: command run, state interrupted" in shown(place)
+        writer.record_run("run-9", {"state": "running", **here, **PROGRESS})
+        text = shown(place)
+        assert "latest run  run-9: running, last word 2026-01-02T03:04:05+00:00" in text
+        told = "25%, 1 of 4 shards, 30 of 60 sequences at 0.50/s, 500 of 2,000 pairs at 1,234/s, at least 0:02:40 left"
+        assert f"progress    {told}" in text
+        assert "53.3 s so far, 2 retries" in text
+    text = shown(place)
+    assert "running     nobody" in text
+    assert "latest run  run-9: ended without a word, last word 2026-01-02T03:04:05+00:00" in text
+    assert "left" not in text, "nothing is forecast of a run that is dead"
 
 
 def test_status_of_a_killed_run_beside_one_that_has_just_begun(place):
     writer = StudyWriter.open(place, synthetic_study(2, 5, baseline=None))
     with writer.lock():
         writer.record_run("run-9", {"state": "running", "host": "elsewhere", "pid": 1})
-        assert "latest run run-9: state interrupted" in shown(place)
+        assert "latest run  run-9: ended without a word" in shown(place)
 
 
 def test_status_shows_names_of_others_as_they_are(place):
     writer = StudyWriter.open(place, synthetic_study(2, 5, baseline=None))
     with writer.lock():
         writer.commit(failed_attempt(place, "a" * 16, [(7, "sub[/b]\x1b[31m\nforged 12:00 done")]))
-        writer.record_run("run-9", {"command": "[/red]\x1b]0;title\x07"})
+        writer.record_run("run-9", {"state": "[/red]\x1b]0;title\x07"})
     text = shown(place)
     assert r"sub[/b]\x1b[31m\nforged 12:00 done" in text
-    assert r"command [/red]\x1b]0;title\x07" in text
+    assert r"run-9: [/red]\x1b]0;title\x07" in text
     assert "\x1b" not in text
 
 
@@ -190,15 +218,16 @@ def test_status_counts_what_is_committed_and_names_bad_books(place):
     writer = StudyWriter.open(place, study)
     with writer.lock():
         writer.commit(failed_attempt(place, "a" * 16, [(7, "connection refused")]))
-        writer.record_run("run-9", {"command": "run", "shards_done": 2, "seconds": 1.26, "stages": {"pairs": 1}})
+        writer.record_run("run-9", {"state": "failures", "shards": 2, "shards_committed": 2, "elapsed_seconds": 1.26})
     text = io.StringIO()
     status = show(place, Console(file=text, width=200))
     assert (status.shards, status.rows["pairs"], status.running) == (3, 80, None)
     shown = text.getvalue()
     assert "1 failed, 2 used" in shown
     assert "connection refused" in shown
-    assert "running    nobody" in shown
-    assert "latest run run-9: command run, shards_done 2, seconds 1.3" in shown
+    assert "running     nobody" in shown
+    assert "latest run  run-9: failures" in shown
+    assert "progress    2 of 2 shards" in shown
     assert sum(file.bytes for record in load_records(object_store(place)) for file in record.files) == status.bytes
 
 
@@ -208,6 +237,75 @@ def test_status_tells_of_a_driver_and_its_last_sign(place):
         assert owner is not None
         assert abs(owner.heartbeat - time.time()) < 60
     assert read_status(place).running is None
+
+
+def test_a_damaged_run_record_is_named(place):
+    (place / "_runs").mkdir(exist_ok=True)
+    (place / "_runs" / "run-9.json").write_text('{"state": "runn')
+    assert "latest run  run-9: its record is damaged: it is not JSON" in shown(place)
+
+
+def test_status_as_json_has_all_of_it(place, capsys):
+    writer = StudyWriter.open(place, synthetic_study(2, 5, baseline=None))
+    with writer.lock():
+        writer.commit(failed_attempt(place, "a" * 16, [(7, "connection refused")]))
+        writer.record_run("run-9", {"state": "done", **PROGRESS})
+        assert run("status", "--store", place, "--json") == 0
+        assert json.loads(capsys.readouterr().out)["running"]["pid"] == os.getpid()
+    assert run("status", "--store", place, "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["books"], told["rows"]["pairs"], told["running"]) == ({"failed": 1, "used": 2}, 80, None)
+    assert (told["latest_run"]["name"], told["latest_run"]["state"]) == ("run-9", "done")
+    assert told["latest_run"]["progress"]["share_done"] == 0.25
+    (failed,) = told["books_without_results"]
+    assert (failed["book"], failed["reason"]) == ("book7", "connection refused")
+    assert run("status", "--store", place, "--json", "--watch") == 2
+
+
+def test_watching_draws_a_terminal_anew_and_tells_a_log_of_changes_only(place, monkeypatch):
+    def looks(console):
+        """Three looks; a run ends before the last one."""
+        seen = []
+
+        def sleep(seconds):
+            seen.append(seconds)
+            if len(seen) == 2:
+                StudyWriter.open(place, synthetic_study(2, 5, baseline=None)).record_run("run-9", {"state": "done"})
+            if len(seen) == 3:
+                raise KeyboardInterrupt
+
+        monkeypatch.setattr("store.status.time.sleep", sleep)
+        with pytest.raises(KeyboardInterrupt):
+            watch(place, console)
+        return console.file.getvalue()
+
+    log = looks(Console(file=io.StringIO(), width=200))
+    assert log.count("fingerprint") == 2
+    assert log.count("run-9: done") == 1
+    screen = looks(Console(file=io.StringIO(), width=200, force_terminal=True))
+    assert "\x1b[?1049h" in screen, "the alternate screen, which is left as it was found"
+    assert screen.endswith("\x1b[?1049l")
+
+
+def test_list_finds_the_studies_below_a_place(location, capsys):
+    build_store(f"{location}/a/one", books=2, layers=2, marks=5, baseline=None)
+    build_store(f"{location}/two", books=1, layers=2, marks=5, baseline=None)
+    remove(f"{location}/a/one", ["book1"], "scanned twice")
+    damaged = object_store(f"{location}/z")
+    damaged.put("study.json", b"{}")
+    assert run("list", location) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == ["store", *(f"{location}/{name}" for name in ("a/one", "two", "z"))]
+    assert "synthetic" in lines[1]
+    assert "1 of 2" in lines[1]
+    assert "z/study.json is damaged" in lines[3]
+    assert run("list", f"{location}/a", "--json") == 0
+    (told,) = json.loads(capsys.readouterr().out)
+    assert (told["store"], told["used"], told["books"], told["problem"]) == (f"{location}/a/one", 1, 2, None)
+    assert abs(datetime.fromisoformat(told["changed"]).timestamp() - time.time()) < 600
+    assert run("list", f"{location}/a/one") == 0
+    assert run("list", f"{location}/nothing") == 2
+    assert "no store was found" in capsys.readouterr().err
 
 
 def test_many_bad_books_are_counted_not_listed(place):
