@@ -68,8 +68,8 @@ _CRITICAL = np.array(
         (250, 1.5),
         (500, 1.85),
         (1000, 2.15),
-        (5000, 2.25),
-        (20000, 2.4),
+        (5000, 2.35),
+        (20000, 2.65),
     ]
 )
 """Number of values, and the depth of valley that a Gaussian sample of so many exceeds once in 500 times."""
