@@ -1,4 +1,4 @@
-"""Real texts with a real model: abbreviations are clusters where they are taken for full stops, quotations otherwise."""
+"""Real texts with a real model: abbreviations and quotations are clusters where they are among the marks."""
 
 from __future__ import annotations
 
