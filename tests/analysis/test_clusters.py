@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from sklearn.metrics import adjusted_rand_score, silhouette_samples
 from sklearn.mixture import GaussianMixture
 
 from analysis import clusters
-from analysis.clusters import find_clusters, leading_axes, matched, silhouettes, standardised
+from analysis.clusters import EXACT, find_clusters, leading_axes, matched, silhouettes, standardised
 
 D = 576
 
@@ -159,6 +161,21 @@ def test_beyond_the_exact_size_a_sample_decides(monkeypatch):
     found = find_clusters(x)
     assert not found.exact
     assert adjusted_rand_score(truth, found.labels) > 0.95
+
+
+@pytest.mark.parametrize(("marks", "exact"), [(EXACT, True), (EXACT + 1, False)])
+def test_many_marks_need_no_memory_for_their_pairs(marks, exact):
+    random = np.random.default_rng(3)
+    truth = random.random(marks) < 0.1
+    x = random.standard_normal((marks, 32), dtype=np.float32)
+    x[truth, :8] += 3
+    tracemalloc.start()
+    found = find_clusters(x)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert (found.number, found.exact) == (2, exact)
+    assert adjusted_rand_score(truth, found.labels) > 0.95
+    assert peak < 4_000 * marks  # A value for each pair would take 80,000 bytes a mark.
 
 
 def test_matched_clusters_are_those_with_the_most_marks_in_common():

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.stats import fisher_exact, mannwhitneyu
 
@@ -97,3 +100,16 @@ def test_p_values_are_fishers_and_mann_and_whitneys():
 def test_false_discovery_rates_are_benjamini_and_hochbergs():
     p = np.array([0.01, 0.5, 0.02, 0.03])
     np.testing.assert_allclose(false_discovery_rates(p), [0.04, 0.5, 0.04, 0.04])
+
+
+def test_the_example_of_the_docs_gives_the_names_it_says():
+    page = (Path(__file__).resolve().parents[2] / "docs" / "clusters.md").read_text(encoding="utf-8")
+    made: dict = {}
+    exec(page.partition("```python\n")[2].partition("```")[0], made)
+    assert f"`names` is `{made['names']}`".replace("'", '"') in page
+
+
+def test_a_data_frame_is_explained_column_by_column():
+    features = _features()
+    labels = features["in_quotation"].astype(np.int64)
+    assert explain(labels, pd.DataFrame(features)) == explain(labels, features)
