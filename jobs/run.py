@@ -15,6 +15,7 @@ from pathlib import Path
 from rich.console import Console
 
 from jobs.account.console import say, show
+from jobs.account.counts import MOST_BOOKS, told_counts
 from jobs.account.display import listener_for, summary_table
 from jobs.account.run_record import Recorder
 from jobs.account.run_store import Results
@@ -240,6 +241,9 @@ class _Job:
         if len(plan.removed) > LISTED:
             say(console, f"and {len(plan.removed) - LISTED:,} more that were removed")
         config, run = self._context.config, self._context.run
+        if self._results.is_open and len(plan.named) <= MOST_BOOKS:
+            for line in told_counts(self._context.location, plan.named, config):
+                say(console, line)
         for notice in class_notices(config, labels_of(config, run), self._books, tally.marks_by_class):
             say(console, notice)
         # Those that can be done something about come first.

@@ -22,7 +22,7 @@ from jobs.estimate.estimate import BookMarks, Cost, Rates, estimate_cost
 from jobs.estimate.rates import measure_rates
 from jobs.marks.labels import Labels, labels_of
 from jobs.marks.notices import class_notices
-from jobs.marks.selection import Selection, select
+from jobs.marks.selection import Selection, behind_start, select
 from jobs.marks.tokens import Tokenization, tokenize_all
 from jobs.model.encoder import beginning_of_text, load_encoder
 from jobs.model.models import identify_model
@@ -39,7 +39,10 @@ NOTHING_READ = BookMarks((), 0, 0, 0, 0)
 
 @dataclass(frozen=True)
 class PlannedBook:
-    """One text and what a run would do with it. `found`, `eligible` and `used` count by class, as the table `books`."""
+    """One text and what a run would do with it. `found`, `eligible` and `used` count by class, as the table `books`.
+
+    `behind_start`: see `jobs.marks.selection.ClassSelection`.
+    """
 
     key: str
     source: str
@@ -51,6 +54,8 @@ class PlannedBook:
     status: str = "new"
     reason: str | None = None
     taken: BookMarks = NOTHING_READ
+    unique_tokens: int = 0
+    behind_start: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -125,7 +130,7 @@ def done_in(store: str | None, config: StudyConfig) -> Committed:
 def with_recorded_counts(books: Sequence[PlannedBook], store: str) -> tuple[PlannedBook, ...]:
     """The books, those that are done with the counts that their run has recorded: their texts are not read again."""
     with open_store(store) as opened:
-        query = "SELECT book, characters, tokens, found, eligible, used FROM books"
+        query = "SELECT book, characters, tokens, unique_tokens, found, eligible, used, left_out FROM books"
         rows = opened.sql(query).to_arrow_table().to_pylist()
     recorded = {row["book"]: row for row in rows}
 
@@ -134,8 +139,16 @@ def with_recorded_counts(books: Sequence[PlannedBook], store: str) -> tuple[Plan
         if book.status != "done" or row is None:
             return book
         found, eligible, used = (dict(row[count] or ()) for count in ("found", "eligible", "used"))
+        left_out = dict(row["left_out"] or ())
         return replace(
-            book, characters=row["characters"], tokens=row["tokens"], found=found, eligible=eligible, used=used
+            book,
+            characters=row["characters"],
+            tokens=row["tokens"],
+            unique_tokens=row["unique_tokens"],
+            found=found,
+            behind_start={name: behind_start(count, left_out, name) for name, count in eligible.items()},
+            eligible=eligible,
+            used=used,
         )
 
     return tuple(map(counted, books))
@@ -232,7 +245,9 @@ def _counted(book: NamedBook, text: _Text, tokenization: Tokenization, study: _S
         source=book.ref.source,
         characters=len(text.text),
         tokens=tokenization.ids.size,
+        unique_tokens=tokenization.unique,
         found={name: selected.found for name, selected in classes},
+        behind_start={name: selected.behind_start for name, selected in classes},
         eligible={name: selected.eligible for name, selected in classes},
         used={name: 0 if problem else selected.taken.size for name, selected in classes},
         status="refused" if problem else "new",

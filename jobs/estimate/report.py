@@ -5,7 +5,7 @@ Nothing is written anywhere.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from rich.box import SIMPLE_HEAD
@@ -70,34 +70,50 @@ def _books_table(books: Sequence[PlannedBook], config: StudyConfig, console: Con
         beside = _classes_side_by_side(books, config)
         if Measurement.get(console, console.options.update_width(1_000), beside).minimum <= console.width:
             return beside
-    return _classes_by_row(books, config.class_names)
+    return _classes_by_row(books, config)
 
 
 def _classes_side_by_side(books: Sequence[PlannedBook], config: StudyConfig) -> Table:
     table = _empty_books_table(books)
+    counted = _counts(config)
     for name in config.named_classes:
-        for count in ("found", "eligible", "used"):
+        for count in counted:
             _add_numbers(table, f"{name}\n{count}" if count == "found" else f"\n{count}")
     if config.baseline:
         _add_numbers(table, f"{BASELINE}\nused")
     for book in books:
-        counts = (of.get(name, 0) for name in config.named_classes for of in (book.found, book.eligible, book.used))
+        counts = (of(book).get(name, 0) for name in config.named_classes for of in counted.values())
         baseline = (f"{book.used.get(BASELINE, 0):,}",) if config.baseline else ()
-        table.add_row(cell(book.key), f"{book.tokens:,}", *(f"{count:,}" for count in counts), *baseline)
+        table.add_row(*_known(book), *(f"{count:,}" for count in counts), *baseline)
     return table
 
 
-def _classes_by_row(books: Sequence[PlannedBook], classes: Sequence[str]) -> Table:
+def _counts(config: StudyConfig) -> dict[str, Callable[[PlannedBook], Mapping[str, int]]]:
+    """The counts by class, by the heading of their column; where a start is skipped, what the notebook counts too."""
+    behind: dict[str, Callable[[PlannedBook], Mapping[str, int]]] = {"behind start": lambda book: book.behind_start}
+    return {
+        "found": lambda book: book.found,
+        **(behind if config.skip_tokens else {}),
+        "eligible": lambda book: book.eligible,
+        "used": lambda book: book.used,
+    }
+
+
+def _known(book: PlannedBook) -> tuple[RenderableType, ...]:
+    return cell(book.key), f"{book.tokens:,}", f"{book.unique_tokens:,}"
+
+
+def _classes_by_row(books: Sequence[PlannedBook], config: StudyConfig) -> Table:
     table = _empty_books_table(books)
     table.add_column("class", overflow="fold")
-    for count in ("found", "eligible", "used"):
+    counted = _counts(config)
+    for count in counted:
         _add_numbers(table, count)
     for book in books:
-        known: tuple[RenderableType, ...] = (cell(book.key), f"{book.tokens:,}")
-        for name in classes if book.found else ("",):
-            counts = (f"{of.get(name, 0):,}" for of in (book.found, book.eligible, book.used))
-            table.add_row(*known, name, *counts)
-            known = ("", "")
+        known = _known(book)
+        for name in config.class_names if book.found else ("",):
+            table.add_row(*known, name, *(f"{of(book).get(name, 0):,}" for of in counted.values()))
+            known = ("", "", "")
     return table
 
 
@@ -106,6 +122,7 @@ def _empty_books_table(books: Sequence[PlannedBook]) -> Table:
     longest = max((len(book.key) for book in books), default=0)
     table.add_column("book", overflow="fold", min_width=min(longest, _NARROWEST_KEY))
     _add_numbers(table, "tokens")
+    _add_numbers(table, "unique")
     return table
 
 

@@ -35,6 +35,8 @@ THOUSANDS = "thousands separator"
 SKIPPED = "in the skipped start"
 NO_WINDOW = "no full window"
 WARM_UP = "in the first warm-up"
+UNREADABLE = (NO_WINDOW, WARM_UP)
+"""Reasons against a mark that lie in what the model reads, and not in the mark."""
 NO_TOKEN = "offset without a token"
 OTHER_CLASS = "token of another class"
 SECOND_LABEL = "second label of a token"
@@ -61,7 +63,7 @@ class ClassSelection:
     @property
     def behind_start(self) -> int:
         """Those behind the skipped start that are marks by the study's rule, whether or not the model can read them."""
-        return self.eligible + sum(self.left_out.get(reason, 0) for reason in (NO_WINDOW, WARM_UP))
+        return self.eligible + sum(self.left_out.get(reason, 0) for reason in UNREADABLE)
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,6 +128,11 @@ class Selection:
             for name, selected in self.classes.items()
             if selected.taken.size < 2
         ]
+
+
+def behind_start(eligible: int, left_out: Mapping[str, int], name: str) -> int:
+    """`ClassSelection.behind_start` from the counts of a class that the table `books` has."""
+    return eligible + sum(left_out.get(f"{name}: {reason}", 0) for reason in UNREADABLE)
 
 
 def select(tokenization: Tokenization, config: StudyConfig, labels: BookLabels = NO_LABELS) -> Selection:

@@ -16,6 +16,7 @@ import jobs.run
 from jobs import commands
 from jobs.classes import parse_classes
 from jobs.config import RunConfig, StudyConfig
+from jobs.one_text import find_marks, read_text
 from jobs.settings import settings_of, typed_settings_of
 from store.commits import load_records
 from store.errors import StoreUnavailable
@@ -64,6 +65,8 @@ def test_every_setting_is_an_option(parser, setting):
         given, expected = [option, "9"], 9
     elif setting.type is float:
         given, expected = [option, "0.5"], 0.5
+    elif setting.type is tuple:
+        given, expected = [option, "name"], ("name",)
     else:
         given, expected = [option, "name"], "name"
     study_config, run_config = resolved(parser, *given)
@@ -217,6 +220,21 @@ def test_a_study_keeps_the_name_that_it_was_created_with(capsys, tmp_path, small
     code, said = interpunct_says(capsys, "run", books[1], "--store", str(store), "--name", "Another")
     assert code == 2
     assert "is called 'My GPT' since it was created" in said
+
+
+def test_a_run_tells_the_notebook_s_counts_of_a_new_book_and_of_a_finished_one(capsys, small):
+    """Those that the notebook's first cells print: tokens, distinct tokens, marks behind the skipped start."""
+    books, config, store = small
+    options = ["--store", str(store), "--serial", "--model", config.model, "--preset", "notebook", "--per-class", "4"]
+    marks = find_marks(read_text(books[0]), config.model, preset="notebook", per_class=4)
+    behind = marks.counts["behind_start"]
+    for _ in range(2):
+        code, said = interpunct_says(capsys, "run", books[0], *options)
+        assert code == 0
+        assert (
+            f"book0: {marks.tokens:,} tokens, {marks.unique_tokens:,} of them different; behind token 400: "
+            f"{behind[0]:,} internal, {behind[1]:,} terminal; used: 4 internal, 4 terminal"
+        ) in " ".join(said.split())
 
 
 def test_a_store_that_cannot_be_written_is_refused(capsys, tmp_path, small, tiny_gpt2):
@@ -377,7 +395,7 @@ def test_a_run_without_work_to_do_loads_neither_ray_nor_torch(tmp_path, small):
     arguments = ["run", *books, "--store", str(store), *settings]
     code = (
         f"import sys, interpunct\nassert interpunct.main({arguments!r}) == 0\n"
-        "print([name for name in ('ray', 'torch', 'matplotlib', 'duckdb') if name in sys.modules])"
+        "print([name for name in ('ray', 'torch', 'matplotlib') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert "nothing to do: 2 books are in the store" in done.stderr

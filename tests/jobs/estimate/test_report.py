@@ -41,9 +41,11 @@ def test_two_classes_fit_a_terminal_and_lose_no_number(shelf, tiny_gpt2):
     assert [book.key for book in report.books if book.key not in text] == []
     assert "cross_pairs" in text
     assert "both classes" not in text
-    first_row = next(line for line in text.split("\n") if line.split()[:1] == ["a"])
+    wider = printed(report, width=100)
+    first_row = next(line for line in wider.split("\n") if line.split()[:1] == ["a"])
     counts = [of[name] for name in ("internal", "terminal") for of in (book.found, book.eligible, book.used)]
-    assert first_row.split() == ["a", *(f"{number:,}" for number in (book.tokens, *counts, book.used["baseline"]))]
+    numbers = [book.tokens, book.unique_tokens, *counts, book.used["baseline"]]
+    assert first_row.split() == ["a", *(f"{number:,}" for number in numbers)]
 
 
 def test_books_of_a_million_tokens_fit_a_terminal():
@@ -67,6 +69,16 @@ def test_sixteen_classes_have_a_row_each(shelf, tiny_gpt2):
     assert rows == expected
     assert f"{book.tokens:,}" in text
     assert text.count(" baseline") >= 2
+
+
+def test_a_skipped_start_adds_the_notebook_s_own_count(shelf, tiny_gpt2):
+    report = planned([str(shelf / "a.txt")], tiny_gpt2, skip_tokens=400, baseline=None)
+    text, book = printed(report), report.books[0]
+    assert wide_lines(text) == []
+    rows = re.findall(r"(internal|terminal) +(\S+) +(\S+) +(\S+) +(\S+)", text.partition("The run")[0])
+    counts = (book.found, book.behind_start, book.eligible, book.used)
+    assert rows == [(name, *(f"{of[name]:,}" for of in counts)) for name in ("internal", "terminal")]
+    assert book.found["internal"] > book.behind_start["internal"] >= book.eligible["internal"]
 
 
 def test_what_is_not_stored_or_not_computed_is_said(shelf, tiny_gpt2):
@@ -116,4 +128,5 @@ def test_a_finished_book_is_shown_with_what_its_run_counted(tmp_path, shelf, tin
     shown = capsys.readouterr().out
     assert f"{new.tokens:,}" in shown
     assert all(f"{count:,}" in shown for count in new.found.values())
+    assert f"{new.unique_tokens:,}" in shown
     assert "done: b: used already" in shown
