@@ -121,18 +121,11 @@ def smollm2_marks(smollm2, sample_text: str) -> RealMarks:
     from jobs.marks.selection import select
     from jobs.marks.tokens import tokenize
     from jobs.model.encoder import load_encoder
+    from tests.states_of_classes import states_of_classes
 
     tokenization = tokenize(load_encoder("smollm2"), sample_text)
     selection = select(tokenization, StudyConfig(per_class=120))
-    sequences, names = selection.sequences, list(selection.classes)
-    rows = np.concatenate([sequences.rows[name] for name in names])
-    columns = np.concatenate([sequences.columns[name] for name in names])
-    order = np.lexsort((columns, rows))
-    ordered = smollm2.states_at(sequences.tokens(tokenization.ids), rows[order], columns[order])
-    states = np.empty_like(ordered)
-    states[:, order] = ordered
-    stops = np.cumsum([len(sequences.rows[name]) for name in names])[:-1]
-    by_class = dict(zip(names, np.split(states, stops, axis=1), strict=True))
+    by_class = states_of_classes(smollm2, selection, tokenization.ids)
     return RealMarks(
         {(layer, name): of[layer] for name, of in by_class.items() for layer in (0, *SMOLLM2_LAYERS)},
         dict(selection.passage_of),

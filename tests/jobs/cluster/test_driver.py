@@ -17,6 +17,7 @@ from jobs.model.loading import load_tokenizer
 from jobs.run import execute
 from store.query.reader import open_store
 from tests.jobs.injection import rows, write_books
+from tests.states_of_classes import states_of_classes
 
 CLASSES = {"internal": [",", ";"], "terminal": ["."]}
 
@@ -32,12 +33,11 @@ def check_against_the_oracle(store: Path, book: str, text: str, config: StudyCon
     """Random pairs of every layer and class: counts decide MI and n exactly; covariance to the rounding of float32."""
     tokenization = tokenize(load_tokenizer(config.model), text)
     selection = select(tokenization, settle_passages(config, model.identity))
-    sequences = selection.sequences
-    tokens = sequences.tokens(tokenization.ids)
+    by_class = states_of_classes(model, selection, tokenization.ids)
     random = np.random.default_rng(7)
     with open_store(store) as opened:
         for mark_class, found in selection.classes.items():
-            states = model.states_at(tokens, sequences.rows[mark_class], sequences.columns[mark_class])
+            states = by_class[mark_class]
             for layer in range(model.hidden_layers):
                 stored = opened.sql(
                     f"SELECT i, j, n, mi, cov FROM pairs WHERE book = '{book}' AND layer = {layer} "
@@ -68,6 +68,7 @@ def test_gpt2_on_ray_gives_the_rows_of_the_plain_loop_and_of_the_oracle(
 
 
 def test_smollm2_end_to_end(tmp_path, smollm2, sample_path, sample_text):
+    """Some 40 seconds: a real model on Ray, in all of its layers, and a pass of the same model to compare with."""
     config = StudyConfig(per_class=40)
     ray = run(["sample"], config, tmp_path / "ray")
     check_against_the_oracle(ray, sample_path.stem, sample_text, config, smollm2, pairs=20)
