@@ -70,7 +70,7 @@ examples:
   interpunct report --store study --out report     the page to open: report/latest/index.html"""
 
 
-_RESULTS = frozenset({"completion", "sql", "status", "list", "plan"})
+_RESULTS = frozenset({"completion", "doctor", "sql", "status", "list", "plan"})
 """Commands that do nothing but print: they end when nobody reads them. All others go on with their work."""
 
 

@@ -1,4 +1,7 @@
-"""The commands `run`, `plan`, `pairs` and `sensitivity`. Their options are made from the fields of `jobs.config`."""
+"""The commands of this package: `run`, `plan`, `pairs`, `sensitivity` and `doctor`.
+
+Options are made from the fields of `jobs.config`.
+"""
 
 from __future__ import annotations
 
@@ -55,6 +58,10 @@ def add_commands(subparsers: Any) -> None:
     """Add the commands to the front door's parser."""
     _add_books_command(subparsers, "run", _run, "read books and store the statistics of all pairs", _RUN_EXAMPLES)
     _add_books_command(subparsers, "plan", _plan, "say what a run would do; write nothing", None)
+    parser = subparsers.add_parser("doctor", help="look whether this machine has what a run needs; say what to do")
+    parser.add_argument("--store", metavar="S", help="a store's place to try too: folder or s3://BUCKET/PREFIX")
+    parser.add_argument("--address", metavar="HOST:PORT", help="a Ray cluster to try too")
+    parser.set_defaults(execute=_doctor)
     parser = subparsers.add_parser("pairs", help="recompute pairs with other bins from stored hidden states")
     parser.add_argument("--from-store", required=True, metavar="S", help="store that kept its hidden states")
     parser.add_argument("--store", required=True, metavar="S", help="store for the new pairs")
@@ -104,6 +111,19 @@ def _count_or_all(text: str) -> int | None:
     if number < 1:
         raise argparse.ArgumentTypeError(f"{text} is neither a number of books nor `all`")
     return number
+
+
+def _doctor(arguments: argparse.Namespace) -> int:
+    from jobs.doctor import Verdict, examine
+    from store.foreign_text import for_terminal
+
+    problems = 0
+    for check in examine(arguments.store, arguments.address):
+        problems += check.verdict is Verdict.PROBLEM
+        print(f"{check.verdict:<8} {check.name:<17} {for_terminal(check.found)}", flush=True)
+        if check.verdict is not Verdict.WELL and check.remedy:
+            print(f"{'':<26} -> {check.remedy}", flush=True)
+    return 1 if problems else 0
 
 
 def _run(arguments: argparse.Namespace) -> int:

@@ -52,9 +52,11 @@ def publishing(out: Path, stores: tuple[str, ...] = ()) -> Iterator[None]:
     `stores` are the stores that are read. Raises ReportUsageError where the folder cannot be written, or a store and it
     lie one in the other; ReportError where another report is being made.
     """
-    if "://" in str(out) or str(out).startswith(("s3:", "http:", "https:")):
+    if match := re.match(r"([a-z0-9]{2,}):/+(.+)", str(out)):
+        address = f"{match[1]}://{match[2]}"
         raise ReportUsageError(
-            f"reports are published in a local folder, and {out} is an address; copy them from there"
+            f"--out {address} is an address, and a report is published in a folder, in one step; name a folder, and"
+            f" then copy the report: aws s3 sync FOLDER/latest {address}"
         )
     _check_apart(out, stores)
     try:

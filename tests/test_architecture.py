@@ -44,7 +44,7 @@ FLOORS: dict[str, tuple[tuple[str, ...], ...]] = {
     "jobs": (
         ("", "errors", "stopping", "cache_folder"),
         ("classes", "installed", "settings"),
-        ("config",),
+        ("config", "doctor"),
         ("corpus", "marks"),
         ("model",),
         ("settle", "stages"),

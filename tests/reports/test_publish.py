@@ -27,6 +27,14 @@ def contents(text: str) -> dict[str, bytes]:
     return {"index.html": text.encode(), "data/a.csv": b"a\n1\n", FACTS: json.dumps(facts(text)).encode()}
 
 
+@pytest.mark.parametrize("address", ["s3://bucket/reports", "gs://bucket/reports"])
+def test_an_address_is_refused_as_it_was_written(address, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ReportUsageError, match=f"--out {address} is an address, .* FOLDER/latest {address}"):
+        publishing(Path(address)).__enter__()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_latest_is_the_newest_report_and_the_last_n_are_kept(tmp_path):
     for day in range(5):
         publish(tmp_path, contents(f"day {day}"), NOON + timedelta(days=day), keep=3)
