@@ -64,7 +64,7 @@ def check_whole(location: str | Path) -> None:
     assert findings.damages == []
     with open_store(location) as store:
         counts = dict(store.sql("SELECT book, count(*) FROM pairs GROUP BY ALL").fetchall())
-        committed = {name for record in store.entries for name in record.holds}
+        committed = {name for record in store.records for name in record.holds}
         assert set(counts.values()) <= {PAIRS_OF_A_BOOK}
         assert {shard_of(STUDY, int(book[4:])).name for book in counts} == committed
 
