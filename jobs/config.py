@@ -35,9 +35,8 @@ class StudyConfig:
     )
     batch_size: int | None = setting(
         None,
-        "passages or windows per forward pass, or `auto`: what fits a GPU, without one 4 passages or 64 windows; "
-        "settled "
-        "when the store is created, since it can move the last bit",
+        "passages or windows per forward pass, or `auto`: what fits a GPU, without one 1 passage or 64 windows, and 4 "
+        "or 64 on a cluster; settled when the store is created, since it can move the last bit",
         metavar="N|auto",
         smallest=1,
     )

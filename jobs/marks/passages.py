@@ -2,8 +2,8 @@
 
 A passage begins with a **warm-up**, in which no mark is taken: there the model has seen too little. Behind it comes the
 passage's **body**. The bodies of a text's passages follow each other without a gap, so that every token behind the
-text's own first warm-up lies in exactly one. The passages that are taken depend on the text, the tokenizer and the
-study alone.
+text's own first warm-up lies in exactly one. Of the passages that are taken, a study reads as much of each as its
+classes need, and as much of one as of the other. All this depends on the text, the tokenizer and the study alone.
 """
 
 from __future__ import annotations
@@ -60,6 +60,10 @@ class PassageGrid:
         """int64 [n]: the passage in whose body each position lies; -1 in the text's first warm-up."""
         return np.where(positions < self.warmup, -1, (positions - self.warmup) // self.stride)
 
+    def depth(self, positions: Positions) -> Positions:
+        """int64 [n]: how many tokens of its body stand before each position; of those behind the first warm-up."""
+        return (positions - self.warmup) % self.stride
+
 
 def choose_passages(
     grid: PassageGrid, marks: Sequence[Positions], wanted: int | None, sample: str, salt: bytes
@@ -82,6 +86,26 @@ def choose_passages(
     )
     reached = (np.cumsum(enough[:, order], axis=1) >= wanted).all(axis=0)
     return np.sort(order[: 1 + int(np.argmax(reached))])
+
+
+def reach(grid: PassageGrid, marks: Sequence[Positions], chosen: NDArray[np.int64], wanted: int | None) -> int:
+    """How many tokens of each body to read so that the chosen passages give each class `wanted` marks, if they can.
+
+    The last passage that is taken brings more marks than are wanted. They are left out at the end of all bodies alike,
+    not at the end of the book. `marks` and `wanted` as for `choose_passages`.
+
+    >>> grid = PassageGrid.of(tokens=1000, length=400, warmup=100)
+    >>> reach(grid, [np.array([110, 160, 410, 460])], np.array([0, 1]), wanted=3)
+    61
+    """
+    longest = 0
+    for positions in marks:
+        depths = grid.depth(positions[np.isin(grid.ordinal(positions), chosen)])
+        if wanted is None or 0 < depths.size < wanted:
+            return grid.stride
+        if depths.size:
+            longest = max(longest, 1 + int(np.partition(depths, wanted - 1)[wanted - 1]))
+    return longest or grid.stride
 
 
 def thin(positions: Positions, wanted: int | None, sample: str, salt: bytes) -> Positions:

@@ -22,7 +22,7 @@ from jobs.config import StudyConfig
 from jobs.marks.abbreviations import is_abbreviation
 from jobs.marks.class_table import class_table
 from jobs.marks.labels import NO_LABELS, BookLabels
-from jobs.marks.passages import PassageGrid, Positions, choose_passages, hashes, thin
+from jobs.marks.passages import PassageGrid, Positions, choose_passages, hashes, reach, thin
 from jobs.marks.tokens import Tokenization
 
 Mask = NDArray[np.bool_]
@@ -69,6 +69,8 @@ class ClassSelection:
 @dataclass(frozen=True, eq=False)
 class Sequences:
     """What the model reads of a text: stretches of its tokens, all `length` long, and where the marks lie in them.
+
+    Passages are no longer than the mark that lies farthest in any of them asks for.
 
     `starts`: int64 [count], ascending where they are passages. `rows`, `columns`: for each class int64 [marks]: the
     sequence that holds a mark, and the mark's place in it.
@@ -207,15 +209,16 @@ def _from_passages(
     wanted = min(MOST_PER_CLASS, config.per_class or MOST_PER_CLASS)
     salt = f"{config.seed} passages ".encode() + ids.tobytes()
     limit = None if config.per_class is None else wanted
-    chosen = choose_passages(grid, list(eligible.values()), limit, config.sample, salt)
-    inside = np.zeros(grid.count + 1, dtype=bool)  # the last entry stands for the first warm-up, whose ordinal is -1
-    inside[chosen] = True
+    marks = list(eligible.values())
+    chosen = choose_passages(grid, marks, limit, config.sample, salt)
+    positions = np.arange(ids.size)
+    read = np.isin(grid.ordinal(positions), chosen) & (grid.depth(positions) < reach(grid, marks, chosen, limit))
     taken = {
-        name: thin(positions[inside[grid.ordinal(positions)]], wanted, config.sample, _salt(config, name, ids))
-        for name, positions in eligible.items()
+        name: thin(of_class[read[of_class]], wanted, config.sample, _salt(config, name, ids))
+        for name, of_class in eligible.items()
     }
     if config.baseline:
-        others = np.flatnonzero((class_of < 0) & inside[grid.ordinal(np.arange(ids.size))])
+        others = np.flatnonzero((class_of < 0) & read)
         taken[BASELINE] = _random(others, config, ids)
     return taken
 
@@ -256,8 +259,7 @@ def _selection(classes: Mapping[str, ClassSelection], class_of: NDArray[np.int8]
     if config.context == "passage":
         grid = _grid(tokens, config)
         used, passage_of = _ordinals({name: grid.ordinal(positions) for name, positions in taken.items()})
-        starts, length = grid.starts[used], grid.length
-        rows = passage_of
+        rows, starts = passage_of, grid.starts[used]
         sequence_starts = starts
     else:
         stretch = config.passage_tokens
@@ -267,6 +269,8 @@ def _selection(classes: Mapping[str, ClassSelection], class_of: NDArray[np.int8]
         rows = {name: np.arange(first, first + taken[name].size) for name, first in zip(taken, counts, strict=False)}
         sequence_starts = np.concatenate([*taken.values(), np.zeros(0, dtype=np.int64)]) - config.before
     columns = {name: positions - sequence_starts[rows[name]] for name, positions in taken.items()}
+    if config.context == "passage":
+        length = 1 + max((int(of_class.max()) for of_class in columns.values() if of_class.size), default=0)
     sequences = Sequences(sequence_starts, length, rows, columns)
     first = {
         name: _first_in_context(positions, sequence_starts[rows[name]], class_of, config, name)

@@ -16,11 +16,13 @@ from jobs.errors import UsageError
 from jobs.model.models import ModelIdentity
 from store.study import Study
 
-WITHOUT_GPU = {"passage": 4, "window": 64}
-"""On a CPU, and on a cluster whose machines are not known yet; larger batches gain nothing on a CPU.
+WITHOUT_GPU = {"passage": 1, "window": 64}
+"""On a CPU, where larger batches gain nothing; passages one at a time are each read up to their own last mark."""
 
-It is the smallest on a GPU too: the study outlives what else may fill a GPU today, and a batch that does not fit runs
-in parts.
+SMALLEST = {"passage": 4, "window": 64}
+"""On a cluster, whose machines are not known yet, and the smallest on a GPU.
+
+The study outlives what else may fill a GPU today, and a batch that does not fit runs in parts.
 """
 
 LARGEST = {"passage": 32, "window": 256}
@@ -64,13 +66,15 @@ def settle_batch_size(
         return config
     if existing is not None:
         return replace(config, batch_size=existing.config["batch_size"])
-    free = None if run.device == "cpu" or run.address is not None else free_gpu_bytes()
+    if run.address is not None and run.device != "cpu":
+        return replace(config, batch_size=SMALLEST[config.context])
+    free = None if run.device == "cpu" else free_gpu_bytes()
     size = WITHOUT_GPU[config.context] if free is None else fitting_batch(identity, config, free)
     return replace(config, batch_size=size)
 
 
 def fitting_batch(identity: ModelIdentity, config: StudyConfig, free_bytes: int) -> int:
-    """The largest power of two whose sequences fit a device with so much free memory, from WITHOUT_GPU to LARGEST.
+    """The largest power of two whose sequences fit a device with so much free memory, from SMALLEST to LARGEST.
 
     An estimate from the model's shape: 12 * width^2 weights a decoder block, which is usual, and the embedding.
     """
@@ -82,7 +86,7 @@ def fitting_batch(identity: ModelIdentity, config: StudyConfig, free_bytes: int)
     gathered = 4 * identity.hidden_layers * identity.width * marks
     room = MEMORY_SHARE * (free_bytes - weights)
     size = LARGEST[config.context]
-    while size > WITHOUT_GPU[config.context] and size * (intermediate + gathered) > room:
+    while size > SMALLEST[config.context] and size * (intermediate + gathered) > room:
         size //= 2
     return size
 

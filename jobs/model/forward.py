@@ -20,8 +20,17 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from jobs.errors import UsageError
+from jobs.model.attention import LONG
 from jobs.model.models import hidden_layers
-from jobs.model.shortcuts import Undo, applicable, decoder_blocks, narrow_last_block
+from jobs.model.shortcuts import (
+    Shortcut,
+    Undo,
+    applicable,
+    attend_in_blocks,
+    can_attend_in_blocks,
+    decoder_blocks,
+    narrow_last_block,
+)
 from jobs.model.weights import remedy
 
 logger = logging.getLogger(__name__)
@@ -39,39 +48,45 @@ TF32_TOLERANCE = 2e-2
 class Batch(NamedTuple):
     """Sequences of one length and the positions that are kept of them.
 
-    `tokens`: int64 `[sequences, length]`. `places`: int64 `[n]`, row * length + column of each position, ascending;
-    None for the last position of each sequence.
+    `tokens`: int64 `[sequences, length]`. `places`: int64 `[n]`, row * length + column of each position, ascending.
     """
 
     tokens: torch.Tensor
-    places: torch.Tensor | None = None
+    places: torch.Tensor
 
     def part(self, start: int, stop: int) -> Batch:
         """The sequences from `start` to `stop` and their positions."""
         stop = min(stop, len(self.tokens))
-        if self.places is None:
-            return Batch(self.tokens[start:stop])
         length = self.tokens.shape[1]
         first, last = torch.searchsorted(self.places, self.places.new_tensor([start * length, stop * length])).tolist()
         return Batch(self.tokens[start:stop], self.places[first:last] - start * length)
 
+    def shortened(self) -> Batch:
+        """The sequences up to the last position that is kept of any: no state depends on what stands behind it."""
+        length = self.tokens.shape[1]
+        rows, columns = self.places // length, self.places % length
+        needed = int(columns.max()) + 1 if self.kept else length
+        return Batch(self.tokens[:, :needed], rows * needed + columns)
+
     @property
     def kept(self) -> int:
         """How many positions are kept."""
-        return len(self.tokens) if self.places is None else len(self.places)
+        return len(self.places)
 
     def take(self, hidden: torch.Tensor) -> torch.Tensor:
         """The kept positions `[n, width]` of the states of all `[sequences, length, width]`."""
-        if self.places is None:
-            return hidden[:, -1]
         return hidden.reshape(-1, hidden.shape[-1]).index_select(0, self.places)
+
+    def put(self, kept: torch.Tensor) -> torch.Tensor:
+        """States `[sequences, length, width]` with those of the kept positions, `[n, width]`, and 0 elsewhere."""
+        hidden = kept.new_zeros(self.tokens.numel(), kept.shape[-1])
+        return hidden.index_copy_(0, self.places, kept).view(*self.tokens.shape, -1)
 
     def on(self, device: torch.device) -> Batch:
         """The same on a device, by way of pinned memory: any other copy would wait for what a GPU has queued."""
         if device.type != "cuda":
             return self
-        moved = [None if part is None else part.pin_memory().to(device, non_blocking=True) for part in self]
-        return Batch(*moved)  # type: ignore[arg-type]
+        return Batch(*(part.pin_memory().to(device, non_blocking=True) for part in self))
 
 
 class ForwardPass:
@@ -92,8 +107,6 @@ class ForwardPass:
         reduced = model.device.type == "cuda" and torch.backends.cuda.matmul.fp32_precision == "tf32"
         self._tolerance = TF32_TOLERANCE if reduced and model.dtype == torch.float32 else TOLERANCE[model.dtype]
         self._kept: tuple[Batch, torch.Tensor] | None = None
-        self._can_narrow = False
-        self._widen: Undo | None = None
         self._hooked = False
         self._refuse_look_ahead()
         self._take_shortcuts()
@@ -115,7 +128,9 @@ class ForwardPass:
         On a GPU all batches are queued here, and run while the caller does something else. Elsewhere nothing is done
         before the states are asked for: the caller would wait for the same cores.
         """
-        work = Batch(torch.from_numpy(sequences), None if places is None else torch.from_numpy(places))
+        if places is None:
+            places = np.arange(1, len(sequences) + 1) * sequences.shape[1] - 1
+        work = Batch(torch.from_numpy(sequences), torch.from_numpy(places))
         if self.model.device.type == "cuda":
             return self._queue(work, batch_size)
         return functools.partial(self._run_batches, work, batch_size)
@@ -174,7 +189,6 @@ class ForwardPass:
 
     def _run(self, batch: Batch) -> torch.Tensor:
         """float32 `[hidden_layers, n, width]` on the device."""
-        self._narrow(batch.places is None)
         if not self._hooked:
             return torch.stack([batch.take(layer) for layer in self._run_plainly(batch.tokens)]).float()
         kept = torch.empty(self._hidden_layers, batch.kept, self._width, device=batch.tokens.device)
@@ -184,14 +198,6 @@ class ForwardPass:
         finally:
             self._kept = None
         return kept
-
-    def _narrow(self, wanted: bool) -> None:
-        """Let the last block do the last position only, or all again, where that was found to give the same states."""
-        if wanted and self._can_narrow and self._widen is None:
-            self._widen = narrow_last_block(self.model)
-        elif not wanted and self._widen is not None:
-            self._widen()
-            self._widen = None
 
     def _run_plainly(self, tokens: torch.Tensor) -> torch.Tensor:
         """The reference: `[hidden_layers, batch, length, width]`, every position of every layer."""
@@ -225,23 +231,28 @@ class ForwardPass:
 
     @torch.inference_mode()
     def _take_shortcuts(self) -> None:
-        """Keep what gives the same states at every position; of the last block's, at the last position."""
+        """Keep what gives the same states: of all positions and, where some alone are run, of these."""
         tokens = self._probe_tokens()
-        everywhere = Batch(tokens, torch.arange(tokens.numel(), device=tokens.device))
-        expected = self._run_plainly(tokens).float()
+        everywhere = torch.arange(tokens.numel(), device=tokens.device)
+        expected = self._run_plainly(tokens).float().flatten(1, 2)
         for shortcut in (self.hook_blocks, *applicable(self.model)):
-            undo = shortcut(self.model)
-            if undo is None:
-                continue
-            if self._gives(expected.flatten(1, 2), everywhere):
-                self.shortcuts.append(shortcut.__name__)
-            else:
-                undo()
-        self._can_narrow = True
-        self._can_narrow = self._gives(expected[:, :, -1], Batch(tokens)) and self._widen is not None
-        if self._can_narrow:
-            self.shortcuts.append(narrow_last_block.__name__)
-        self._narrow(False)
+            self._try(shortcut, Batch(tokens, everywhere), expected)
+        some = everywhere[2::3]
+        self._try(self.narrow_last_block, Batch(tokens, some), expected[:, some])
+        if can_attend_in_blocks(self.model):
+            long = self._probe_tokens(1, LONG)
+            expected = self._run_plainly(long).float().flatten(1, 2)
+            self._try(attend_in_blocks, Batch(long, torch.arange(LONG)), expected)
+
+    def _try(self, shortcut: Shortcut, batch: Batch, expected: torch.Tensor) -> None:
+        """Take a shortcut that the model has a place for and that gives the expected states."""
+        undo = shortcut(self.model)
+        if undo is None:
+            return
+        if self._gives(expected, batch):
+            self.shortcuts.append(shortcut.__name__)
+        else:
+            undo()
 
     def hook_blocks(self, model: PreTrainedModel) -> Undo | None:
         """Copy the chosen positions of each block's input as the pass goes by, instead of keeping all."""
@@ -261,6 +272,10 @@ class ForwardPass:
 
         return undo
 
+    def narrow_last_block(self, model: PreTrainedModel) -> Undo | None:
+        """In the last block, the attention's output and the feed-forward part for the chosen positions only."""
+        return narrow_last_block(model, lambda: self._kept and self._kept[0]) if self._hooked else None
+
     def _keep_input_of(self, layer: int) -> Callable[[nn.Module, tuple[Any, ...], dict[str, Any]], None]:
         def keep(block: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
             if self._kept is not None:
@@ -276,16 +291,16 @@ class ForwardPass:
             return False
         return relative_difference(states, expected) <= self._tolerance
 
-    def _probe_tokens(self) -> torch.Tensor:
+    def _probe_tokens(self, count: int = PROBE_WINDOWS, length: int = PROBE_LENGTH) -> torch.Tensor:
         generator = torch.Generator().manual_seed(0)
         vocabulary = self.model.config.get_text_config().vocab_size
-        tokens = torch.randint(vocabulary, (PROBE_WINDOWS, PROBE_LENGTH), generator=generator)
+        tokens = torch.randint(vocabulary, (count, length), generator=generator)
         return tokens.to(self.model.device)
 
 
 def _batches(work: Batch, size: int) -> Iterator[Batch]:
     for start in range(0, len(work.tokens), size):
-        yield work.part(start, start + size)
+        yield work.part(start, start + size).shortened()
 
 
 def relative_difference(a: torch.Tensor, b: torch.Tensor) -> float:

@@ -8,15 +8,21 @@ states come out the same.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Protocol
 
 import torch
 from torch import nn
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
+from jobs.model import attention
+
 Undo = Callable[[], None]
 Shortcut = Callable[[PreTrainedModel], Undo | None]
 """Changes a model; None where the model has nothing that it would change."""
+
+PLAIN_ATTENTION = "sdpa"
+"""What transformers calls torch's own attention."""
 
 _GELU_TANH = ("gelu", "tanh")
 _GELU_ERF = ("gelu", "none")
@@ -42,6 +48,16 @@ _FEEDS = (
 
 _ATTENTION_OUTPUTS = ("attn.c_proj", "self_attn.o_proj", "self_attn.out_proj", "self_attn.dense", "attention.dense")
 _FEED_FORWARD = "mlp"
+
+
+class KeptPositions(Protocol):
+    """The positions of a batch whose states are kept; `jobs.model.forward.Batch` is one."""
+
+    def take(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Their states `[n, width]`, of `[sequences, length, width]`."""
+
+    def put(self, kept: torch.Tensor) -> torch.Tensor:
+        """Their states `[n, width]` back in their places, and 0 elsewhere."""
 
 
 class PackedLinear(nn.Module):
@@ -83,6 +99,20 @@ def pack_linear_layers(model: PreTrainedModel) -> Undo | None:
     return _undoing(replaced)
 
 
+def can_attend_in_blocks(model: PreTrainedModel) -> bool:
+    """Whether the model lies on a CPU, attends as torch does, and reads sequences of more than one block."""
+    config = model.config.get_text_config()
+    context = getattr(config, "max_position_embeddings", None) or attention.BLOCK
+    on_cpu = model.device.type == "cpu"
+    return on_cpu and config._attn_implementation == PLAIN_ATTENTION and context >= attention.LONG
+
+
+def attend_in_blocks(model: PreTrainedModel) -> Undo | None:
+    """CPU: causal attention of long sequences by blocks of queries, in place of torch's kernel."""
+    model.set_attn_implementation(attention.NAME)
+    return lambda: model.set_attn_implementation(PLAIN_ATTENTION)
+
+
 def fuse_tanh_gelu(model: PreTrainedModel) -> Undo | None:
     """One kernel for the tanh form of GELU, where transformers writes it out in eight."""
     replaced = []
@@ -93,18 +123,28 @@ def fuse_tanh_gelu(model: PreTrainedModel) -> Undo | None:
     return _undoing(replaced)
 
 
-def narrow_last_block(model: PreTrainedModel) -> Undo | None:
-    """In the last block, the attention's output and the feed-forward part for the last position only.
+def narrow_last_block(model: PreTrainedModel, batch: Callable[[], KeptPositions | None]) -> Undo | None:
+    """In the last block, the attention's output and the feed-forward part for the positions that are kept only.
 
-    No block follows that would read the other positions. Adding the residual stream broadcasts the one position
-    over all of them: right at the last, which is the only one that is read. Saves about two thirds of one block.
+    No block follows that would read the others. These get 0 from either part, and keep what came into the block; they
+    are not read. Saves about two thirds of one block. `batch`: what runs at the moment; None for all positions.
     """
     blocks = decoder_blocks(model)
     if blocks is None:
         return None
     parts = [part for name in (*_ATTENTION_OUTPUTS, _FEED_FORWARD) if (part := _descendant(blocks[-1], name))]
-    handles = [part.register_forward_pre_hook(_last_position_only) for part in parts]
-    return _undoing([handle.remove for handle in handles])
+
+    def take(module: nn.Module, args: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...] | None:
+        kept = batch()
+        return None if kept is None else (kept.take(args[0])[None], *args[1:])
+
+    def put(module: nn.Module, args: tuple[torch.Tensor, ...], output: torch.Tensor) -> torch.Tensor | None:
+        kept = batch()
+        return None if kept is None else kept.put(output[0])
+
+    before = [part.register_forward_pre_hook(take) for part in parts]
+    behind = [part.register_forward_hook(put) for part in parts]
+    return _undoing([handle.remove for handle in (*before, *behind)])
 
 
 def decoder_blocks(model: PreTrainedModel) -> nn.ModuleList | None:
@@ -167,7 +207,3 @@ def _descendant(module: nn.Module, path: str) -> nn.Module | None:
             return None
         module = found
     return module
-
-
-def _last_position_only(module: nn.Module, args: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
-    return (args[0][:, -1:], *args[1:])

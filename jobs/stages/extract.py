@@ -169,7 +169,7 @@ def _passes(model: StatesModel, prepared: PreparedShard) -> Iterator[tuple[_Piec
     pending: tuple[_Piece, Callable[[], NDArray[np.float32]]] | None = None
     for book, reading in enumerate(prepared.readings):
         for piece in _pieces(model, reading, prepared.layout.book_rows(book).start):
-            following = piece, _started(model, piece)
+            following = piece, model.start(piece.sequences, piece.places)
             if pending is not None:
                 yield pending[0], pending[1]()
             pending = following
@@ -187,11 +187,3 @@ def _pieces(model: StatesModel, reading: Reading, first_row: int) -> Iterator[_P
         first, last = np.searchsorted(places, [start * length, (start + step) * length])
         sequences = reading.sequences[start : start + step]
         yield _Piece(sequences, places[first:last] - start * length, first_row + order[first:last])
-
-
-def _started(model: StatesModel, piece: _Piece) -> Callable[[], NDArray[np.float32]]:
-    """Start the pass; of windows, each with its mark last, in the way that keeps the last position alone."""
-    count, length = piece.sequences.shape
-    if len(piece.places) == count and (piece.places == np.arange(1, count + 1) * length - 1).all():
-        return model.start(piece.sequences)
-    return model.start(piece.sequences, piece.places)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.marks.passages import PassageGrid, choose_passages, evenly, hashes, thin
+from jobs.marks.passages import PassageGrid, choose_passages, evenly, hashes, reach, thin
 
 
 @given(st.integers(1, 5000), st.integers(2, 600), st.data())
@@ -85,6 +85,23 @@ def test_a_rare_class_takes_all_and_an_absent_one_asks_for_nothing(sample):
     assert len(chosen([[5] * 10, [0] * 10], 5, sample)) == 1
     assert chosen([[0] * 10], 5, sample) == list(range(10))
     assert chosen([[5] * 10], None, sample) == list(range(10))
+
+
+@given(st.integers(0, 2**32), st.integers(1, 60))
+def test_bodies_are_read_as_far_as_the_classes_need_and_no_further(seed, wanted):
+    """One token less, and some class that had enough has not; a class that has not enough asks for whole bodies."""
+    generator = np.random.default_rng(seed)
+    places = np.arange(GRID.warmup, GRID.tokens)
+    marks = [np.sort(generator.choice(places, generator.integers(0, 300), replace=False)) for _ in range(3)]
+    passages = np.sort(generator.choice(GRID.count, 4, replace=False))
+    depth = reach(GRID, marks, passages, wanted)
+    chosen_marks = [positions[np.isin(GRID.ordinal(positions), passages)] for positions in marks]
+    within = [[(GRID.depth(positions) < limit).sum() for positions in chosen_marks] for limit in (depth, depth - 1)]
+    for positions, enough in zip(chosen_marks, within[0], strict=True):
+        assert enough >= min(wanted, positions.size)
+    if depth < GRID.stride:
+        assert any(positions.size and short < wanted for positions, short in zip(chosen_marks, within[1], strict=True))
+    assert reach(GRID, marks, passages, None) == GRID.stride
 
 
 def test_marks_are_thinned_evenly_and_stay_in_order():

@@ -33,7 +33,10 @@ def test_marks_of_passages_lie_in_bodies_and_the_sequences_hold_them(story, samp
     selection = select(story, replace(PASSAGES, sample=sample))
     sequences = selection.sequences
     tokens = sequences.tokens(story.ids)
-    assert tokens.shape == (len(selection.passage_starts), 120)
+    farthest = max(columns.max() for columns in sequences.columns.values())
+    assert tokens.shape == (len(selection.passage_starts), farthest + 1)
+    assert farthest < 120
+    assert selection.passage_length == sequences.length, "what is read is what the table of passages says"
     for name, selected in selection.classes.items():
         rows, columns = sequences.rows[name], sequences.columns[name]
         np.testing.assert_array_equal(tokens[rows, columns], story.ids[selected.taken])
@@ -86,7 +89,7 @@ def test_a_text_shorter_than_a_passage_is_read_whole(tokenizers):
     tokens = tokenize(tokenizers["byte-level"], "One, two. Three, four. " * 12)
     selection = select(tokens, StudyConfig())
     assert selection.problem is None
-    assert selection.sequences.length == tokens.ids.size
+    assert tokens.ids.size - 5 <= selection.sequences.length <= tokens.ids.size, "up to its last mark"
     assert selection.passage_starts.tolist() == [0]
     assert selection.left_out["internal: in the first warm-up"] > 0
 
@@ -99,7 +102,7 @@ def test_the_first_of_its_class_in_what_the_model_reads(story, config):
         marks = zip(selection.sequences.rows[name], selection.classes[name].taken, strict=True)
         expected = [not np.isin(story.ids[starts[row] : position], ids).any() for row, position in marks]
         assert selection.first_in_context[name].tolist() == expected
-        assert any(expected) == (config is not PASSAGES), "a warm-up sees to it"
+        assert np.mean(expected) < 0.1 if config is PASSAGES else any(expected), "a warm-up sees to it"
 
 
 def test_words_are_classes_like_marks_and_a_clash_is_named(story):

@@ -112,10 +112,17 @@ def test_a_study_settles_once(gpus, context):
     assert settle_batch_size(StudyConfig(batch_size=7), GPT2_MEDIUM, RunConfig(), recorded).batch_size == 7
 
 
-@pytest.mark.parametrize("run", [RunConfig(device="cpu"), RunConfig(address="head:6379")])
-def test_gpus_that_the_model_will_not_use_do_not_count(gpus, run):
+@pytest.mark.parametrize(
+    ("run", "passages"),
+    [
+        (RunConfig(device="cpu"), 1),
+        (RunConfig(address="head:6379"), 4),
+        (RunConfig(address="head:6379", device="cpu"), 1),
+    ],
+)
+def test_gpus_that_the_model_will_not_use_do_not_count(gpus, run, passages):
     gpus("81920")
-    assert settle_batch_size(StudyConfig(), GPT2_MEDIUM, run, None).batch_size == 4
+    assert settle_batch_size(StudyConfig(), GPT2_MEDIUM, run, None).batch_size == passages
     assert settle_batch_size(WINDOWS, GPT2_MEDIUM, run, None).batch_size == 64
 
 

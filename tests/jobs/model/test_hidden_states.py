@@ -30,7 +30,7 @@ from jobs.errors import UsageError
 from jobs.marks.selection import select
 from jobs.marks.tokens import tokenize
 from jobs.model import shortcuts
-from jobs.model.forward import ForwardPass
+from jobs.model.forward import Batch, ForwardPass
 from jobs.model.hidden_states import HiddenStates, set_product_precision
 from jobs.model.loading import load_model, load_tokenizer
 
@@ -95,8 +95,7 @@ def test_every_layer_equals_the_whole_windows_states(name):
     assert states.dtype == np.float32
     assert states.shape == (5, 37, 64)
     assert relative_difference(states, expected).max() < 1e-4
-    assert "hook_blocks" in forward.shortcuts
-    assert "narrow_last_block" in forward.shortcuts
+    assert {"hook_blocks", "narrow_last_block", "attend_in_blocks"} <= set(forward.shortcuts)
     if shortcuts.onednn_packs(torch.float32):
         assert "pack_linear_layers" in forward.shortcuts
 
@@ -108,14 +107,15 @@ def everywhere(model, sequences):
     return torch.stack(output.hidden_states).float().numpy()
 
 
+@pytest.mark.parametrize("length", [60, 200])
 @pytest.mark.parametrize("name", [*MODELS, "mistral"])
-def test_chosen_positions_equal_the_plain_pass_of_the_same_sequences(name):
+def test_chosen_positions_equal_the_plain_pass_of_the_same_sequences(name, length):
     """One pass gives every position that is asked for, in every layer; mistral attends to 16 tokens back."""
     model = build(name)
     generator = np.random.default_rng(3)
-    sequences = generator.integers(0, VOCABULARY, (7, 60))
+    sequences = generator.integers(0, VOCABULARY, (7, length))
     places = np.sort(generator.choice(sequences.size, 50, replace=False))
-    expected = everywhere(model, sequences)[:, places // 60, places % 60]
+    expected = everywhere(model, sequences)[:, places // length, places % length]
     forward = ForwardPass(model)
     states = forward.states(sequences, 3, places)
     assert states.shape == (5, 50, 64)
@@ -124,6 +124,19 @@ def test_chosen_positions_equal_the_plain_pass_of_the_same_sequences(name):
     last = forward.states(sequences, 3)
     assert relative_difference(last, everywhere(model, sequences)[:, :, -1]).max() < 1e-4
     np.testing.assert_array_equal(forward.states(sequences, 3, places), states, "windows in between change nothing")
+
+
+def test_sequences_run_up_to_the_last_position_that_is_kept(monkeypatch):
+    model = build("llama")
+    sequences = np.random.default_rng(0).integers(0, VOCABULARY, (5, 40))
+    places = np.array([3, 10, 40 + 7, 120 + 39, 160])
+    forward = ForwardPass(model)
+    run, shapes = forward._run, []
+    monkeypatch.setattr(forward, "_run", lambda batch: shapes.append(tuple(batch.tokens.shape)) or run(batch))
+    states = forward.states(sequences, 2, places)
+    assert shapes == [(2, 11), (2, 40), (1, 1)]
+    assert relative_difference(states, everywhere(model, sequences)[:, places // 40, places % 40]).max() < 1e-4
+    assert forward.states(sequences, 2, np.zeros(0, np.int64)).shape == (5, 0, 64)
 
 
 def test_chosen_positions_do_not_depend_on_how_memory_cuts_a_batch(monkeypatch):
@@ -223,7 +236,7 @@ def test_a_shortcut_that_changes_the_states_is_undone(monkeypatch):
     model, windows = build("gpt2"), random_windows(6)
     expected = plain_states(model, windows)
     forward = ForwardPass(model)
-    assert forward.shortcuts == ["hook_blocks", "narrow_last_block"]
+    assert forward.shortcuts == ["hook_blocks", "narrow_last_block", "attend_in_blocks"]
     states = forward.states(np.ascontiguousarray(windows[:, : BEFORE + 1]), batch_size=6)
     assert relative_difference(states, expected).max() < 1e-4
 
@@ -232,7 +245,13 @@ def test_a_shortcut_that_changes_the_states_is_undone(monkeypatch):
 def test_shortcuts_undo_to_the_bit(name):
     model, windows = build(name), random_windows(4)
     before = plain_states(model, windows)
-    for shortcut in (shortcuts.pack_linear_layers, shortcuts.fuse_tanh_gelu, shortcuts.narrow_last_block):
+    everything = Batch(torch.zeros(4, windows.shape[1]), torch.arange(3))
+    for shortcut in (
+        shortcuts.pack_linear_layers,
+        shortcuts.fuse_tanh_gelu,
+        shortcuts.attend_in_blocks,
+        lambda model: shortcuts.narrow_last_block(model, lambda: everything),
+    ):
         undo = shortcut(model)
         if undo is not None:
             undo()

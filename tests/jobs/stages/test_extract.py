@@ -22,11 +22,9 @@ class CountingModel(HashModel):
 
     def __init__(self) -> None:
         self.calls: list[int] = []
-        self.with_places: set[bool] = set()
 
     def start(self, sequences, places=None):
         self.calls.append(len(sequences))
-        self.with_places.add(places is not None)
         return super().start(sequences, places)
 
 
@@ -47,19 +45,16 @@ def test_blocks_come_layer_by_layer_with_the_states_of_each_mark_in_the_order_of
     blocks = list(extract_blocks(model, prepared))
     assert [block.key.layer for block in blocks] == list(range(model.hidden_layers))
     assert sum(model.calls) == sum(block.work.sequences for block in blocks) == prepared.outline.sequences
-    assert model.with_places == {True}
     for block in blocks:
         assert block.layout is prepared.layout
         np.testing.assert_array_equal(block.states, states_by_hand(prepared, block.key.layer))
 
 
-def test_of_windows_the_last_position_alone_is_asked_for(context, work):
+def test_of_windows_the_last_position_is_asked_for(context, work):
     windows = replace(context, config=replace(context.config, context="window", bos="no"))
     prepared = prepare_shard(windows, work)
-    model = CountingModel()
-    for block in extract_blocks(model, prepared):
+    for block in extract_blocks(CountingModel(), prepared):
         np.testing.assert_array_equal(block.states, states_by_hand(prepared, block.key.layer))
-    assert model.with_places == {False}
 
 
 def test_only_wanted_blocks_are_yielded_and_none_where_all_are_done(context, work):

@@ -226,4 +226,4 @@ def test_a_relation_gives_frames_and_arrow(built):
 def test_books_of_one_shard_are_named_by_its_key(built):
     study = synthetic_study(layers=3, marks=6, baseline=None)
     with open_store(built) as store:
-        assert {record.shard for record in store.entries} == {shard_of(study, 0), shard_of(study, 1)}
+        assert {record.shard for record in store.records} == {shard_of(study, 0), shard_of(study, 1)}
