@@ -170,7 +170,7 @@ PASSAGES = Table(
         _BOOK,
         Column("passage", pa.int32(), "Ordinal of the passage within the book"),
         Column("start", pa.int64(), "Index of its first token among the tokens of the whole text", "tokens"),
-        Column("tokens", pa.int32(), "Its tokens, without a beginning-of-text token", "tokens"),
+        Column("tokens", pa.int32(), "How many of its tokens are read, without a beginning-of-text token", "tokens"),
     ),
     sorted_by=("book", "passage"),
 )

@@ -89,12 +89,13 @@ class Rates:
     """How fast one machine is, and how that is known.
 
     `tokens` through the model per second; `within` and `between`: pairs of a class and of two classes, per second and
-    CPU core.
+    CPU core; `clusters`: marks among which clusters are looked for, per second and CPU core.
     """
 
     tokens: float
     within: float
     between: float
+    clusters: float
     cores: int
     measured_on: str
 
@@ -113,6 +114,7 @@ class Cost:
     disk: Mapping[str, float]
     forward_seconds: float
     pair_seconds: float
+    cluster_seconds: float
 
     @property
     def disk_bytes(self) -> int:
@@ -121,8 +123,8 @@ class Cost:
 
     @property
     def seconds(self) -> float:
-        """Time from the first sequence to the last row where model and pairs share the machine's cores."""
-        return self.forward_seconds + self.pair_seconds
+        """Time from the first sequence to the last row where model, pairs and clusters share the machine's cores."""
+        return self.forward_seconds + self.pair_seconds + self.cluster_seconds
 
 
 def estimate_cost(
@@ -151,7 +153,14 @@ def estimate_cost(
         disk=_disk(shards, hidden_layers, width, config) if books else {},
         forward_seconds=tokens / rates.tokens,
         pair_seconds=(within / rates.within + between / rates.between) / rates.cores,
+        cluster_seconds=hidden_layers * _clustered(books, config) / (rates.clusters * rates.cores),
     )
+
+
+def _clustered(books: Sequence[BookMarks], config: StudyConfig) -> int:
+    """Marks among which clusters are looked for in a layer: those of a class, and those of all classes together."""
+    times = 1 + (len(config.class_names) > 1)
+    return times * sum(sum(book.marks) for book in books) if config.clusters else 0
 
 
 def _disk(

@@ -96,7 +96,7 @@ def plan_books(
     books = tuple(_planned(named, _Study(config, labels), run, done))
     _refuse_nothing(books)
     new = [book.taken for book in books if book.status == "new"]
-    rates = rates or (measure_rates(config, run) if new else Rates(1.0, 1.0, 1.0, 1, "nothing"))
+    rates = rates or (measure_rates(config, run) if new else Rates(1.0, 1.0, 1.0, 1.0, 1, "nothing"))
     together = books_per_shard(sum(book.status in ("new", "done") for book in books), run.books_per_shard)
     cost = estimate_cost(new, identity.hidden_layers, identity.width, config, rates, together)
     keys = {book.key for book in books} | done.books.keys()

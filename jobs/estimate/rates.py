@@ -1,4 +1,4 @@
-"""How fast this machine runs a study: its model on its own sequences, its measures on random vectors."""
+"""How fast this machine runs a study: its model on its own sequences, its measures and clusters on random vectors."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from analysis.clusters import clusters_of, standardised
 from analysis.engine.cores import usable_cores
 from analysis.pairing import BookVectors
 from jobs.config import RunConfig, StudyConfig
@@ -30,7 +31,8 @@ def measure_rates(config: StudyConfig, run: RunConfig) -> Rates:
     )
     where = f"{platform.node()}, {model.device.type}"
     within, between = _pair_rates(config, model.width)
-    return Rates(_token_rate(model, config, count), within, between, usable_cores(), where)
+    clusters = _cluster_rate(model.width)
+    return Rates(_token_rate(model, config, count), within, between, clusters, usable_cores(), where)
 
 
 def _token_rate(model: HiddenStates, config: StudyConfig, count: int) -> float:
@@ -57,6 +59,15 @@ def _pair_rates(config: StudyConfig, width: int) -> tuple[float, float]:
     within = _seconds(lambda: vectors(classes[:1]).within("one", 0, _PROBE_MARKS))
     between = _seconds(lambda: vectors(classes).between("one", "other", 0, _PROBE_MARKS))
     return PairShape(_PROBE_MARKS).total / within, PairShape(_PROBE_MARKS, _PROBE_MARKS).total / between
+
+
+def _cluster_rate(width: int) -> float:
+    """Marks per second among which clusters are looked for; there are two to be found, as often in real layers."""
+    random = np.random.default_rng(0)
+    apart = 3 * np.outer(np.arange(_PROBE_MARKS) % 2, random.standard_normal(width))
+    states = (random.standard_normal((_PROBE_MARKS, width)) + apart).astype(np.float32)
+    vectors = standardised(states, np.ones(states.shape, dtype=bool))
+    return _PROBE_MARKS / _seconds(lambda: clusters_of(vectors, np.arange(_PROBE_MARKS) // 10))
 
 
 def _sequence_length(config: StudyConfig) -> int:

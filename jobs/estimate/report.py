@@ -150,6 +150,9 @@ def _cost_table(report: PlanReport) -> Table:
         pair_rates = f"at {rates.within:,.0f} within and {rates.between:,.0f} between a second and core"
         table.add_row("time, model", _duration(cost.forward_seconds), f"at {rates.tokens:,.0f} tokens a second")
         table.add_row("time, pairs", _duration(cost.pair_seconds), pair_rates)
+        if config.clusters:
+            cluster_rate = f"at {rates.clusters:,.0f} marks a second and core"
+            table.add_row("time, clusters", _duration(cost.cluster_seconds), cluster_rate)
         table.add_row("time", _duration(cost.seconds), f"on {rates.cores} cores of {rates.measured_on}")
     return table
 

@@ -13,7 +13,7 @@ from jobs.model.models import identify_model
 from jobs.settle import settle
 from store.commits import Committed
 
-RATES = Rates(tokens=1_000.0, within=1e6, between=1e6, cores=2, measured_on="a machine")
+RATES = Rates(tokens=1_000.0, within=1e6, between=1e6, clusters=1e4, cores=2, measured_on="a machine")
 NOTHING = Committed(frozenset(), {})
 
 

@@ -9,7 +9,9 @@ import pytest
 from jobs.config import StudyConfig, resolve
 from jobs.estimate.estimate import BookMarks, Rates, estimate_cost
 
-RATES = Rates(tokens=1_000.0, within=1_000_000.0, between=2_000_000.0, cores=4, measured_on="a machine")
+RATES = Rates(
+    tokens=1_000.0, within=1_000_000.0, between=2_000_000.0, clusters=8_000.0, cores=4, measured_on="a machine"
+)
 NOTEBOOK = resolve({}, preset="notebook")[0]
 
 WINDOWS = BookMarks((250, 250), sequences=500, length=21, passages=16, passage_rows=191)
@@ -34,16 +36,25 @@ def test_the_notebooks_study():
     assert cost.forward_passes == 8  # 500 windows in batches of 64
     assert cost.forward_seconds == pytest.approx(10.5)
     assert cost.pair_seconds == pytest.approx(1_556_250 / 4e6)
-    assert cost.seconds == pytest.approx(cost.forward_seconds + cost.pair_seconds)
+    assert cost.seconds == pytest.approx(cost.forward_seconds + cost.pair_seconds + cost.cluster_seconds)
     assert "cross_pairs" not in cost.disk
 
 
 def test_the_defaults():
     cost = cost_of(PASSAGES)
-    assert (cost.tokens, cost.forward_passes) == (18 * 512, 5)
+    assert (cost.tokens, cost.forward_passes) == (18 * 512, 18)
     assert cost.pairs_within == 31 * (2 * 31_125 + 2_016)
     assert cost.pairs_between == 31 * (250 * 250 + 2 * 250 * 64)
     assert cost.pair_seconds == pytest.approx((cost.pairs_within / 1e6 + cost.pairs_between / 2e6) / 4)
+
+
+def test_each_mark_is_clustered_within_its_class_and_among_all():
+    assert cost_of(PASSAGES).cluster_seconds == pytest.approx(31 * 2 * 564 / 8_000 / 4)
+    assert cost_of(PASSAGES, config=StudyConfig(clusters=False)).cluster_seconds == 0
+    alone = StudyConfig(classes={"internal": [","]}, baseline=None)
+    assert cost_of(BookMarks((250,), 18, 512, 18, 100), config=alone).cluster_seconds == pytest.approx(
+        31 * 250 / 32_000
+    )
 
 
 def test_pairs_of_three_classes_and_more_are_of_each_two():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import subprocess
 import sys
 
@@ -54,7 +55,7 @@ SLIDING = {"mistral": (MistralModel, MistralConfig(**GATED, sliding_window=16, *
 def build(name):
     torch.manual_seed(1)
     model_class, config = (MODELS | SLIDING)[name]
-    return model_class(config).eval()
+    return model_class(copy.deepcopy(config)).eval()  # a model may be told to attend otherwise, in its configuration
 
 
 def plain_states(model, windows, position=BEFORE):
