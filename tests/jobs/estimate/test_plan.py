@@ -63,14 +63,15 @@ def test_counts_are_those_of_the_selection(shelf, tiny_gpt2, sample_text, contex
     assert (report.hidden_layers, report.width) == (4, 64)
     sequences = selection.sequences
     assert (book.taken.sequences, book.taken.length) == (sequences.starts.size, sequences.length)
-    assert book.taken.length == (63 if context == "passage" else 21)
+    assert 16 < book.taken.length <= 63 if context == "passage" else book.taken.length == 21
     assert report.cost.pairs_within == 2 * 4 * (2 * (30 * 29 // 2) + 20 * 19 // 2)
     assert report.cost.pairs_between == 2 * 4 * (30 * 30 + 2 * 30 * 20)
 
 
 def test_a_beginning_of_text_goes_through_the_model_too(shelf, smollm2):
     opened, bare = (planned([str(shelf)], "smollm2", per_class=10, bos=bos) for bos in ("yes", "no"))
-    assert (bare.books[0].taken.length, opened.books[0].taken.length) == (512, 513)
+    assert 128 < bare.books[0].taken.length <= 512
+    assert opened.books[0].taken.length == bare.books[0].taken.length + 1
 
 
 @pytest.mark.parametrize("context", ["passage", "window"])
