@@ -274,7 +274,7 @@ class ForwardPass:
 
     def narrow_last_block(self, model: PreTrainedModel) -> Undo | None:
         """In the last block, the attention's output and the feed-forward part for the chosen positions only."""
-        return narrow_last_block(model, lambda: self._kept and self._kept[0]) if self._hooked else None
+        return narrow_last_block(model, lambda: None if self._kept is None else self._kept[0]) if self._hooked else None
 
     def _keep_input_of(self, layer: int) -> Callable[[nn.Module, tuple[Any, ...], dict[str, Any]], None]:
         def keep(block: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
