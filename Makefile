@@ -67,6 +67,7 @@ format: $(VENV)/.development ## rewrite the code in the project's format
 bench: $(VENV)/.development ## the ratios that the README and docs/performance.md claim, in short form
 	$(BIN)/python -m benchmarks.pairs --quick
 	$(BIN)/python -m benchmarks.extract --quick
+	$(BIN)/python -m benchmarks.passages --marks 20
 
 companion: $(VENV)/.development ## run docs/companion.md again, as the notebook beside it
 	$(BIN)/python -m website.companion

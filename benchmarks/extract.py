@@ -6,7 +6,8 @@
 
 The roofline is measured: the products of one pass, with their real weights and shapes and nothing between them, by
 the faster of what torch has here (`torch.mm`, that is MKL or cuBLAS; oneDNN with packed weights). All ways are timed
-in turn, round after round, and the best round of each counts.
+in turn, round after round, and the best round of each counts. Windows alone are timed here; `benchmarks.passages` sets
+passages against them.
 """
 
 from __future__ import annotations
