@@ -66,7 +66,7 @@ def _attention_forward(
     causal = getattr(module, "is_causal", True) if is_causal is None else is_causal
     special = attention_mask is not None or any(others.get(name) is not None for name in ("position_bias", "cache"))
     if special or not causal or not BLOCK < query.shape[2] == key.shape[2]:
-        return sdpa_attention_forward(  # type: ignore[no-any-return]
+        return sdpa_attention_forward(
             module, query, key, value, attention_mask, scaling=scaling, is_causal=is_causal, **others
         )
     return causal_attention(query, key, value, query.shape[-1] ** -0.5 if scaling is None else scaling), None
