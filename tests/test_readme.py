@@ -20,7 +20,7 @@ BLOCKS = re.findall(r"```\n(.*?)```", README, re.DOTALL)
 
 def interpunct(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "interpunct", *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=250)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=500)
 
 
 def documented_commands() -> list[list[str]]:

@@ -86,6 +86,7 @@ def everything_in(folder: Path) -> str:
 
 
 def test_no_secret_is_stored_or_shown(server, tiny_gpt2, tmp_path, monkeypatch, capfd, caplog):
+    """Some 20 seconds: every command that meets an address, from the plan to the report with its figures."""
     store, cache, out = (str(tmp_path / name) for name in ("store", "cache", "out"))
     host = server.url.removeprefix("http://")
     (tmp_path / "list").write_text(f"http://{host}/c.txt?access_token={SECRET}\nhttp://user:{SECRET}@{host}/gone.txt\n")

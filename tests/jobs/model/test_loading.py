@@ -24,6 +24,7 @@ Weights = dict[str, torch.Tensor]
 
 
 def test_gguf_is_dequantised_once_to_the_same_weights(own_cache):
+    """Some 20 seconds: no smaller GGUF file is at hand, and the time is what the cache is for."""
     start = time.perf_counter()
     first = load_model("smollm2")
     middle = time.perf_counter()
