@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import matplotlib as mpl
 import numpy as np
@@ -26,7 +26,11 @@ from reports.figures.style import (
 
 Colour = tuple[float, float, float]
 
+Step = tuple[int, int]
+"""A layer and a lineage."""
+
 _OTHERS: Colour = (0.75, 0.75, 0.75)
+_ONE_GROUP: Colour = (0.9, 0.9, 0.9)
 _CLOUDS_NAMED = 8
 _BAR = 0.34
 """Width of a layer's bar in the river; what is left to the next layer shows where the marks go."""
@@ -86,22 +90,21 @@ def ordered_matrix(pairs: pd.DataFrame, names: Mapping[int, str]) -> Figure:
     return figure
 
 
-def river(steps: pd.DataFrame, flows: pd.DataFrame, names: Mapping[int, str]) -> Figure:
+def river(steps: pd.DataFrame, flows: pd.DataFrame, names: Sequence[str]) -> Figure:
     """The clusters of each layer, one above the other, and where their marks are in the next.
 
-    `steps` has layer, lineage, marks, clusters (how many the layer has); `flows` has layer, lineage, next, marks: marks
-    that go from a lineage in a layer to one in the next. `names` by lineage: each name has a colour, in their order;
-    lineages without one are grey, and a layer of one cluster is light.
+    `steps` has layer, lineage, name, marks, clusters (how many the layer has); `flows` has layer, lineage, next, marks:
+    marks that go from a lineage in a layer to one in the next. Clusters have the colours of their names, in the order
+    of `names`; other names are grey, and a layer of one cluster is light.
     """
-    distinct = list(dict.fromkeys(names.values()))
-    order = {lineage: distinct.index(name) for lineage, name in names.items()}
+    colours = {name: cluster_colour(place) for place, name in enumerate(names)}
     with report_style():
         figure = new_figure(10, 4.4)
         axes = figure.subplots()
-        floors = _stack(axes, steps, order)
-        _draw_flows(axes, flows, floors, order)
-        for place, name in enumerate(distinct):
-            axes.bar([0], [0], color=cluster_colour(place), label=in_figure(name))
+        floors, of_step = _stack(axes, steps, colours)
+        _draw_flows(axes, flows, floors, of_step)
+        for name, colour in colours.items():
+            axes.bar([0], [0], color=colour, label=in_figure(name))
         axes.set(ylabel="marks")
         axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize=7, frameon=False)
         axes.set_xlim(steps["layer"].min() - 0.6, steps["layer"].max() + 0.6)
@@ -109,22 +112,25 @@ def river(steps: pd.DataFrame, flows: pd.DataFrame, names: Mapping[int, str]) ->
     return figure
 
 
-def _stack(axes: Axes, steps: pd.DataFrame, order: Mapping[int, int]) -> dict[tuple[int, int], float]:
-    """Draw the bars; where each begins, by layer and lineage."""
-    floors: dict[tuple[int, int], float] = {}
-    for layer, rows in steps.groupby("layer"):
+def _stack(
+    axes: Axes, steps: pd.DataFrame, colours: Mapping[str, Colour]
+) -> tuple[dict[Step, float], dict[Step, Colour]]:
+    """Draw the bars; where each begins and its colour, by layer and lineage."""
+    floors: dict[Step, float] = {}
+    of_step: dict[Step, Colour] = {}
+    order = {name: place for place, name in enumerate(colours)}
+    for layer, rows in steps.rename(columns={"name": "called"}).groupby("layer"):
         floor = 0.0
-        for row in sorted(rows.itertuples(), key=lambda row: (order.get(row.lineage, len(order)), row.lineage)):
-            colour = _lineage_colour(row.lineage, order) if row.clusters > 1 else (0.9, 0.9, 0.9)
-            axes.bar([layer], [row.marks], 2 * _BAR, floor, color=colour, edgecolor="white", linewidth=0.4)
-            floors[layer, row.lineage] = floor
+        for row in sorted(rows.itertuples(), key=lambda row: (order.get(row.called, len(order)), row.lineage)):
+            step = layer, row.lineage
+            of_step[step] = colours.get(row.called, _OTHERS) if row.clusters > 1 else _ONE_GROUP
+            axes.bar([layer], [row.marks], 2 * _BAR, floor, color=of_step[step], edgecolor="white", linewidth=0.4)
+            floors[step] = floor
             floor += row.marks
-    return floors
+    return floors, of_step
 
 
-def _draw_flows(
-    axes: Axes, flows: pd.DataFrame, floors: Mapping[tuple[int, int], float], order: Mapping[int, int]
-) -> None:
+def _draw_flows(axes: Axes, flows: pd.DataFrame, floors: Mapping[Step, float], of_step: Mapping[Step, Colour]) -> None:
     """Bands between neighbouring layers, as wide as the marks that both clusters have in common."""
     used_from, used_to = dict(floors), dict(floors)
     by_place = sorted(
@@ -136,12 +142,9 @@ def _draw_flows(
         used_from[start] += flow.marks
         used_to[end] += flow.marks
         high = [used_from[start], used_to[end]]
-        colour = _lineage_colour(flow.next, order)
-        axes.fill_between([flow.layer + _BAR, flow.layer + 1 - _BAR], low, high, color=colour, alpha=0.3, linewidth=0)
-
-
-def _lineage_colour(lineage: int, order: Mapping[int, int]) -> Colour:
-    return cluster_colour(order[lineage]) if lineage in order else _OTHERS
+        colour = of_step[start] if of_step[end] == _ONE_GROUP else of_step[end]
+        reach = [flow.layer + _BAR, flow.layer + 1 - _BAR]
+        axes.fill_between(reach, low, high, color=colour, alpha=0.35, linewidth=0)
 
 
 def _name_rows(axes: Axes, of_mark: np.ndarray, names: Mapping[int, str]) -> None:

@@ -81,6 +81,7 @@ def clusters_section(store: StudyStore, scope: Scope) -> Section:
         return Section(KEY, TITLE, "The study did not look for clusters (--clusters no).")
     answer = ask(store, "clusters", book=scope.example_book)
     frame = answer.frame[answer.frame["among"].isin((*scope.classes.named, ALL_CLASSES))]
+    frame = frame.assign(told=frame["told"].clip(lower=0))
     if frame.empty:
         return Section(KEY, TITLE, f"In no layer do the marks of {scope.example_book} form more than one cluster.")
     parts: list[Part | Failure] = []
@@ -94,7 +95,8 @@ def clusters_section(store: StudyStore, scope: Scope) -> Section:
 
 def _parts(store: StudyStore, scope: Scope, found: Answer, name: str) -> list[Part | Failure]:
     """The figures and tables of one class's marks, or of all classes'."""
-    config, layer = store.study.config, _clearest_layer(found.frame)
+    config = store.study.config
+    layer = _clearest_layer(found.frame, 1 + len(scope.classes.named) if name == ALL_CLASSES else 2)
     makers: dict[str, Callable[[StudyStore, Scope, Answer, str, int], Part]] = {
         "river": _river,
         "lineages": _lineages,
@@ -110,12 +112,14 @@ def _parts(store: StudyStore, scope: Scope, found: Answer, name: str) -> list[Pa
     ]
 
 
-def _clearest_layer(frame: pd.DataFrame) -> int:
+def _clearest_layer(frame: pd.DataFrame, most_telling: int) -> int:
     """Where clusters take most of MI's variance, among layers whose clusters are all stable if there are any.
 
-    Layer 0, where equal tokens have equal vectors, is taken only where it is the only one.
+    Layer 0, where equal tokens have equal vectors, and layers of fewer names than `most_telling` (of all classes
+    those where clusters are the classes) are taken only where there are no others.
     """
-    frame = frame[frame["layer"] > 0] if (frame["layer"] > 0).any() else frame
+    for kept in (frame["layer"] > 0, frame.groupby("layer")["name"].transform("nunique") >= most_telling):
+        frame = frame[kept.reindex(frame.index)] if kept.reindex(frame.index).any() else frame
     layers = frame.groupby("layer").agg(share=("mi_share", "max"), stability=("stability", "min"))
     stable = layers[layers["stability"] >= STABLE]
     return int((layers if stable.empty else stable)["share"].fillna(0).idxmax())
@@ -158,22 +162,21 @@ def _matrix(store: StudyStore, scope: Scope, found: Answer, name: str, layer: in
 def _river(store: StudyStore, scope: Scope, found: Answer, name: str, layer: int) -> Exhibit:
     marks = ask(store, "cluster_marks", book=scope.example_book, marks=MARKS)
     through = followed(marks.frame[marks.frame["among"] == name])
-    rows = lineage_rows(through, found.frame)
-    shown = rows.groupby("name")["in_all"].sum().sort_values(ascending=False, kind="stable").index[:FOLLOWED]
-    named = rows[rows["name"].isin(shown)]
-    names = dict(zip(named["lineage"], named["name"], strict=True))
+    steps = through.steps.merge(found.frame[["layer", "cluster", "name"]], on=["layer", "cluster"], how="left")
+    steps["name"] = steps["name"].fillna("")
+    several = steps[steps["clusters"] > 1]
+    names = several.groupby("name")["marks"].sum().sort_values(ascending=False, kind="stable").index[:FOLLOWED]
     return Exhibit(
         f"{KEY}-river-{_slug(name)}",
         f"Clusters through the layers: {name}",
         "Bars are the clusters of a layer, bands the marks that go from one to the next. A cluster goes on where at "
         "least half of the marks of either layer are in both. A light bar: all marks are one cluster.",
         f"Bars and bands over the layers, divided by the clusters of the {name} marks.",
-        river(through.steps, through.flows, names),
+        river(steps, through.flows, [str(of) for of in names]),
         (found.sql, marks.sql),
-        {f"clusters-river-{_slug(name)}": through.steps, f"clusters-flows-{_slug(name)}": through.flows},
-        "A cluster is named after what sets it apart in most of its layers, and clusters of one name have one colour: "
-        "where a colour begins a cluster is born, where it ends one dissolves. Names beyond the nine of most marks are "
-        "grey.",
+        {f"clusters-river-{_slug(name)}": steps, f"clusters-flows-{_slug(name)}": through.flows},
+        "Colours are what sets a cluster apart in that layer: where one begins, a cluster of that kind is born; where "
+        "one ends, it dissolves. Names beyond the nine of most marks are grey.",
     )
 
 
@@ -249,7 +252,7 @@ def _books(store: StudyStore, scope: Scope) -> Table:
         f"{KEY}-books",
         "Clusters of the same explanation, over all books",
         f"In how many of {scope.books_with_pairs:,} books clusters of this explanation are found, and in which layers.",
-        frame[list(_BOOKS)].round({"stability": 2, "mi_share": 2, "told": 2}),
+        frame.assign(told=frame["told"].clip(lower=0))[list(_BOOKS)].round({"stability": 2, "mi_share": 2, "told": 2}),
         _BOOKS,
         (answer.sql,),
         "Which words a cluster stands behind differs from book to book and is not part of its explanation here. Marks "
