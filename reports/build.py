@@ -24,6 +24,7 @@ from reports.data.intervals import (
 )
 from reports.data.queries import Answer, Store, StudyStore, ask
 from reports.data.scope import SEED, TOKEN_MARKS, Scope, ask_books, choose_scope
+from reports.data.sensitivity import Survival, find_survival
 from reports.errors import ReportUsageError
 from reports.figures.style import cut
 from reports.page.exhibits import Exhibit, Failure, Report, Section, attempt, attempt_section
@@ -45,6 +46,10 @@ from reports.sections.outliers import KEY as OUTLIERS
 from reports.sections.outliers import TITLE as OUTLIERS_TITLE
 from reports.sections.outliers import outlier_section
 from reports.sections.overview import findings, headline_exhibit, numbers, study_section
+from reports.sections.sensitivity import KEY as SENSITIVITY
+from reports.sections.sensitivity import TITLE as SENSITIVITY_TITLE
+from reports.sections.sensitivity import facts_of as facts_of_survival
+from reports.sections.sensitivity import marked, sensitivity_section
 from reports.sections.separation import KEY as WITHIN_AND_BETWEEN
 from reports.sections.separation import TITLE as SEPARATION
 from reports.sections.separation import ask_separation, separation_section
@@ -92,16 +97,18 @@ def build_report(
     answers = None if isinstance(found, Failure) else found
     if answers is None and _answerable(scope):
         results = compute_numbers(store, scope)
-    now = facts(store, scope, results, answers)
+    tried = attempt(SENSITIVITY, f"The section {SENSITIVITY_TITLE!r}", lambda: _survival(store, scope))
+    survival = None if isinstance(tried, Failure) else tried
+    now = facts(store, scope, results, answers) | {"sensitivity": facts_of_survival(survival)}
     return Report(
         title,
         _subtitle(scope),
         store.snapshot,
-        _in_short(store, scope, results, answers),
+        _in_short(store, scope, results, answers, survival),
         numbers(store.study.config, scope, _pairs_between(store, scope)),
-        _sections(store, scope, results, answers, other, (before, now)),
+        _sections(store, scope, results, answers, survival, other, (before, now)),
         now,
-        (*results.missing, *((found,) if isinstance(found, Failure) else ())),
+        (*results.missing, *(part for part in (found, tried) if isinstance(part, Failure))),
         answers.results if answers else None,
     )
 
@@ -120,11 +127,23 @@ def _answerable(scope: Scope) -> bool:
     return scope.classes.compared is not None and scope.between_measured
 
 
-def _in_short(store: StudyStore, scope: Scope, results: Numbers, answers: Answers | None) -> tuple[str, ...]:
-    """The answer in three sentences; where there are no pairs between the classes, how the classes differ."""
+def _survival(store: Store, scope: Scope) -> Survival | None:
+    """What other choices do to the first two classes; None where that was not tried."""
+    if scope.classes.compared is None:
+        return None
+    return find_survival(store, *scope.classes.compared, scope.books)
+
+
+def _in_short(
+    store: StudyStore, scope: Scope, results: Numbers, answers: Answers | None, survival: Survival | None
+) -> tuple[str, ...]:
+    """The answer in three sentences, with what of it survives other choices.
+
+    Where there are no pairs between the classes, how the classes differ.
+    """
     if answers is None:
         return findings(results.differences, results.moments.frame, scope)
-    said = sentences(answers, store.study.called)
+    said = marked(sentences(answers, store.study.called), answers, survival)
     return tuple(filter(None, (*said, scope.classes.others_note)))
 
 
@@ -133,6 +152,7 @@ def _sections(
     scope: Scope,
     results: Numbers,
     answers: Answers | None,
+    survival: Survival | None,
     other: StudyStore | None,
     then_and_now: tuple[Mapping[str, Any] | None, Mapping[str, Any]],
 ) -> tuple[Section, ...]:
@@ -146,6 +166,7 @@ def _sections(
         ]
     else:
         makers.append((ANSWER, ANSWER_TITLE, lambda: answer_section(answers, scope.classes, scope.layer, titles)))
+        makers.append((SENSITIVITY, SENSITIVITY_TITLE, lambda: _sensitivity(survival, scope)))
     makers += [
         (CLUSTERS, CLUSTERS_TITLE, lambda: clusters_section(store, scope)),
         ("six-figures", NOTEBOOK_TITLE, lambda: notebook_section(store, scope, results.moments, results.means)),
@@ -226,6 +247,11 @@ def _overview(scope: Scope, results: Numbers) -> Section:
         return headline_exhibit(scope, results.moments, results.means, results.differences, results.chance)
 
     return Section("overview", "Within each class", "", (attempt("headline", "The figure of the main finding", draw),))
+
+
+def _sensitivity(survival: Survival | None, scope: Scope) -> Section:
+    first, second = scope.classes.compared or ("", "")
+    return sensitivity_section(survival, first, second, scope.layer)
 
 
 def _study(store: StudyStore) -> Section:
