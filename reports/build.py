@@ -38,6 +38,9 @@ from reports.sections.clusters import TITLE as CLUSTERS_TITLE
 from reports.sections.clusters import clusters_section
 from reports.sections.comparison import comparison_section
 from reports.sections.explorer import explorer_data, triangles
+from reports.sections.layer_measures import KEY as LAYER_MEASURES
+from reports.sections.layer_measures import TITLE as LAYER_MEASURES_TITLE
+from reports.sections.layer_measures import layer_measures_section
 from reports.sections.method import KEY as METHOD
 from reports.sections.method import TITLE as METHOD_TITLE
 from reports.sections.method import method_section
@@ -178,6 +181,7 @@ def _sections(
         ("layers-section", "Every layer", lambda: _layer_section(store, scope, results, answers)),
         ("books", "Book by book", lambda: books_section(scope)),
         (OUTLIERS, OUTLIERS_TITLE, lambda: outlier_section(store, scope, store.study.config["outlier_z"])),
+        (LAYER_MEASURES, LAYER_MEASURES_TITLE, lambda: layer_measures_section(store, scope)),
         ("extremes", "Pairs in their words", lambda: extremes_section(store, scope)),
         ("failures", "Books that failed", lambda: failed_section(scope.book_rows)),
         (

@@ -354,6 +354,34 @@ CLUSTER_TERMS = Table(
     sorted_by=("layer", "book", "among", "cluster", "feature"),
 )
 
+LAYER_MEASURES = Table(
+    "layer_measures",
+    "What each layer's states look like, by class and book: direction, dimension, extremes, likeness to other layers",
+    (
+        _LAYER,
+        _CLASS_KEY,
+        _BOOK,
+        Column("marks", pa.int64(), "Marks that were measured", "marks"),
+        Column("anisotropy", pa.float64(), "Mean cosine of two marks' states; NaN where there are no two"),
+        Column(
+            "intrinsic_dimension",
+            pa.float64(),
+            "TwoNN's intrinsic dimension, too low where marks are few; NaN where fewer than three states differ",
+            "dimensions",
+        ),
+        Column("norm", pa.float64(), "Median length of a state", "activation"),
+        Column("massive", pa.float64(), "Largest magnitude of an activation over the median magnitude"),
+        Column("massive_dimension", pa.int32(), "The dimension of the largest magnitude"),
+        Column(
+            "cka",
+            _DOUBLES,
+            "Linear CKA with each layer in turn, unbiased, over up to 64 of the marks; a list over layers, NaN where "
+            "all states of a layer are equal",
+        ),
+    ),
+    sorted_by=("layer", "class", "book"),
+)
+
 SENSITIVITY = Table(
     "sensitivity",
     "What becomes of the first two classes' difference and separation under other choices and under controls: an "
@@ -421,6 +449,7 @@ TABLES: dict[str, Table] = {
         PASSAGE_SUMS,
         CLUSTERS,
         CLUSTER_TERMS,
+        LAYER_MEASURES,
         SENSITIVITY,
         HIDDEN_STATES,
     )

@@ -23,7 +23,14 @@ from jobs.stages.extract import Block
 from jobs.stages.layout import Layout, layout_of
 from jobs.stages.partition import PairShape, block_keys
 from jobs.stages.prepare import RunContext
-from jobs.stages.tables import PairRows, activations_table, cluster_terms_table, pairs_table, summaries_table
+from jobs.stages.tables import (
+    PairRows,
+    activations_table,
+    cluster_terms_table,
+    layer_measures_table,
+    pairs_table,
+    summaries_table,
+)
 from store import paths
 from store.books import BookStatus
 from store.columns import MEASURES, PAIRS, TABLES
@@ -140,6 +147,7 @@ def _sums(shard: ShardKey, receipts: list[BlockReceipt]) -> Chunks:
     return [
         (ChunkKey("activations", shard), activations_table(activations)),
         (ChunkKey("summaries", shard), summaries_table(summaries)),
+        (ChunkKey("layer_measures", shard), layer_measures_table({r.key.layer: r.layer for r in receipts})),
     ]
 
 

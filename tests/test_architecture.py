@@ -24,7 +24,7 @@ MAY_IMPORT = {
 # A room imports from floors below its own, never from its own floor or above.
 FLOORS: dict[str, tuple[tuple[str, ...], ...]] = {
     "analysis": (
-        ("", "bootstrap", "contrasts", "effects", "explanation", "reference"),
+        ("", "bootstrap", "contrasts", "effects", "explanation", "layer_measures", "reference"),
         ("engine", "inference", "nulls"),
         ("clouds", "histograms", "measures", "pairwise", "unimodality"),
         ("clusters", "pairing", "summaries"),

@@ -28,6 +28,7 @@ FILE_BYTES = {
     "passage_sums": 3_900,
     "activations": 1_600,
     "summaries": 2_800,
+    "layer_measures": 2_500,
     "hidden_states": 900,
 }
 """Bytes of a file that has hardly a row: its footer, and what each column costs once."""
@@ -55,6 +56,9 @@ SUMMARY_BYTES, FILLED_BYTES = 36.5, 6.6
 
 DIMENSION_BYTES, SPREAD_BYTES = 3.9, 0.19
 """Bytes a dimension of a row of `activations`, and what the root of its marks adds: 4.8 in all with 20, 7 with 250."""
+
+LAYER_BYTES, CKA_BYTES = 40.0, 7.5
+"""Bytes a row of `layer_measures`, and for each layer that its list of alignments tells of."""
 
 STATE_BYTES = {"float16": 1.9, "bfloat16": 1.4}
 """Bytes a dimension of a kept hidden state, by the format of the pass that gave it."""
@@ -197,6 +201,7 @@ def _tables(
     held = [pairs for of_books in (*within, *between) for pairs in of_books if pairs]
     summaries = sum(SUMMARY_BYTES + FILLED_BYTES * pairs**0.25 for pairs in held)
     passage_rows = hidden_layers * sum(book.passage_rows for book in shard)
+    classes_held = sum(count > 0 for book in shard for count in book.marks)
     yield "marks", 1, marks * MARK_BYTES
     yield "passages", 1, sum(book.passages for book in shard) * PASSAGE_BYTES
     yield "books", 1, len(shard) * BOOK_BYTES
@@ -204,6 +209,7 @@ def _tables(
     yield "passage_sums", hidden_layers, passage_rows * measures * SUM_BYTES
     yield "activations", 1, hidden_layers * width * dimension
     yield "summaries", 1, hidden_layers * measures * summaries
+    yield "layer_measures", 1, hidden_layers * (LAYER_BYTES + hidden_layers * CKA_BYTES) * classes_held
     if config.keep_hidden_states:
         classes = sum(any(of_books) for of_books in zip(*(book.marks for book in shard), strict=True))
         dimensions = hidden_layers * marks * width

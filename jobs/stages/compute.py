@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from analysis.layer_measures import LayerMeasures, layer_measures
 from analysis.pairing import MEASURES, BookVectors, PairOptions
 from analysis.pairwise import PreparedVectors
 from analysis.summaries import MeasureSummary, counts_by_group, merge, summarise, sums_by_group, sums_by_member
@@ -48,6 +49,7 @@ class BlockReceipt:
 
     `summaries`: by class, other class and book, then by measure. `activations`: by class and book. `reused` counts
     pairs that a stopped attempt had published already. `clusters`: the labels of marks that form more than one.
+    `layer`: measures of the states, by class and book.
     """
 
     key: BlockKey
@@ -58,6 +60,7 @@ class BlockReceipt:
     reused: int = 0
     seconds: Mapping[str, float] = field(default_factory=dict)
     clusters: Mapping[ClusterKey, NDArray[np.uint8]] = field(default_factory=dict)
+    layer: Mapping[tuple[str, str], LayerMeasures] = field(default_factory=dict)
 
 
 def compute_block(context: RunContext, block: Block, leftovers: Mapping[ChunkKey, str] | None = None) -> BlockReceipt:
@@ -101,6 +104,13 @@ class _Computation:
             for name, prepared in of_book.prepared.items()
             if len(prepared.x)
         }
+        measured = {
+            (name, book): layer_measures(prepared.x)
+            for book, of_book in zip(layout.books, vectors, strict=True)
+            for name, prepared in of_book.prepared.items()
+            if len(prepared.x)
+        }
+        self._clock.lap("pairs")
         return BlockReceipt(
             block.key,
             tuple(self._files),
@@ -110,6 +120,7 @@ class _Computation:
             self._reused,
             self._clock.seconds,
             self._clusters.labels() if self._clusters is not None else {},
+            measured,
         )
 
     def _vectors(self, book: int) -> BookVectors:

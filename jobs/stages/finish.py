@@ -10,7 +10,14 @@ from jobs.corpus.references import NamedBook
 from jobs.stages.clustering import explained
 from jobs.stages.compute import BlockReceipt
 from jobs.stages.prepare import PreparedShard, RunContext
-from jobs.stages.tables import activations_table, book_row, books_table, cluster_terms_table, summaries_table
+from jobs.stages.tables import (
+    activations_table,
+    book_row,
+    books_table,
+    cluster_terms_table,
+    layer_measures_table,
+    summaries_table,
+)
 from store.books import BookStatus
 from store.commits import CommitRecord, CommittedBook
 from store.keys import ChunkKey, ShardKey
@@ -28,6 +35,7 @@ def finish_shard(context: RunContext, prepared: PreparedShard, receipts: Sequenc
             "passages": prepared.passages,
             "activations": activations_table(activations),
             "summaries": summaries_table(summaries),
+            "layer_measures": layer_measures_table({r.key.layer: r.layer for r in receipts}),
         }
         if context.config.clusters:
             labels = {(r.key.layer, key): of_marks for r in receipts for key, of_marks in r.clusters.items()}

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from analysis.clusters import RULE
 from analysis.explanation import Term
+from analysis.layer_measures import LayerMeasures, alignments
 from analysis.pairwise import PairStatistics
 from analysis.summaries import MeasureSummary
 from jobs.corpus.references import NamedBook
@@ -23,6 +24,7 @@ from store.columns import (
     CLUSTER_TERMS,
     CLUSTERS,
     HIDDEN_STATES,
+    LAYER_MEASURES,
     MARK_LAYERS,
     MARKS,
     MEASURES,
@@ -219,6 +221,32 @@ def activations_table(values: Mapping[tuple[int, str, str], BookActivation]) -> 
         for (layer, name, book), v in sorted(values.items(), key=lambda item: item[0])
     ]
     return pa.Table.from_pylist(rows, schema=ACTIVATIONS.schema)
+
+
+def layer_measures_table(measures: Mapping[int, Mapping[tuple[str, str], LayerMeasures]]) -> pa.Table:
+    """Rows of `layer_measures`, by layer, class and book: of each layer the measures by class and book."""
+    places = {place for of_layer in measures.values() for place in of_layer}
+    aligned = {
+        place: alignments({layer: of[place].sketch for layer, of in measures.items() if place in of})
+        for place in places
+    }
+    rows = [
+        {
+            "layer": layer,
+            "class": name,
+            "book": book,
+            "marks": of.marks,
+            "anisotropy": of.anisotropy,
+            "intrinsic_dimension": of.intrinsic_dimension,
+            "norm": of.norm,
+            "massive": of.massive,
+            "massive_dimension": of.massive_dimension,
+            "cka": aligned[name, book][layer],
+        }
+        for layer, by_place in sorted(measures.items())
+        for (name, book), of in sorted(by_place.items(), key=lambda item: item[0])
+    ]
+    return pa.Table.from_pylist(rows, schema=LAYER_MEASURES.schema)
 
 
 def summaries_table(values: Mapping[tuple[int, str, str, str], Mapping[str, MeasureSummary]]) -> pa.Table:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
@@ -32,6 +33,9 @@ from store.query.sql_views import Clipped, Partitions, files_view, study_view
 from store.study import Study, read_study
 
 STUDY_VIEW = "study"
+
+NAMING_NO_BOOK = ("sensitivity",)
+"""Tables whose rows are of books that other commits hold: their own commits name none."""
 
 _WORD = re.compile(r"\w+")
 
@@ -155,7 +159,8 @@ class Store:
                 study_view(connection, self.study)
             else:
                 files, rows = self._book_files() if name == "books" else (self._clipped_files(name), None)
-                files_view(connection, self._objects, self._engine_files, TABLES[name], files, self._wanted, rows)
+                wanted = self._of_used_books() if name in NAMING_NO_BOOK else self._wanted
+                files_view(connection, self._objects, self._engine_files, TABLES[name], files, wanted, rows)
         except (duckdb.Error, pa.ArrowException, OSError) as error:
             raise StoreError(
                 f"{self.location}: the files of {name} cannot be read ({reason_of(error).splitlines()[0]});"
@@ -167,10 +172,17 @@ class Store:
         return [
             file
             for record in (self.records if records is None else records)
-            if self._wanted.books is None or any(book.key in self._wanted.books for book in record.books)
+            if self._wanted.books is None
+            or table in NAMING_NO_BOOK
+            or any(book.key in self._wanted.books for book in record.books)
             for file in record.files
             if file.path.startswith(f"{table}/") and file.rows and self._wanted.include(file.path)
         ]
+
+    def _of_used_books(self) -> Partitions:
+        """What is wanted of a table whose commits name no book: rows of used books, and not of removed ones."""
+        used = {key for record in self.records for key in record.used}
+        return replace(self._wanted, books=frozenset(used if self._wanted.books is None else used & self._wanted.books))
 
     def _clipped_files(self, table: str) -> list[Clipped]:
         """The files of a table, with the removed books whose rows are left out of them."""

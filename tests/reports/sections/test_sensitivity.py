@@ -152,6 +152,20 @@ def test_books_that_miss_a_specification_are_left_out(tmp_path):
         assert find_survival(store, "internal", "terminal", ("no such book",)) is None
 
 
+def test_rows_of_a_removed_book_are_not_seen_and_a_choice_of_books_is_heeded(tmp_path):
+    from store.amendments import remove
+
+    build_store(tmp_path / "store", books=2, layers=3, marks=12, width=16)
+    add_table(tmp_path / "store", 2)
+    with open_store(tmp_path / "store") as store:
+        one, other = (book for (book,) in store.sql("SELECT DISTINCT book FROM sensitivity ORDER BY 1").fetchall())
+    with open_store(tmp_path / "store", books=[one]) as store:
+        assert store.sql("SELECT DISTINCT book FROM sensitivity").fetchall() == [(one,)]
+    remove(tmp_path / "store", [one], "a mistake")
+    with open_store(tmp_path / "store") as store:
+        assert store.sql("SELECT DISTINCT book FROM sensitivity").fetchall() == [(other,)]
+
+
 def test_facts_are_plain_json(tried):
     survival, _ = tried
     facts = json.loads(json.dumps(facts_of(survival)))
