@@ -108,7 +108,8 @@ def sketch(states: Floats) -> NDArray[np.float32]:
     length = float(np.linalg.norm(upper))
     if scale <= 1e-12 * float((states**2).sum(axis=1).max()) or length <= 1e-9 * scale:
         return np.zeros(0, np.float32)
-    return (upper / length).astype(np.float32)
+    brought: NDArray[np.float32] = (upper / length).astype(np.float32)
+    return brought
 
 
 def alignments(sketches: Mapping[int, NDArray[np.float32]]) -> dict[int, Floats]:
