@@ -22,9 +22,9 @@ ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
 PARTS = {
     "Tutorial": ("companion",),
-    "How to": ("books", "classes", "sql", "reports", "scheduling", "cluster", "operations"),
+    "How to": ("books", "classes", "sql", "reports", "sensitivity", "scheduling", "cluster", "operations"),
     "Reference": ("commands", "configuration", "data_dictionary", "python"),
-    "Explanation": ("statistics", "clusters", "pair_engine", "store", "performance", "architecture"),
+    "Explanation": ("statistics", "pitfalls", "clusters", "pair_engine", "store", "performance", "architecture"),
 }
 """The parts of the site and their pages; a page of `docs/` that is in none stands in the last."""
 
