@@ -170,9 +170,8 @@ def _histogram(
     measuring: Measuring, within: tuple[Vectors, Vectors], between: tuple[Vectors, Vectors]
 ) -> tuple[Floats, Floats, Floats]:
     assert measuring.bins is not None
-    limit = math.inf if measuring.outlier_z is None else measuring.outlier_z
-    own = [prepare(x, measuring.bins, limit) for x in within]
-    both = own if between is within else [prepare(x, measuring.bins, limit) for x in between]
+    own = [prepare(x, measuring.bins, measuring.outlier_z) for x in within]
+    both = own if between is within else [prepare(x, measuring.bins, measuring.outlier_z) for x in between]
     first, second = (row_range(of, 0, len(of.x)).mi for of in own)
     return first, second, cross_range(both[0], both[1], 0, len(both[0].x)).mi
 
