@@ -57,7 +57,7 @@ SUMMARY_BYTES, FILLED_BYTES = 36.5, 6.6
 DIMENSION_BYTES, SPREAD_BYTES = 3.9, 0.19
 """Bytes a dimension of a row of `activations`, and what the root of its marks adds: 4.8 in all with 20, 7 with 250."""
 
-LAYER_BYTES, CKA_BYTES = 40.0, 7.5
+LAYER_BYTES, CKA_BYTES = 40.0, 5.5
 """Bytes a row of `layer_measures`, and for each layer that its list of alignments tells of."""
 
 STATE_BYTES = {"float16": 1.9, "bfloat16": 1.4}
