@@ -89,8 +89,8 @@ def test_the_report_opens_offline(demo):
     assert report.returncode == 0, report.stderr
     page = (demo / "report" / "latest" / "index.html").read_text(encoding="utf-8")
     assert "index.html" in report.stdout
-    assert page.count("<figure ") == page.count('<div class="drawing"') == 15
-    assert page.count("<svg ") == 15 + 2, "the figures, and the curves of the explorer"
+    assert page.count("<figure ") == page.count('<div class="drawing"') == 22
+    assert page.count("<svg ") == 22 + 2, "the figures, and the curves of the explorer"
     assert not re.findall(r"""(?:src|href)=["']https?://""", page)
 
 
