@@ -43,6 +43,7 @@ class Status:
     files: int
     bytes: int
     rows: dict[str, int]
+    table_bytes: dict[str, int]
     books: dict[str, CommittedBook]
     running: lock.Owner | None
     latest_run: dict[str, Any] = field(default_factory=dict)
@@ -74,6 +75,7 @@ class Status:
             "files": self.files,
             "bytes": self.bytes,
             "rows": dict(sorted(self.rows.items())),
+            "bytes_by_table": dict(sorted(self.table_bytes.items())),
             "running": None if self.running is None else asdict(self.running),
             "latest_run": {"name": self.latest_run_name, "state": self.state, "damage": self.damaged_run}
             | {name: value for name, value in self.latest_run.items() if name != "state"},
@@ -93,10 +95,12 @@ def read_status(location: str | Path) -> Status:
     live = live_records(load_records(objects))
     done = committed(live)
     rows: dict[str, int] = {}
+    table_bytes: dict[str, int] = {}
     for record in live:
         for file in record.files:
             table = file.path.partition("/")[0]
             rows[table] = rows.get(table, 0) + file.rows
+            table_bytes[table] = table_bytes.get(table, 0) + file.bytes
     files = [file for record in live for file in record.files]
     run_name, run, damage = _latest_run(objects)
     return Status(
@@ -106,6 +110,7 @@ def read_status(location: str | Path) -> Status:
         files=len(files),
         bytes=sum(file.bytes for file in files),
         rows=rows,
+        table_bytes=table_bytes,
         books=done.books,
         running=_running(objects),
         latest_run=run,

@@ -29,6 +29,8 @@ FILE_BYTES = {
     "activations": 1_600,
     "summaries": 2_800,
     "layer_measures": 2_500,
+    "clusters": 3_600,
+    "cluster_terms": 2_100,
     "hidden_states": 900,
 }
 """Bytes of a file that has hardly a row: its footer, and what each column costs once."""
@@ -59,6 +61,12 @@ DIMENSION_BYTES, SPREAD_BYTES = 3.9, 0.19
 
 LAYER_BYTES, CKA_BYTES = 40.0, 5.5
 """Bytes a row of `layer_measures`, and for each layer that its list of alignments tells of."""
+
+CLUSTER_BYTES, TERM_BYTES = 2.7, 2.0
+"""Bytes a row of `clusters`, of which a mark has two a layer, and bytes of `cluster_terms` a mark and layer.
+
+Measured on the sample with 250 marks a class, and on eight novels.
+"""
 
 STATE_BYTES = {"float16": 1.9, "bfloat16": 1.4}
 """Bytes a dimension of a kept hidden state, by the format of the pass that gave it."""
@@ -210,6 +218,10 @@ def _tables(
     yield "activations", 1, hidden_layers * width * dimension
     yield "summaries", 1, hidden_layers * measures * summaries
     yield "layer_measures", 1, hidden_layers * (LAYER_BYTES + hidden_layers * CKA_BYTES) * classes_held
+    if config.clusters:
+        clustered = sum(sum(book.marks[: len(config.named_classes)]) for book in shard)
+        yield "clusters", hidden_layers, hidden_layers * 2 * clustered * CLUSTER_BYTES
+        yield "cluster_terms", 1, hidden_layers * clustered * TERM_BYTES
     if config.keep_hidden_states:
         classes = sum(any(of_books) for of_books in zip(*(book.marks for book in shard), strict=True))
         dimensions = hidden_layers * marks * width

@@ -257,6 +257,7 @@ def test_status_as_json_has_all_of_it(place, capsys):
     assert (told["books"], told["rows"]["pairs"], told["running"]) == ({"failed": 1, "used": 2}, 80, None)
     assert (told["latest_run"]["name"], told["latest_run"]["state"]) == ("run-9", "done")
     assert told["latest_run"]["progress"]["share_done"] == 0.25
+    assert sum(told["bytes_by_table"].values()) == told["bytes"]
     (failed,) = told["books_without_results"]
     assert (failed["book"], failed["reason"]) == ("book7", "connection refused")
     assert run("status", "--store", place, "--json", "--watch") == 2
