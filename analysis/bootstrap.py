@@ -1,14 +1,13 @@
-"""Means over books and over pairs of marks, resampled, and the intervals that follow from the draws.
+"""Intervals and p values of means over books, or over anything that is as good as independent, by flipping signs.
 
-Pairs that share a mark are not independent, and marks of one book resemble each other. So books are the unit: each
-counts with one mean, whose deviation carries the variation of its marks. Where there are only a few books, they are
-drawn with replacement, the marks within each drawn book too, and a pair counts as often as both its marks were drawn.
+Pairs that share a mark are not independent, and marks of one passage resemble each other, so neither is ever an
+observation. Books are: each counts with one mean, whose deviation carries the variation of its marks. Where books are
+few, their passages are, see `analysis.inference`.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,74 +71,6 @@ def sign_flip_p_values(by_book: NDArray[np.float64], seed: int = 0) -> NDArray[n
     return np.array([(largest >= own * (1 - 1e-12)).mean() for own in observed])
 
 
-def draws_over_books_then_marks(by_book: NDArray[np.float64], seed: int = 0) -> NDArray[np.float64]:
-    """Two-stage bootstrap, `[RESAMPLES, ...]`: books with replacement, and for each drawn book one draw of its marks.
-
-    `by_book` holds `RESAMPLES` means over each book's resampled marks, `[books, RESAMPLES, ...]`.
-    """
-    rng = np.random.default_rng(seed)
-    books = rng.integers(len(by_book), size=(RESAMPLES, len(by_book)))
-    which = rng.integers(RESAMPLES, size=books.shape)
-    drawn = by_book[books, which]
-    present = np.isfinite(drawn)
-    count = present.sum(axis=1)
-    total = np.where(present, drawn, 0.0).sum(axis=1)
-    means: NDArray[np.float64] = np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
-    return means
-
-
-def mark_counts(marks: int, seed: int | Sequence[int]) -> NDArray[np.float32]:
-    """How often each mark is drawn when as many are drawn with replacement: `[RESAMPLES, marks]`."""
-    rng = np.random.default_rng(seed)
-    return rng.multinomial(marks, np.full(marks, 1 / marks), size=RESAMPLES).astype(np.float32)
-
-
-def resampled_pair_means(
-    i: NDArray[np.intp], j: NDArray[np.intp], values: NDArray[np.floating], counts: NDArray[np.float32]
-) -> NDArray[np.float64]:
-    """Means over the pairs (i, j), i < j, each counted as often as both its marks were drawn: `[RESAMPLES, quantity]`.
-
-    `values` is `[quantity, pairs]`; a pair with a value that is not finite is left out of all. `counts` is from
-    `mark_counts`. A mark drawn twice makes no pair with itself; NaN for a draw without pairs.
-    """
-    marks = counts.shape[1]
-    finite = np.isfinite(values).all(axis=0)
-    if finite.all() and len(i) == marks * (marks - 1) // 2:
-        # Sum over all pairs of w_i w_j: the square of the sum without its diagonal, halved.
-        there = (counts.sum(axis=1, dtype=np.float64) ** 2 - (counts.astype(np.float64) ** 2).sum(axis=1)) / 2
-    else:
-        there = _quadratic(i, j, finite.astype(np.float32), counts)
-    sums = [_quadratic(i, j, np.where(finite, row, 0).astype(np.float32), counts) for row in values]
-    return np.stack([np.divide(s, there, out=np.full(len(s), np.nan), where=there > 0) for s in sums], axis=1)
-
-
-def percentile_interval(draws: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Bounds `[...]` of each mean by itself, from its draws `[RESAMPLES, ...]`; NaN where all draws are."""
-    tail = (1 - CONFIDENCE) / 2
-    drawn = np.isfinite(draws).any(axis=0)
-    low, high = np.full(drawn.shape, np.nan), np.full(drawn.shape, np.nan)
-    low[drawn], high[drawn] = np.nanquantile(draws[:, drawn], [tail, 1 - tail], axis=0)
-    return low, high
-
-
-def simultaneous_half_width(draws: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Half-widths `[layers]` that hold for all layers at once, from `[RESAMPLES, layers]`; NaN for one without draws.
-
-    The 95 % quantile, over resamples, of the largest deviation of any layer in its own standard errors (max-t, as
-    above), times the layer's standard error. For draws of many marks: it is too narrow for draws of a few books.
-    """
-    half = np.full(draws.shape[1], np.nan)
-    usable = np.isfinite(draws).mean(axis=0) > 0.5
-    if not usable.any():
-        return half
-    chosen = draws[:, usable]
-    error = np.nanstd(chosen, axis=0, ddof=1)
-    deviation = np.abs(chosen - np.nanmean(chosen, axis=0))
-    in_errors = np.divide(deviation, error, out=np.zeros_like(deviation), where=error > 0)
-    half[usable] = np.quantile(np.nanmax(in_errors, axis=1), CONFIDENCE) * error
-    return half
-
-
 def _studentised_sign_flips(
     deviations: NDArray[np.float64], books: NDArray[np.int64], seed: int
 ) -> NDArray[np.float64]:
@@ -167,13 +98,3 @@ def _absolute_t(
     t: NDArray[np.float64] = np.where((squares > 0) & ~spread, np.inf, 0.0)
     np.divide(np.abs(mean) * np.sqrt(books - 1), np.sqrt(np.maximum(variance, 0)), out=t, where=spread)
     return t
-
-
-def _quadratic(
-    i: NDArray[np.intp], j: NDArray[np.intp], values: NDArray[np.float32], counts: NDArray[np.float32]
-) -> NDArray[np.float64]:
-    """Sum over pairs of w_i w_j value_ij for each row w of `counts`: one matrix product for all resamples."""
-    matrix = np.zeros((counts.shape[1],) * 2, dtype=np.float32)
-    matrix[i, j] = values
-    sums: NDArray[np.float64] = np.einsum("rm,rm->r", counts @ matrix, counts, dtype=np.float64)
-    return sums

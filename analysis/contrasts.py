@@ -9,8 +9,10 @@ other. The **separation** is (W_A + W_B) / 2 - B_AB: whether marks are more alik
 0 for two random halves of one class. All have the measure's unit.
 
 Marks of one passage resemble each other and marks of different passages nearly do not, so the passages of a book are
-its independent observations. `PairSums.across` keeps the pairs of marks of different passages: neighbours in the text
-then count neither as likeness of a class nor against it, and two random halves of a class are separated by nothing. The
+its independent observations. `PairSums.across` keeps the pairs of marks of different passages that do not touch: marks
+that are neighbours in the text then count neither as likeness of a class nor against it, and two random halves of a
+class are separated by nothing. (Where passages touch and their pairs count, the last marks of one and the first of the
+next make a separation that is small in one book and found in thirty.) The
 estimates are ratios of sums over pairs of passages; their **pseudo-values**
 (Quenouille 1956, doi:10.1093/biomet/43.3-4.353; for U-statistics Arvesen 1969, doi:10.1214/aoms/1177697287) are one
 number a passage, whose mean and spread are the estimate and its error. They go where the means of books go: through
@@ -64,9 +66,15 @@ class PairSums:
         grid = np.ix_(rows, columns)
         return PairSums(both[0][grid], both[1][:, grid[0], grid[1]])
 
-    def across(self) -> PairSums:
-        """The pairs whose marks lie in different passages."""
+    def across(self, touching: NDArray[np.bool_] | None = None) -> PairSums:
+        """The pairs whose marks lie in different passages.
+
+        `touching`: bool [P - 1], whether a passage touches the next one in the text; such two are no pair either.
+        """
         apart = ~np.eye(len(self.pairs), dtype=np.bool_)
+        if touching is not None:
+            here = np.flatnonzero(touching)
+            apart[here, here + 1] = apart[here + 1, here] = False
         return PairSums(np.where(apart, self.pairs, 0), np.where(apart, self.sums, 0.0))
 
     def within(self, passages: NDArray[np.integer]) -> PairSums:
@@ -107,19 +115,30 @@ def pseudo_values(first: PairSums, second: PairSums, between: PairSums) -> Contr
     return Contrast(first.pseudo_values(), second.pseudo_values(), between.pseudo_values())
 
 
-def deviations(by_book: Sequence[Floats]) -> Floats:
+def deviations(by_book: Sequence[Floats], present: NDArray[np.bool_] | None = None) -> Floats:
     """Deviations [passages of all books, layers] of the mean over books, for `half_widths_over_books`.
 
     `by_book`: pseudo-values of each book, [P, layers]. The books are held fixed and their passages are the
     observations: scaled so that the error of the stacked deviations is that of the mean of the books' estimates.
+    `present`: bool [books, layers], which books that mean is over; the others' deviations are NaN. A book in it whose
+    error is not known leaves that of the mean unknown.
     """
-    books, total = len(by_book), sum(len(values) for values in by_book)
-    stacked = []
-    for values in by_book:
-        count = len(values)
-        scale = math.sqrt(total * (total - 1) / (count * (count - 1))) / books if count > 1 else math.nan
-        stacked.append(scale * (values - values.mean(axis=0)))
-    return np.concatenate(stacked)
+    layers = by_book[0].shape[1]
+    counted = np.ones((len(by_book), layers), dtype=np.bool_) if present is None else present
+    sizes = np.array([len(values) for values in by_book])
+    total = sizes @ counted
+    stacked, unknown = [], np.zeros(layers, dtype=np.bool_)
+    for values, count, of_book in zip(by_book, sizes, counted, strict=True):
+        apart = count * (count - 1)
+        scale = (
+            np.sqrt(total * (total - 1) / apart) / np.maximum(counted.sum(axis=0), 1)
+            if apart
+            else np.full(layers, math.nan)
+        )
+        away = scale * (values - values.mean(axis=0))
+        unknown |= of_book & ~np.isfinite(away).all(axis=0)
+        stacked.append(np.where(of_book, away, np.nan))
+    return np.where(unknown, np.nan, np.concatenate(stacked))
 
 
 def halves(passages: int, seed: int | None = None) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -145,16 +164,28 @@ def placebo(within: PairSums, one: NDArray[np.integer], other: NDArray[np.intege
     return whole, Contrast(*(_jackknifed(w, without) for w, without in zip(whole, left, strict=True)))
 
 
-def explained_share(first: PairSums, second: PairSums, between: PairSums, marks: tuple[int, int]) -> Floats:
+def explained_share(first: PairSums, second: PairSums, between: PairSums) -> Floats:
     """R^2 of PERMANOVA [layers]: the share of the marks' squared distances that the classes explain, 0 to 1.
 
-    For correlations: the squared distance of two marks is 1 - r, half that of the standardised vectors. Anderson (2001,
-    doi:10.1111/j.1442-9993.2001.01070.pp.x). `marks`: how many marks each class has.
+    For correlations over **all** pairs: the squared distance of two marks is 1 - r, half that of the standardised
+    vectors. Anderson (2001, doi:10.1111/j.1442-9993.2001.01070.pp.x). N marks make N (N - 1) / 2 pairs, so the pairs
+    say how many marks a class has.
     """
     far = [part.pairs.sum() - part.sums.sum(axis=(1, 2)) for part in (first, second, between)]
-    total = (far[0] + far[1] + far[2]) / sum(marks)
-    within = far[0] / marks[0] + far[1] / marks[1]
-    return _ratio(total - within, total)
+    marks = [_marks_of(part.pairs.sum()) for part in (first, second)]
+    return _share(far, marks)
+
+
+def pseudo_explained_shares(first: PairSums, second: PairSums, between: PairSums) -> Floats:
+    """One number a passage, [P, layers], for `explained_share`: its jackknife over the passages."""
+    parts = (first, second, between)
+    left = [part.pairs.sum() - _touching(part.pairs[None])[:, 0] for part in parts]
+    far = [
+        pairs[:, None] - (part.sums.sum(axis=(1, 2)) - _touching(part.sums))
+        for part, pairs in zip(parts, left, strict=True)
+    ]
+    marks = [_marks_of(pairs)[:, None] for pairs in left[:2]]
+    return _jackknifed(explained_share(*parts), _share(far, marks))
 
 
 def auc_of_histograms(low: NDArray[np.integer], high: NDArray[np.integer]) -> float:
@@ -168,6 +199,17 @@ def auc_of_histograms(low: NDArray[np.integer], high: NDArray[np.integer]) -> fl
         return math.nan
     below = np.cumsum(low) - low
     return float((high * (below + low / 2)).sum() / pairs)
+
+
+def _marks_of(pairs: NDArray[np.number] | np.number) -> Floats:
+    """How many marks make so many pairs; 1 where there is none."""
+    return np.asarray((1 + np.sqrt(1 + 8 * np.asarray(pairs, dtype=np.float64))) / 2)
+
+
+def _share(far: Sequence[Floats], marks: Sequence[Floats]) -> Floats:
+    """R^2 from sums of squared distances within two classes and between them, and the marks of either."""
+    total = (far[0] + far[1] + far[2]) / (marks[0] + marks[1])
+    return _ratio(total - far[0] / marks[0] - far[1] / marks[1], total)
 
 
 def _touching(values: Floats | NDArray[np.int64]) -> Floats:

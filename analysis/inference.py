@@ -117,9 +117,7 @@ def _over_passages(estimates: Floats, by_passage: Sequence[Floats], seed: int, t
     passages = sum(len(values) for values in by_passage)
     half = nothing
     if passages:
-        stacked = deviations(by_passage)
-        # A book whose error is not known leaves that of the mean unknown.
-        stacked[:, ~np.isfinite(stacked).all(axis=0)] = np.nan
+        stacked = deviations(by_passage, np.isfinite(estimates))
         half = half_widths_over_books(stacked, together=together, seed=seed) * _neighbours(by_passage)
     known = bool(np.isfinite(half).any())
     name = NO_INTERVAL if not known else ONE_BOOK if len(estimates) == 1 else FIXED_BOOKS

@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
+from scipy.signal import lfilter
 
 from analysis import contrasts
 from analysis.contrasts import Contrast, Floats, PairSums
@@ -211,16 +212,18 @@ def _found(result: Evidence, quantity: str) -> bool:
 def _passage_sums(world: World, generator: np.random.Generator, mean: Floats) -> Floats:
     """Sums of a class's vectors by passage: [passages, layers, width]."""
     noise = generator.normal(size=(world.passages * MARKS, LAYERS, WIDTH))
-    scale = np.sqrt(1 - world.lag**2)
-    for k in range(1, len(noise) if world.lag else 0):
-        noise[k] = world.lag * noise[k - 1] + scale * noise[k]
+    if world.lag:
+        scale = np.sqrt(1 - world.lag**2)
+        noise[0] /= scale
+        noise = lfilter([scale], [1, -world.lag], noise, axis=0)
     return noise.reshape(world.passages, MARKS, LAYERS, WIDTH).sum(axis=1) + MARKS * mean
 
 
 def _pair_sums(a: Floats, b: Floats, *, within: bool) -> PairSums:
     """Sums of the mean products over the pairs of two passages; within a class each pair stands once."""
     passages = len(a)
-    there = np.triu(np.ones((passages, passages), dtype=np.bool_), 1) if within else ~np.eye(passages, dtype=np.bool_)
+    there = np.tri(passages, k=-2, dtype=np.bool_).T
+    there = there if within else there | there.T
     products = np.matmul(a.transpose(1, 0, 2), b.transpose(1, 2, 0)) / WIDTH
     return PairSums(np.where(there, MARKS * MARKS, 0), np.where(there, products, 0.0))
 

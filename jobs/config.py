@@ -17,6 +17,7 @@ from jobs.classes import BASELINE, NO_CLASS, TokenClass, check_names, parse_clas
 from jobs.errors import UsageError
 from jobs.settings import as_json, read_all, setting, settings_of, typed_settings_of
 from store.objects.public_names import public_name
+from store.teaching import teaching_types
 
 
 @dataclass(frozen=True)
@@ -135,6 +136,12 @@ class StudyConfig:
     def named_classes(self) -> tuple[str, ...]:
         """The classes that the user asks about: of tokens, then of labels. A token's class is its place among them."""
         return (*(token_class.name for token_class in self.classes), *self.label_classes)
+
+    @property
+    def teaching_types(self) -> dict[str, str]:
+        """By class, the mark type that teaches the rule whose transfer is measured; empty below two such classes."""
+        found = teaching_types((of.name, of.tokens) for of in self.classes)
+        return found if len(found) > 1 else {}
 
     @property
     def stores_within(self) -> bool:

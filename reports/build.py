@@ -6,24 +6,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from analysis.bootstrap import draws_over_books_then_marks
-from reports.data.absence import why_no_pairs_at_all
+from reports.data.absence import why_no_pairs_at_all, why_no_separation
 from reports.data.answer import Answers, find_answers
 from reports.data.chance import Chance, chance_level, unknown_chance
 from reports.data.classes import Classes
-from reports.data.intervals import (
-    TOKEN_BOOKS,
-    draws_over_marks,
-    layer_differences,
-    layer_means,
-    less_chance,
-    observed_means,
-)
+from reports.data.comparison import compare_stores
+from reports.data.likeness import class_differences, class_means, less_chance
 from reports.data.queries import Answer, Store, StudyStore, ask
-from reports.data.scope import SEED, TOKEN_MARKS, Scope, ask_books, choose_scope
+from reports.data.scope import Scope, ask_books, choose_scope
 from reports.data.sensitivity import Survival, find_survival
 from reports.errors import ReportUsageError
 from reports.figures.style import cut
@@ -53,9 +45,6 @@ from reports.sections.sensitivity import KEY as SENSITIVITY
 from reports.sections.sensitivity import TITLE as SENSITIVITY_TITLE
 from reports.sections.sensitivity import facts_of as facts_of_survival
 from reports.sections.sensitivity import marked, sensitivity_section
-from reports.sections.separation import KEY as WITHIN_AND_BETWEEN
-from reports.sections.separation import TITLE as SEPARATION
-from reports.sections.separation import ask_separation, separation_section
 from reports.sections.tables import extremes_section, failed_section, layer_table
 from store.study import model_name
 
@@ -65,17 +54,20 @@ TITLE_CHARACTERS = 200
 
 @dataclass(frozen=True)
 class Numbers:
-    """What several sections share: pooled moments, means over books, differences between the classes, chance level.
-
-    `separation` has the means within and between the first two classes; None where one alone is named.
-    """
+    """What several sections share: pooled moments, the estimates, their means and differences, and chance level."""
 
     moments: Answer
+    answers: Answers
     means: pd.DataFrame
     differences: pd.DataFrame
     chance: Chance
-    separation: Answer | None
     missing: tuple[Failure, ...] = ()
+
+    @property
+    def tells(self) -> bool:
+        """Whether it can be said if the first two classes are kept apart: pairs lie between, and not all are equal."""
+        varying = self.differences["varies"] & self.differences["difference"].notna()
+        return self.answers.apart and bool(varying.any())
 
 
 def build_report(
@@ -95,11 +87,8 @@ def build_report(
     title = cut(title or f"{Classes.of(store.study).subject} in {store.study.called}", TITLE_CHARACTERS)
     if scope is None:
         return _empty_report(store, title)
-    results = compute_numbers(store, scope, resampled=other is not None or not _answerable(scope))
-    found = attempt(ANSWER, ANSWER_TITLE, lambda: _answers(store, scope, results))
-    answers = None if isinstance(found, Failure) else found
-    if answers is None and _answerable(scope):
-        results = compute_numbers(store, scope)
+    results = compute_numbers(store, scope)
+    answers = results.answers if results.tells else None
     tried = attempt(SENSITIVITY, f"The section {SENSITIVITY_TITLE!r}", lambda: _survival(store, scope))
     survival = None if isinstance(tried, Failure) else tried
     now = facts(store, scope, results, answers) | {"sensitivity": facts_of_survival(survival)}
@@ -107,27 +96,13 @@ def build_report(
         title,
         _subtitle(scope),
         store.snapshot,
-        _in_short(store, scope, results, answers, survival),
+        _in_short(store, scope, results, survival),
         numbers(store.study.config, scope, _pairs_between(store, scope)),
-        _sections(store, scope, results, answers, survival, other, (before, now)),
+        _sections(store, scope, results, survival, other, (before, now)),
         now,
-        (*results.missing, *(part for part in (found, tried) if isinstance(part, Failure))),
-        answers.results if answers else None,
+        (*results.missing, *((tried,) if isinstance(tried, Failure) else ())),
+        results.answers.results,
     )
-
-
-def _answers(store: Store, scope: Scope, results: Numbers) -> Answers | None:
-    """What separates the first two classes; None where the study names one, has no pairs between them, or all equal."""
-    varying = results.differences["varies"] & results.differences["difference"].notna()
-    if scope.classes.compared is None or not _answerable(scope) or not varying.any():
-        return None
-    first, second = scope.classes.compared
-    return find_answers(store, first, second, scope.classes.baseline, scope.books)
-
-
-def _answerable(scope: Scope) -> bool:
-    """Whether the study measured what the answer is made of: pairs within two classes and between them."""
-    return scope.classes.compared is not None and scope.between_measured
 
 
 def _survival(store: Store, scope: Scope) -> Survival | None:
@@ -137,16 +112,14 @@ def _survival(store: Store, scope: Scope) -> Survival | None:
     return find_survival(store, *scope.classes.compared, scope.books)
 
 
-def _in_short(
-    store: StudyStore, scope: Scope, results: Numbers, answers: Answers | None, survival: Survival | None
-) -> tuple[str, ...]:
+def _in_short(store: StudyStore, scope: Scope, results: Numbers, survival: Survival | None) -> tuple[str, ...]:
     """The answer in three sentences, with what of it survives other choices.
 
     Where there are no pairs between the classes, how the classes differ.
     """
-    if answers is None:
+    if not results.tells:
         return findings(results.differences, results.moments.frame, scope)
-    said = marked(sentences(answers, store.study.called), answers, survival)
+    said = marked(sentences(results.answers, store.study.called), results.answers, survival)
     return tuple(filter(None, (*said, scope.classes.others_note)))
 
 
@@ -154,20 +127,21 @@ def _sections(
     store: StudyStore,
     scope: Scope,
     results: Numbers,
-    answers: Answers | None,
     survival: Survival | None,
     other: StudyStore | None,
     then_and_now: tuple[Mapping[str, Any] | None, Mapping[str, Any]],
 ) -> tuple[Section, ...]:
     """What was found and the evidence for it, then everything else, folded."""
     makers: list[tuple[str, str, Callable[[], Section]]] = []
-    titles = {} if answers is None else {book: scope.title_of(book) for book in answers.books}
+    answers = results.answers if results.tells else None
     if answers is None:
+        why = why_no_separation(scope, results.answers.apart)
         makers += [
-            (WITHIN_AND_BETWEEN, SEPARATION, lambda: separation_section(scope, results.separation)),
+            (ANSWER, ANSWER_TITLE, lambda: Section(ANSWER, ANSWER_TITLE, why)),
             ("overview", "Within each class", lambda: _overview(scope, results)),
         ]
     else:
+        titles = {book: scope.title_of(book) for book in answers.books}
         makers.append((ANSWER, ANSWER_TITLE, lambda: answer_section(answers, scope.classes, scope.layer, titles)))
         makers.append((SENSITIVITY, SENSITIVITY_TITLE, lambda: _sensitivity(survival, scope)))
     makers += [
@@ -175,10 +149,10 @@ def _sections(
         ("six-figures", NOTEBOOK_TITLE, lambda: notebook_section(store, scope, results.moments, results.means)),
     ]
     if other is not None:
-        makers.append(("comparison", "Comparison", lambda: _comparison_section(store, other, scope, results)))
+        makers.append(("comparison", "Comparison", lambda: _comparison_section(store, other, scope)))
     makers.append(("changes", "Since the last report", lambda: changes_section(*then_and_now, scope.classes)))
     everything_else: list[tuple[str, str, Callable[[], Section]]] = [
-        ("layers-section", "Every layer", lambda: _layer_section(store, scope, results, answers)),
+        ("layers-section", "Every layer", lambda: _layer_section(store, scope, results)),
         ("books", "Book by book", lambda: books_section(scope)),
         (OUTLIERS, OUTLIERS_TITLE, lambda: outlier_section(store, scope, store.study.config["outlier_z"])),
         (LAYER_MEASURES, LAYER_MEASURES_TITLE, lambda: layer_measures_section(store, scope)),
@@ -196,13 +170,12 @@ def _sections(
     return (*shown, *folded)
 
 
-def compute_numbers(store: StudyStore, scope: Scope, resampled: bool = True) -> Numbers:
-    """Moments by SQL, means over books and differences, and the level of chance; intervals where `resampled`."""
+def compute_numbers(store: StudyStore, scope: Scope) -> Numbers:
+    """Moments by SQL, the estimates with their intervals, and the level of chance."""
     moments = ask(store, "layer_moments", books=scope.books)
     classes = scope.classes
-    by_book = observed_means(scope.book_means.frame, scope.layers, classes)
-    draws = _draws(store, scope, by_book) if resampled else None
-    means = layer_means(by_book, draws, scope.layers, moments.frame, classes)
+    answers = find_answers(store, classes, scope.books)
+    means = class_means(answers, moments.frame, classes)
     settings = store.study.config
     chance = attempt(
         "chance", "The level of chance", lambda: chance_level(store, scope, settings["bins"], settings["outlier_z"])
@@ -210,9 +183,9 @@ def compute_numbers(store: StudyStore, scope: Scope, resampled: bool = True) -> 
     missing: tuple[Failure, ...] = ()
     if isinstance(chance, Failure):
         missing, chance = (chance,), unknown_chance()
-    differences = layer_differences(means, by_book, draws, scope.layers, moments.frame, classes)
+    differences = class_differences(answers, means, scope.layers, moments.frame, classes)
     differences = less_chance(differences, chance.frame, classes)
-    return Numbers(moments, means, differences, chance, ask_separation(store, scope), missing)
+    return Numbers(moments, answers, means, differences, chance, missing)
 
 
 def facts(store: Store, scope: Scope, results: Numbers, answers: Answers | None = None) -> dict[str, Any]:
@@ -230,25 +203,13 @@ def facts(store: Store, scope: Scope, results: Numbers, answers: Answers | None 
         "books": sorted(set(used)),
         "pairs": int(scope.book_means.frame["pairs"].sum()),
         "mi_difference": {str(int(row.layer)): float(row.difference) for row in chosen.itertuples()},
-        "answer": facts_of(answers) if answers else [],
+        "answer": facts_of(results.answers),
     }
-
-
-def _draws(store: Store, scope: Scope, by_book: np.ndarray) -> np.ndarray | None:
-    """Means over resampled books and then their marks, where books are few; None where books are enough."""
-    books = sorted({str(book) for book in scope.book_means.frame["book"]})
-    if len(books) > TOKEN_BOOKS or not scope.rows_kept:
-        return None
-    over_tokens = []
-    for number, book in enumerate(books):
-        pairs = (ask(store, "book_pairs", layer=layer, book=book, marks=TOKEN_MARKS).frame for layer in scope.layers)
-        over_tokens.append(draws_over_marks(pairs, by_book[number], scope.classes, SEED + number))
-    return draws_over_books_then_marks(np.stack(over_tokens), SEED)
 
 
 def _overview(scope: Scope, results: Numbers) -> Section:
     def draw() -> Exhibit:
-        return headline_exhibit(scope, results.moments, results.means, results.differences, results.chance)
+        return headline_exhibit(scope, results.answers, results.means, results.differences, results.chance)
 
     return Section("overview", "Within each class", "", (attempt("headline", "The figure of the main finding", draw),))
 
@@ -262,9 +223,8 @@ def _study(store: StudyStore) -> Section:
     return study_section(store.study.config, store.study.model, store.study.written_with)
 
 
-def _layer_section(store: Store, scope: Scope, results: Numbers, answers: Answers | None) -> Section:
-    # One separation and one difference on a page: where the answer has them, its own table shows their intervals.
-    separation = results.separation if answers is None else None
+def _layer_section(store: Store, scope: Scope, results: Numbers) -> Section:
+    # One difference on a page: where the answer has it, its own table shows it with its interval.
     table = attempt(
         "layers",
         "The table of the layers",
@@ -275,8 +235,7 @@ def _layer_section(store: Store, scope: Scope, results: Numbers, answers: Answer
             results.means,
             results.differences,
             results.chance,
-            separation,
-            with_intervals=answers is None,
+            with_intervals=not results.tells,
         ),
     )
     if not scope.rows_kept:
@@ -296,21 +255,15 @@ def _layer_section(store: Store, scope: Scope, results: Numbers, answers: Answer
     return Section("layers-section", "Every layer", introduction, (table,), explorer)
 
 
-def _comparison_section(store: StudyStore, other: StudyStore, scope: Scope, results: Numbers) -> Section:
+def _comparison_section(store: StudyStore, other: StudyStore, scope: Scope) -> Section:
     other_scope = choose_scope(other)
     if other_scope is None:
         why = _why_no_pairs(other)
         raise ReportUsageError(f"the store named by --compare has no pairs: {why}; leave out --compare until it has")
-    theirs = compute_numbers(other, other_scope)
-    note = f"{scope.books_with_pairs:,} books here, {other_scope.books_with_pairs:,} there."
-    return comparison_section(
-        (results.means, results.differences, results.chance.frame),
-        (theirs.means, theirs.differences, theirs.chance.frame),
-        store.study.differences(other.study),
-        (scope.book_means.sql, results.moments.sql, results.chance.sql),
-        note,
-        (scope.classes, other_scope.classes),
-    )
+    pair, theirs = scope.classes.compared, other_scope.classes.named
+    common = pair is not None and [name for name in theirs if name in pair] == list(pair)
+    found = compare_stores(store, other, pair, scope.books) if pair is not None and common else None
+    return comparison_section(found, store.study.differences(other.study))
 
 
 def _pairs_between(store: Store, scope: Scope) -> int:

@@ -282,6 +282,25 @@ PASSAGE_SUMS = Table(
     sorted_by=("book", "class", "other", "passage", "other_passage"),
 )
 
+TRANSFER_SUMS = Table(
+    "transfer_sums",
+    "Whether a rule learned on the first mark type of two classes tells their other types apart, passages held out: "
+    "wins by the passages of two test marks; only in a study with two classes of several tokens",
+    (
+        _LAYER,
+        _CLASS_KEY,
+        Column("other", _KEY, _OTHER.description),
+        _BOOK,
+        Column("labels", _KEY, "`classes`, or `control`: every mark type that did not teach is on a side at random"),
+        Column("passage", pa.int32(), "Passage of the mark of `class`, or of the first side"),
+        Column("other_passage", pa.int32(), "Passage of the mark of `other`, or of the second side"),
+        Column("pairs", pa.int64(), "Pairs of test marks of these passages", "pairs"),
+        Column("wins", pa.float64(), "Pairs whose second mark lies further along the rule; ties count half", "pairs"),
+    ),
+    partitioned_by=("layer",),
+    sorted_by=("book", "class", "other", "labels", "passage", "other_passage"),
+)
+
 ALL_CLASSES = "all classes"
 """What stands for a class where the marks of all classes are clustered together; no class can be called so."""
 
@@ -447,6 +466,7 @@ TABLES: dict[str, Table] = {
         ACTIVATIONS,
         SUMMARIES,
         PASSAGE_SUMS,
+        TRANSFER_SUMS,
         CLUSTERS,
         CLUSTER_TERMS,
         LAYER_MEASURES,

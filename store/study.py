@@ -18,6 +18,7 @@ from store.errors import DocumentDamaged, ObjectMissing, StoreError, StudyMismat
 from store.keys import BASELINE
 from store.objects.base import ObjectStore
 from store.objects.locations import object_store
+from store.teaching import teaching_types
 
 _SPELLINGS = {"config": ("model", "revision"), "model": ("name",)}
 """How the user named the model. The weights say which it is; a folder has many paths, and a commit many names."""
@@ -70,6 +71,11 @@ class Study:
     def called(self) -> str:
         """What readers call the study: its name, or else its model's."""
         return self.name or model_name(self.config)
+
+    @property
+    def teaching_types(self) -> dict[str, str]:
+        """The mark type that teaches a rule, of each class that has one; see `teaching_types`."""
+        return teaching_types(self.config.get("classes", ()))
 
     @property
     def fingerprint(self) -> str:

@@ -112,7 +112,8 @@ def book_chunks(study: Study, number: int, marks: Mapping[str, int] | None = Non
     """
     marks = marks or marks_of(study)
     shard, book = shard_of(study, number), f"book{number}"
-    layout = layout_of(study.class_names, [book], [[passages_of(count) for count in marks.values()]])
+    passages = [passages_of(count) for count in marks.values()]
+    layout = layout_of(study.class_names, [book], [passages], [_types_of(study, number, marks)])
     with tempfile.TemporaryDirectory() as folder:
         context = _context(study, folder)
         receipts = [compute_block(context, block) for block in _blocks(study, number, layout)]
@@ -221,6 +222,12 @@ def mark_table(study: Study, number: int, marks: Mapping[str, int]) -> pa.Table:
                 }
             )
     return table_of("marks", sorted(rows, key=lambda row: (row["class"], row["i"])))
+
+
+def _types_of(study: Study, number: int, marks: Mapping[str, int]) -> list[NDArray[np.str_]]:
+    """The mark types of each class."""
+    rows = mark_table(study, number, marks).select(["class", "mark"]).to_pylist()
+    return [np.array([row["mark"] for row in rows if row["class"] == name], np.str_) for name in marks]
 
 
 def passage_table(study: Study, number: int, marks: Mapping[str, int]) -> pa.Table:

@@ -26,6 +26,7 @@ FILE_BYTES = {
     "books": 6_500,
     "mark_layers": 3_800,
     "passage_sums": 3_900,
+    "transfer_sums": 2_600,
     "activations": 1_600,
     "summaries": 2_800,
     "layer_measures": 2_500,
@@ -49,6 +50,9 @@ OTHER_CLASS_BYTES = 7.3
 
 SUM_BYTES = 5.3
 """Bytes a row of `passage_sums` for each measure."""
+
+TRANSFER_BYTES = 6.0
+"""Bytes a row of `transfer_sums`."""
 
 SUMMARY_BYTES, FILLED_BYTES = 36.5, 6.6
 """Bytes a row of `summaries`, and what the fourth root of its pairs adds.
@@ -215,6 +219,10 @@ def _tables(
     yield "books", 1, len(shard) * BOOK_BYTES
     yield "mark_layers", hidden_layers, hidden_layers * marks * (MARK_LAYER_BYTES + others * OTHER_CLASS_BYTES)
     yield "passage_sums", hidden_layers, passage_rows * measures * SUM_BYTES
+    teaching = len(config.teaching_types)
+    if teaching:
+        cells = 2 * teaching * (teaching - 1) // 2 * sum(book.passages**2 // 2 for book in shard)
+        yield "transfer_sums", hidden_layers, hidden_layers * cells * TRANSFER_BYTES
     yield "activations", 1, hidden_layers * width * dimension
     yield "summaries", 1, hidden_layers * measures * summaries
     yield "layer_measures", 1, hidden_layers * (LAYER_BYTES + hidden_layers * CKA_BYTES) * classes_held

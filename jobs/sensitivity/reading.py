@@ -88,10 +88,10 @@ def prepare_trial(trials: Mapping[str, Trial], context: RunContext, work: ShardW
     marks = sample_marks(text, tokenization, context, trial.selections, book.key)
     if isinstance(marks, str):
         outline = PreparedOutline(work.key, dict.fromkeys(names, 0), 0, 0, 0, {book.key: marks}, 0.0)
-        return _prepared(outline, (), TrialLayout(tuple(names), (), (), np.zeros(0, np.int32)))
+        return _prepared(outline, (), TrialLayout(tuple(names), (), (), np.zeros(0, np.int32), np.zeros(0, np.str_)))
     reading = _reading(book.key, tokenization, marks, trial.condition, context)
     plain = layout_of(names, [book.key], [[of.astype(np.int32) for of in marks.passage_of]])
-    layout = TrialLayout(plain.classes, plain.books, plain.marks, plain.passages, marks.selections)
+    layout = TrialLayout(plain.classes, plain.books, plain.marks, plain.passages, plain.mark_types, marks.selections)
     outline = PreparedOutline(
         work.key,
         dict(zip(names, plain.marks[0], strict=True)),

@@ -31,7 +31,9 @@ from jobs.stages.tables import (
     mark_layers_table,
     pairs_table,
     passage_sums_table,
+    transfer_sums_table,
 )
+from jobs.stages.transfers import TransferRows, transfers_of
 from store.columns import CROSS_PAIRS, PAIRS, Table
 from store.commits import FileReceipt
 from store.errors import ChunkDamaged, ObjectIrregular, ObjectMissing
@@ -94,6 +96,8 @@ class _Computation:
             self._compute_pairs(vectors, first, second)
         self._publish("mark_layers", mark_layers_table(self._mark_rows(vectors)))
         self._publish("passage_sums", passage_sums_table(self._sums.by_passage()))
+        if config.teaching_types:
+            self._publish("transfer_sums", transfer_sums_table(self._transfers(vectors)))
         if self._clusters is not None:
             self._publish("clusters", clusters_table(self._clusters.rows()))
         if config.keep_hidden_states:
@@ -122,6 +126,11 @@ class _Computation:
             self._clusters.labels() if self._clusters is not None else {},
             measured,
         )
+
+    def _transfers(self, vectors: Sequence[BookVectors]) -> Iterator[TransferRows]:
+        for book, of_book in enumerate(vectors):
+            states = {name: prepared.x for name, prepared in of_book.prepared.items()}
+            yield from transfers_of(self._block.layout, book, states, self._context.config.teaching_types)
 
     def _vectors(self, book: int) -> BookVectors:
         layout = self._block.layout

@@ -17,13 +17,15 @@ class Layout:
     """The books of a shard and their marks: the same in every layer.
 
     `classes` in the study's order. `marks[book][class]` counts the marks of a book's class; those of book 0's class 0
-    come first, then its class 1. `passages`: int32 [all marks], the passage of each within its book.
+    come first, then its class 1. `passages`: int32 [all marks], the passage of each within its book; `mark_types`: str
+    [all marks].
     """
 
     classes: tuple[str, ...]
     books: tuple[str, ...]
     marks: tuple[tuple[int, ...], ...]
     passages: NDArray[np.int32]
+    mark_types: NDArray[np.str_]
 
     @property
     def total(self) -> int:
@@ -60,12 +62,24 @@ class Layout:
         return flat.reshape(counts.shape)
 
 
-def layout_of(classes: Sequence[str], books: Sequence[str], passages: Sequence[Sequence[NDArray[np.int32]]]) -> Layout:
-    """The layout of books whose marks lie in these passages: `passages[book][class]` int32 [marks]."""
+def layout_of(
+    classes: Sequence[str],
+    books: Sequence[str],
+    passages: Sequence[Sequence[NDArray[np.int32]]],
+    types: Sequence[Sequence[NDArray[np.str_]]] | None = None,
+) -> Layout:
+    """The layout of books whose marks lie in these passages: `passages[book][class]` int32 [marks].
+
+    `types`: the same of their mark types; marks without one teach no rule (`analysis.transfer`).
+    """
     flat = [part for of_book in passages for part in of_book]
+    typed = (
+        [part for of_book in types for part in of_book] if types is not None else [np.full(len(p), "") for p in flat]
+    )
     return Layout(
         tuple(classes),
         tuple(books),
         tuple(tuple(len(part) for part in of_book) for of_book in passages),
         np.concatenate([*flat, np.zeros(0, np.int32)]).astype(np.int32),
+        np.concatenate([*typed, np.zeros(0, np.str_)]).astype(np.str_),
     )

@@ -94,7 +94,8 @@ def prepare_shard(context: RunContext, work: ShardWork) -> PreparedShard:
     prepared = sorted(_prepare_books(context, work), key=lambda book: book.key)
     usable = [book for book in prepared if book.reading is not None]
     config = context.config
-    layout = layout_of(config.class_names, [book.key for book in usable], [book.passages for book in usable])
+    keys = [book.key for book in usable]
+    layout = layout_of(config.class_names, keys, [book.passages for book in usable], [book.types for book in usable])
     outline = outline_of(work.key, layout, config, [book.row for book in prepared], time.perf_counter() - started)
     readings = tuple(book.reading for book in usable if book.reading is not None)
     return PreparedShard(
@@ -127,13 +128,14 @@ def outline_of(
 class _PreparedBook:
     """A book's row of `books`, and where it is usable what the model reads of it and its rows of two tables.
 
-    `passages`: int32 [marks] of each class, in the study's order.
+    `passages`: int32 [marks] of each class, in the study's order; `types`: their mark types.
     """
 
     key: str
     row: dict[str, Any]
     reading: Reading | None = None
     passages: Sequence[NDArray[np.int32]] = ()
+    types: Sequence[NDArray[np.str_]] = ()
     mark_rows: Sequence[dict[str, Any]] = ()
     passage_rows: Sequence[dict[str, Any]] = ()
 
@@ -176,12 +178,14 @@ def _prepare_book(context: RunContext, book: NamedBook, decoded: Decoded) -> _Pr
     }
     if problem:
         return _PreparedBook(book.key, row)
+    rows = list(mark_rows(book.key, tokenization, selection, config))
     return _PreparedBook(
         book.key,
         row,
         reading_of(book.key, tokenization, selection, beginning_of_text(model.name, model.revision, config.bos)),
         [passages.astype(np.int32) for passages in selection.passage_of.values()],
-        list(mark_rows(book.key, tokenization, selection, config)),
+        [np.array([row["mark"] for row in rows if row["class"] == name], np.str_) for name in selection.passage_of],
+        rows,
         list(_passage_rows(book.key, len(tokenization.ids), selection)),
     )
 

@@ -74,11 +74,14 @@ def prepare_stored(location: str, context: RunContext, work: ShardWork) -> Prepa
 def _layout(marks: Sequence[Mapping[str, Any]], classes: Sequence[str]) -> Layout:
     """How the marks of these rows, by book and class, lie in a block."""
     passages: dict[tuple[str, str], list[int]] = defaultdict(list)
+    types: dict[tuple[str, str], list[str]] = defaultdict(list)
     for row in marks:
         passages[row["book"], row["class"]].append(row["passage"])
+        types[row["book"], row["class"]].append(row["mark"])
     books = sorted({book for book, _ in passages})
     by_book = [[np.array(passages.get((book, name), ()), dtype=np.int32) for name in classes] for book in books]
-    return layout_of(classes, books, by_book)
+    typed = [[np.array(types.get((book, name), ()), dtype=np.str_) for name in classes] for book in books]
+    return layout_of(classes, books, by_book, typed)
 
 
 def extract_stored(

@@ -17,6 +17,7 @@ from analysis.pairwise import PairStatistics
 from analysis.summaries import MeasureSummary
 from jobs.corpus.references import NamedBook
 from jobs.stages.clustering import ClusterKey, ClusterRows
+from jobs.stages.transfers import TransferRows
 from store.books import BookStatus
 from store.columns import (
     ACTIVATIONS,
@@ -31,6 +32,7 @@ from store.columns import (
     PASSAGE_SUMS,
     PASSAGES,
     SUMMARIES,
+    TRANSFER_SUMS,
     Table,
 )
 
@@ -155,6 +157,25 @@ def passage_sums_table(rows: Iterable[PassageRows]) -> pa.Table:
         else:
             columns[name] = _nulls(sum(counts), pa.float64())
     return _table(PASSAGE_SUMS, columns)
+
+
+def transfer_sums_table(rows: Iterable[TransferRows]) -> pa.Table:
+    """Rows of `transfer_sums` of one layer: passages that share no pair are left out."""
+    parts = sorted(rows, key=lambda part: part[:4])
+    held = [np.nonzero(part.wins.pairs) for part in parts]
+    counts = [len(first) for first, _ in held]
+    columns: dict[str, Any] = {
+        name: _repeated([getattr(part, attribute) for part in parts], enumerate(counts))
+        for name, attribute in (("book", "book"), ("class", "mark_class"), ("other", "other"), ("labels", "labels"))
+    }
+    nothing = np.zeros(0, np.int64)
+    columns["passage"] = np.concatenate([*(first for first, _ in held), nothing]).astype(np.int32)
+    columns["other_passage"] = np.concatenate([*(second for _, second in held), nothing]).astype(np.int32)
+    pairs = [part.wins.pairs[cells] for part, cells in zip(parts, held, strict=True)]
+    columns["pairs"] = np.concatenate([*pairs, nothing]).astype(np.int64)
+    wins = [part.wins.wins[cells] for part, cells in zip(parts, held, strict=True)]
+    columns["wins"] = np.concatenate([*wins, nothing.astype(np.float64)])
+    return _table(TRANSFER_SUMS, columns)
 
 
 def clusters_table(rows: Iterable[ClusterRows]) -> pa.Table:

@@ -38,6 +38,21 @@ def why_no_difference(moments: pd.DataFrame, scope: Scope) -> str:
     )
 
 
+def why_no_separation(scope: Scope, apart: bool) -> str:
+    """Why it cannot be said whether the first two classes are kept apart, as a sentence.
+
+    `apart`: whether there are pairs within both and between them, all of them equal.
+    """
+    if scope.classes.compared is None:
+        return f"The study names one class, {scope.classes.list(scope.classes.named)}: no pairs lie between two."
+    if not scope.between_measured:
+        return "The study measured no pairs between classes (--between none), so what sets them apart is not known."
+    both = scope.classes.list(scope.classes.compared)
+    if apart:
+        return f"In every layer all pairs of {both} are equal, so nothing can be said of what context makes of them."
+    return f"No book has pairs between {both} and within both."
+
+
 def why_no_pairs(books: pd.DataFrame, layer_rows: pd.DataFrame, mark_class: str) -> str:
     """Why no book has a pair of the class with a value.
 

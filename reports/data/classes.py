@@ -16,6 +16,8 @@ _CLASSES_IN_A_TITLE = 4
 class Classes:
     """The classes of one study: `names` in its order, the baseline last where there is one; `tokens` of each.
 
+    `teaching`: the mark type of a class whose rule is asked about the other types, see `store.teaching`.
+
     >>> classes = Classes(("and", "but", "baseline"), {"and": ("and",), "but": ("but", "yet")})
     >>> classes.compared, classes.title("but"), classes.difference
     (('and', 'but'), 'but (but yet)', '“but” minus “and”')
@@ -23,11 +25,13 @@ class Classes:
 
     names: tuple[str, ...]
     tokens: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    teaching: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, study: Study) -> Classes:
         """The classes of a study."""
-        return cls(study.class_names, {name: tuple(tokens) for name, tokens in study.config.get("classes", ())})
+        tokens = {name: tuple(tokens) for name, tokens in study.config.get("classes", ())}
+        return cls(study.class_names, tokens, study.teaching_types)
 
     @property
     def named(self) -> tuple[str, ...]:
@@ -68,12 +72,12 @@ class Classes:
 
     @property
     def others_note(self) -> str:
-        """A sentence on which of more than two classes are compared; nothing where there are two."""
+        """A sentence on which of more than two classes stand first; nothing where there are two."""
         if self.compared is None or len(self.named) == 2:
             return ""
         return (
-            f"All {len(self.named)} classes are drawn; differences are those of the first two that the study names, "
-            f"{self.difference}."
+            f"All {len(self.named)} classes are drawn. The answer begins with the first two that the study names, "
+            f"{self.list(self.compared)}; a table has every pair of them."
         )
 
     def title(self, name: str) -> str:

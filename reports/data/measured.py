@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from analysis.pairwise import PairStatistics, cross_statistics, pair_statistics
 from analysis.summaries import MeasureSummary, correlation, summarise
 from reports.data.classes import Classes
-from reports.data.intervals import QUANTITIES, varying
+from reports.data.likeness import QUANTITIES, varying
 from reports.data.scope import SEED
 from reports.errors import ReportUsageError
 

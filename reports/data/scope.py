@@ -20,8 +20,6 @@ MATRIX_MARKS = 500
 """Matrices and one layer's scatter show pairs among the first so many marks of a class in a book."""
 GRID_MARKS = 250
 """The grid over all layers samples pairs among the first so many marks."""
-TOKEN_MARKS = 2_000
-"""Intervals of a few books draw from the first so many marks: 2 million pairs of a layer and class in memory."""
 SCATTER_PAIRS = 20_000
 GRID_PAIRS = 1_200
 SCATTER_BOOKS = 8

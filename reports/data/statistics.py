@@ -1,4 +1,4 @@
-"""Statistics of the report, frame to frame. Drawing is elsewhere; estimators with an error are in intervals.py."""
+"""Statistics of the report, frame to frame. Drawing is elsewhere; estimates with an error are in answer.py."""
 
 from __future__ import annotations
 
@@ -136,12 +136,6 @@ def pair_square(pairs: pd.DataFrame, value: str, classes: Sequence[str]) -> Squa
     column = j + pd.Series(second).map(start).to_numpy(dtype=np.int64)
     matrix[row, column] = matrix[column, row] = pairs[value].to_numpy(dtype=np.float32)
     return Square(matrix, marks)
-
-
-def relative_depth(layers: pd.Series) -> pd.Series:
-    """Depth of each layer from 0 (embeddings) to 1 (the last one), for stores with different numbers of layers."""
-    last = layers.max()
-    return layers / last if last else layers.astype(float)
 
 
 def spread_over_books(book_means: pd.DataFrame) -> pd.DataFrame:

@@ -37,20 +37,24 @@ def within_and_between(answers: Answers, classes: Classes) -> Figure:
         figure = new_figure(WIDTH, 6.2)
         above, below = figure.subplots(2, 1, sharex=True, height_ratios=(1.5, 1))
         above.set(ylabel="mean mutual information (bits)")
-        for quantity, name in (("likeness_first", answers.first), ("likeness_second", answers.second)):
+        for name in (answers.first, answers.second):
             style = class_style(classes, name)
-            _line(above, answers.of(quantity, "mi"), style.colour, f"within {name}", marker=style.marker)
-        _line(above, answers.of("likeness_between", "mi"), INK, "between them", linestyle="--")
-        _line(above, answers.of("likeness_baseline", "mi"), NEUTRAL, "random tokens", marker=".")
+            draw_line(
+                above, answers.of_class("likeness", "mi", name), style.colour, f"within {name}", marker=style.marker
+            )
+        draw_line(above, answers.of("likeness", "mi"), INK, "between them", linestyle="--")
+        if classes.baseline:
+            rows = answers.of_class("likeness", "mi", classes.baseline)
+            draw_line(above, rows, NEUTRAL, "random tokens", marker=".")
         legend(above)
         below.set(ylabel="separation (bits)")
         below.axhline(0, color=INK, linewidth=0.8)
         for name in (answers.first, answers.second):
-            rows = answers.placebo("random_separation", "mi", name)
-            _line(
+            rows = answers.of_class("random_separation", "mi", name)
+            draw_line(
                 below, rows, class_style(classes, name).colour, f"random halves of {name}", linewidth=0.9, bands=False
             )
-        _line(below, answers.of("separation", "mi"), INK, "separation", marker="o")
+        draw_line(below, answers.of("separation", "mi"), INK, "separation", marker="o")
         legend(below)
         _finish(below, above)
     return figure
@@ -66,15 +70,15 @@ def raw_and_centred(answers: Answers, classes: Classes) -> Figure:
         above, below = figure.subplots(2, 1, sharex=True, height_ratios=(1.5, 1))
         above.set(ylabel="difference of correlation")
         above.axhline(0, color=INK, linewidth=0.8)
-        _line(above, answers.of("difference", "corr"), INK, "raw", marker="o")
-        _line(above, answers.of("difference", "corr_centred"), "#cc79a7", "centred", marker="s")
+        draw_line(above, answers.of("difference", "corr"), INK, "raw", marker="o")
+        draw_line(above, answers.of("difference", "corr_centred"), "#cc79a7", "centred", marker="s")
         legend(above)
         below.set(ylabel="the same of halves")
         below.axhline(0, color=INK, linewidth=0.8)
         for name in (answers.first, answers.second):
             style = class_style(classes, name)
-            rows = answers.placebo("halves_difference", "corr", name)
-            _line(below, rows, style.colour, f"{name}: second half of the book less first", marker=style.marker)
+            rows = answers.of_class("halves_difference", "corr", name)
+            draw_line(below, rows, style.colour, f"{name}: second half of the book less first", marker=style.marker)
         legend(below)
         _finish(below, above)
     return figure
@@ -114,7 +118,7 @@ def _whiskers(
     axes.plot(estimate, list(places), color=colour, marker=marker, markersize=4.5, linestyle="none")
 
 
-def _line(
+def draw_line(
     axes: Axes,
     rows: pd.DataFrame,
     colour: str,

@@ -10,7 +10,10 @@ from analysis import inference
 from reports.data.answer import FOREST_BOOKS, Answers
 from reports.data.classes import Classes, quoted
 from reports.figures.answer import forest, raw_and_centred, within_and_between
-from reports.page.exhibits import Exhibit, Section, Table, attempt
+from reports.page.exhibits import Exhibit, Failure, Section, Table, attempt
+from reports.sections.class_pairs import parts_of_pairs
+from reports.sections.overview import interval_note
+from reports.sections.transfer import parts_of_transfer
 
 KEY = "answer"
 TITLE = "The answer"
@@ -46,9 +49,17 @@ def answer_section(answers: Answers, classes: Classes, layer: int, titles: Mappi
         ("answer-layers", "The table of the answer", lambda: _layer_table(answers)),
     )
     introduction = (
-        f"Are two marks of {quoted(first)}, or two of {quoted(second)}, more alike than one of each? {_how(answers)}"
+        f"Are two marks of {quoted(first)}, or two of {quoted(second)}, more alike than one of each? "
+        + interval_note(answers)
+        + (" Beside them stands an exact sign-flip test." if answers.estimator == inference.OVER_BOOKS else "")
     )
-    return Section(KEY, TITLE, introduction, tuple(attempt(key, title, make) for key, title, make in makers))
+    parts: tuple[Exhibit | Table | Failure, ...] = tuple(attempt(key, title, make) for key, title, make in makers)
+    return Section(
+        KEY,
+        TITLE,
+        introduction,
+        (*parts, *parts_of_transfer(answers, classes.teaching), *parts_of_pairs(answers, layer)),
+    )
 
 
 def facts_of(answers: Answers) -> list[dict[str, object]]:
@@ -129,7 +140,7 @@ def _share_of_means(answers: Answers, layer: int) -> str:
 
 
 def _of_whom(answers: Answers) -> str:
-    books, estimator = len(answers.books), _estimator(answers)
+    books, estimator = len(answers.books), answers.estimator
     flagged, cases = _placebo_flags(answers)
     placebo = (
         f" The placebo, one half of a class's passages against the other half, finds something in {flagged} of {cases} "
@@ -149,22 +160,6 @@ def _of_whom(answers: Answers) -> str:
     else:
         whom = f"This speaks of the marks at hand alone ({books} {'book' if books == 1 else 'books'})"
     return f"{whom}.{placebo}"
-
-
-def _how(answers: Answers) -> str:
-    """How the intervals were made, in a sentence."""
-    estimator, books = _estimator(answers), len(answers.books)
-    if estimator == inference.OVER_BOOKS:
-        return (
-            f"Bands are 95 % intervals that hold in all layers at once (wild bootstrap-t over {books} books, max-t); "
-            "beside them stands an exact sign-flip test."
-        )
-    if estimator == inference.NO_INTERVAL:
-        return "There are too few passages for intervals."
-    return (
-        f"Bands are 95 % intervals that hold in all layers at once, from the {answers.passages} passages of "
-        f"{'this one book' if books == 1 else f'these {books} books'} (jackknife, wild bootstrap-t, max-t)."
-    )
 
 
 def _of_embeddings(answers: Answers) -> str:
@@ -241,7 +236,7 @@ def _placebo_table(answers: Answers) -> Table:
             ("random_difference", "difference, random halves"),
             ("random_separation", "separation, random halves"),
         ):
-            of = _deep(answers.placebo(quantity, "mi", name))
+            of = _deep(answers.of_class(quantity, "mi", name))
             if of.empty:
                 continue
             largest = of.loc[of["estimate"].abs().idxmax()]
@@ -272,8 +267,9 @@ def _layer_table(answers: Answers) -> Table:
         frame[name] = _estimates(answers, name, measure, separation.index)
     frame["difference"] = difference["estimate"].reindex(separation.index).to_numpy()
     frame["difference_interval"] = _ranges(difference.reindex(separation.index))
-    for name in ("dispersion_first", "dispersion_second"):
-        frame[name] = _estimates(answers, name, "corr", separation.index)
+    for column, name in (("dispersion_first", answers.first), ("dispersion_second", answers.second)):
+        of_class = answers.of_class("dispersion", "corr", name).set_index("layer")["estimate"]
+        frame[column] = of_class.reindex(separation.index).to_numpy()
     copula = _estimates(answers, "separation", "mi_copula", separation.index)
     if pd.notna(copula).any():
         frame["copula"] = copula
@@ -304,7 +300,7 @@ def _placebo_flags(answers: Answers) -> tuple[int, int]:
     flagged = cases = 0
     for name in (answers.first, answers.second):
         for quantity in ("halves_difference", "halves_separation", "random_difference", "random_separation"):
-            rows = _deep(answers.placebo(quantity, "mi", name))
+            rows = _deep(answers.of_class(quantity, "mi", name))
             if rows["low"].notna().any():
                 cases += 1
                 flagged += bool(_flagged(rows, quantity).any())
@@ -315,11 +311,6 @@ def _flagged(rows: pd.DataFrame, quantity: str) -> pd.Series:
     """Whether something is found in each layer: a difference of either sign, or a separation above zero."""
     above = rows["low"] > 0
     return above if quantity.endswith("separation") else above | (rows["high"] < 0)
-
-
-def _estimator(answers: Answers) -> str:
-    rows = _deep(answers.of("separation", "mi"))
-    return str(rows["estimator"].iloc[0]) if len(rows) else inference.NO_INTERVAL
 
 
 def _deep(rows: pd.DataFrame) -> pd.DataFrame:

@@ -11,7 +11,7 @@ import pandas as pd
 from PIL import Image
 
 from reports.data.classes import Classes, quoted
-from reports.data.intervals import QUANTITIES
+from reports.data.likeness import QUANTITIES
 from reports.data.queries import Store, ask
 from reports.data.scope import GRID_MARKS, Scope
 from reports.figures.style import LAYER_COLOURS, MI_COLOURS, class_variable, robust_limits

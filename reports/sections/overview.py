@@ -6,12 +6,12 @@ from typing import Any
 
 import pandas as pd
 
+from analysis import inference
 from reports.data.absence import why_no_difference
+from reports.data.answer import Answers
 from reports.data.chance import PAIRS, Chance
 from reports.data.classes import quoted
-from reports.data.intervals import CLAIM_BOOKS, TOKEN_BOOKS
-from reports.data.queries import Answer
-from reports.data.scope import TOKEN_MARKS, Scope, used_column
+from reports.data.scope import Scope, used_column
 from reports.figures.headline import headline
 from reports.page.exhibits import Exhibit, Section, Table
 from store.study import model_name
@@ -38,15 +38,11 @@ def findings(differences: pd.DataFrame, moments: pd.DataFrame, scope: Scope) -> 
 
 
 def _counted(rows: pd.DataFrame, books: int, first: str, second: str) -> str:
-    """In how many layers the classes part, where there are books enough to say so, or one that is all there is."""
-    if 1 < books < CLAIM_BOOKS:
-        return (
-            f"{books} books are too few to say in how many layers the classes part in others: layers are counted from "
-            f"{CLAIM_BOOKS} books on."
-        )
+    """In how many layers the classes part, with and without what independent vectors would show."""
     above, below = _apart(rows, 0.0)
     less_above, less_below = _apart(rows, rows["by_chance"])
-    where = "In this one book, marks" if books == 1 else "Marks"
+    few = 1 < books < inference.BOOKS_TO_SPEAK_OF_OTHERS
+    where = "In this one book, marks" if books == 1 else f"In these {books} books, marks" if few else "Marks"
     return (
         f"{where} of {second} share more in {above} of {len(rows)} layers and marks of {first} in {below}, with 95 % "
         "intervals over all layers at once that leave out zero. Taking off what independent vectors of these margins "
@@ -69,7 +65,7 @@ def numbers(study: dict[str, Any], scope: Scope, pairs_between: int) -> dict[str
 
 
 def headline_exhibit(
-    scope: Scope, moments: Answer, means: pd.DataFrame, differences: pd.DataFrame, chance: Chance
+    scope: Scope, answers: Answers, means: pd.DataFrame, differences: pd.DataFrame, chance: Chance
 ) -> Exhibit:
     """The picture of the main finding: mean MI of each class over the layers, and the difference of the first two."""
     classes = scope.classes
@@ -84,12 +80,12 @@ def headline_exhibit(
     return Exhibit(
         "headline",
         f"What {'the classes share' if several else f'{classes.list()} shares'}, layer by layer",
-        f"{'Above: mean' if right else 'Mean'} mutual information of pairs within a class, averaged over books.{right} "
-        "Bands are 95 % intervals.",
+        f"{'Above: mean' if right else 'Mean'} mutual information of pairs within a class whose marks lie in different "
+        f"passages, averaged over books.{right} {interval_note(answers)}",
         f"Line chart of mean mutual information within {classes.list()} over the layers"
         f"{f', and of {classes.difference}' if right else ''}.",
         headline(means, differences, chance.frame, classes),
-        (scope.book_means.sql, moments.sql, chance.sql),
+        (*answers.sql, chance.sql),
         {"means": means, "differences": differences, "chance": chance.frame},
         (
             "All pairs here lie within a class: it can resemble itself more by a mean vector that its marks share, and "
@@ -97,35 +93,24 @@ def headline_exhibit(
             if right
             else ""
         )
-        + "Layer 0 holds the embeddings, which no context has touched: it is named, not drawn, and not counted. "
-        + interval_note(scope)
+        + "Layer 0 holds the embeddings, which no context has touched: it is named, not drawn, and not counted."
         + chance_note(chance)
         + (" Dashed: the difference less that of the dotted lines." if right else ""),
     )
 
 
-def interval_note(scope: Scope) -> str:
-    """How the intervals were made, for captions."""
-    books = scope.books_with_pairs
-    if books <= TOKEN_BOOKS and not scope.rows_kept:
+def interval_note(answers: Answers) -> str:
+    """How the intervals were made and of what they speak, in a sentence."""
+    estimator, books = answers.estimator, len(answers.books)
+    if estimator == inference.OVER_BOOKS:
         return (
-            "There are no intervals: for so few books they come from the rows of pairs, and this study keeps summaries "
-            "alone (--within summaries)."
+            f"Bands are 95 % intervals that hold in all layers at once (wild bootstrap-t over {books:,} books, max-t)."
         )
-    if books <= TOKEN_BOOKS:
-        how = (
-            "Bands are 95 % intervals from a bootstrap over the marks of the one book: they say how sure the numbers "
-            "are for this book, not for others."
-            if books == 1
-            else f"Bands come from a bootstrap over the {books} books and then over the marks within each: they say "
-            "how sure the numbers are for these books; so few allow no claim about others."
-        )
-        limited = scope.marks_used.to_numpy().max() > TOKEN_MARKS
-        return how + (f" Tokens are drawn from the first {TOKEN_MARKS:,} marks of each class." if limited else "")
+    if estimator == inference.NO_INTERVAL:
+        return "There are too few passages for intervals."
     return (
-        f"Bands are 95 % intervals from a wild bootstrap over the {books:,} books, each taken whole"
-        + ("" if books >= CLAIM_BOOKS else "; so few books allow no claim about others")
-        + ". Pairs share marks and are not independent, so no test is made on pairs."
+        f"Bands are 95 % intervals that hold in all layers at once, from the {answers.passages:,} passages of "
+        f"{'this one book' if books == 1 else f'these {books} books'} (jackknife, wild bootstrap-t, max-t)."
     )
 
 
@@ -170,7 +155,7 @@ def _interval(row: pd.Series, scope: Scope) -> str:
     if pd.isna(row["low"]):
         return ""
     low, high = (row["low"], row["high"]) if row["difference"] > 0 else (-row["high"], -row["low"])
-    whose = " for these books" if 1 < scope.books_with_pairs <= TOKEN_BOOKS else ""
+    whose = " for these books" if 1 < scope.books_with_pairs < inference.BOOKS_TO_SPEAK_OF_OTHERS else ""
     zero = ", not distinguishable from zero" if low <= 0 <= high else ""
     return f" (95 % interval{whose} {low:.3g} to {high:.3g}{zero})"
 

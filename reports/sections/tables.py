@@ -14,7 +14,7 @@ from store.books import BookStatus
 
 EXTREME_PAIRS = 8
 LAYER_HEADINGS = {"mi_mean": "MI: {}", "cov_mean": "cov: {}", "r": "pooled r: {}", "chance": "if independent: {}"}
-SIZE_HEADINGS = {"standardised": "in pooled SD", "cliffs_delta": "Cliff's delta", "between_them": "MI between them"}
+SIZE_HEADINGS = {"standardised": "in pooled SD", "cliffs_delta": "Cliff's delta"}
 EMBEDDINGS_APART = (
     "Layer 0, the embeddings, stands apart and is not sorted among the others: no context has touched it."
 )
@@ -29,15 +29,14 @@ def layer_table(
     means: pd.DataFrame,
     differences: pd.DataFrame,
     chance: Chance,
-    separation: Answer | None,
     with_intervals: bool = True,
 ) -> Table:
-    """One row a layer: means over books, their difference with its interval, separation, pooled r, and chance.
+    """One row a layer: means over books, their difference with its interval, effect sizes, pooled r, and chance.
 
-    Without intervals there is no column of the difference in bits: the answer has it, over pairs of different passages.
+    Without intervals there is no column of the difference in bits: the answer has it.
 
-    `means` and `differences` are from `reports.data.intervals`: of the same means, so that the columns can be
-    subtracted; `separation` is from `reports.sections.separation`.
+    `means` and `differences` are from `reports.data.likeness`: of the same means, so that the columns can be
+    subtracted where every book has both classes.
     """
     classes, sql = scope.classes, [scope.book_means.sql, moments.sql, chance.sql]
     wide = means.pivot_table(index="layer", columns=["quantity", "class"], values="mean", observed=True)
@@ -59,11 +58,6 @@ def layer_table(
         frame["cliffs_delta"] = frame["cliffs_delta"].where(frame["varies"].eq(True))
         sizes.append("cliffs_delta")
         sql.append(values.sql)
-    if separation is not None and not separation.frame.empty:
-        between = ["between_them", "separation"]
-        frame = frame.join(separation.frame.set_index("layer")[between])
-        sizes += between
-        sql.append(separation.sql)
     headings = {f"{key}_{name}": text.format(name) for key, text in LAYER_HEADINGS.items() for name in classes.names}
     mi, others = ([column for column in headings if column.startswith("mi_") == first] for first in (True, False))
     columns = [*mi, *sizes, *others]
@@ -81,7 +75,7 @@ def layer_table(
 
 
 def _layer_caption(classes: Classes, sizes: list[str]) -> str:
-    said = "Means over books of each book's mean, over all pairs of marks."
+    said = "Means over books of each book's mean over pairs of marks of different passages."
     if "standardised" in sizes and "difference" not in sizes:
         return said + (
             f" In pooled SD: {classes.difference} in standard deviations over the pairs of all books. Differences in "
@@ -97,8 +91,6 @@ def _layer_caption(classes: Classes, sizes: list[str]) -> str:
 
 def _layer_reading(scope: Scope, sizes: list[str]) -> str:
     said = ""
-    if "separation" in sizes:
-        said = "Separation is half the sum of the two within less the mean between them, in bits. "
     if "cliffs_delta" in sizes:
         first, second = map(quoted, scope.classes.compared or ())
         said += (

@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import combinations
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -32,6 +33,7 @@ class Expected:
     between: bool = True
     summarised_between: bool = True
     clusters: bool = True
+    teaching: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, study: Study, layers: Iterable[int]) -> Expected:
@@ -44,6 +46,7 @@ class Expected:
             between == "rows",
             between != "none",
             bool(study.config.get("clusters", True)),
+            study.teaching_types if len(study.teaching_types) > 1 else {},
         )
 
     def combinations(self) -> Iterator[tuple[str, str]]:
@@ -130,6 +133,19 @@ class MarkTotals:
         self.last_passage = max(self.last_passage, row["last_passage"])
 
 
+@dataclass
+class TransferTotals:
+    """Of one block and labels: its pairs of test marks and its wins."""
+
+    pairs: int = 0
+    wins: float = 0.0
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        """Count in some rows."""
+        self.pairs += row["pairs"]
+        self.wins += row["wins"]
+
+
 class Contents:
     """What the files of one record hold, gathered file by file so that no two need be in memory at once.
 
@@ -150,6 +166,8 @@ class Contents:
         }
         self.summaries: dict[BookBlock, dict[str, dict[str, Any]]] = {}
         self.passage_sums: dict[BookBlock, PassageTotals] = {}
+        self.typed: Counter[tuple[str, str, bool, int]] = Counter()
+        self.transfers: dict[tuple[BookBlock, str], TransferTotals] = {}
         self.clustered: Counter[tuple[int, str, str, str]] = Counter()
         self.states: dict[tuple[int, str, str], int] = {}
 
@@ -163,6 +181,8 @@ class Contents:
         elif key.table == "marks":
             for row in _mark_totals(table):
                 self.marks.setdefault((row["class"], row["book"]), MarkTotals()).add(row)
+            for row in _typed_marks(table, self.expected.teaching):
+                self.typed[row["class"], row["book"], row["taught"], row["half"]] += row["rows"]
         elif key.table == "passages":
             self.passages.update(table.column("book").to_pylist())
         elif key.table in ("activations", "layer_measures"):
@@ -182,6 +202,10 @@ class Contents:
         elif key.table == "clusters":
             for row in _counted(table, ["among", "class", "book"]):
                 self.clustered[layer, row["among"], row["class"], row["book"]] += row["rows"]
+        elif key.table == "transfer_sums":
+            for row in _transfer_totals(table):
+                block = BookBlock(layer, row["class"], row["other"], row["book"])
+                self.transfers.setdefault((block, row["labels"]), TransferTotals()).add(row)
         elif key.table == "passage_sums":
             for row in _passage_totals(table):
                 block = BookBlock(layer, row["class"], row["other"], row["book"])
@@ -245,6 +269,8 @@ def _incomplete_book(contents: Contents, book: str, used: Mapping[str, int]) -> 
             yield from _incomplete_marks(contents, layer, name, book, marks)
         for name, other in expected.combinations():
             yield from _incomplete_pairs(contents, BookBlock(layer, name, other, book), used)
+        for name, other in combinations(expected.teaching, 2):
+            yield from _incomplete_transfer(contents, BookBlock(layer, name, other, book))
 
 
 def _incomplete_marks(contents: Contents, layer: int, name: str, book: str, marks: int) -> Iterator[tuple[str, str]]:
@@ -299,6 +325,29 @@ def _incomplete_pairs(contents: Contents, block: BookBlock, used: Mapping[str, i
     if stored:
         yield from _wrong_summaries(contents, block, totals, of)
     yield from _wrong_sums(contents, block, sums, of)
+
+
+def _incomplete_transfer(contents: Contents, block: BookBlock) -> Iterator[tuple[str, str]]:
+    """Where the pairs of test marks are not those that the marks make, or more are won than there are.
+
+    A half of the passages is asked where the other half has marks of either class that teach.
+    """
+    wanted = 0
+    for half in (0, 1):
+        taught, asked = (
+            [contents.typed[name, block.book, teaches, of_half] for name in (block.mark_class, block.other)]
+            for teaches, of_half in ((True, 1 - half), (False, half))
+        )
+        wanted += asked[0] * asked[1] if all(taught) else 0
+    of = f"book {block.book} layer {block.layer} class {block.mark_class} other {block.other}"
+    path = contents.path_of("transfer_sums")
+    found = contents.transfers.get((block, "classes"), TransferTotals()).pairs
+    if found != wanted:
+        yield path, f"{of} has {found} pairs in transfer_sums; its marks make {wanted}"
+    for labels in ("classes", "control"):
+        totals = contents.transfers.get((block, labels), TransferTotals())
+        if not 0 <= totals.wins <= totals.pairs:
+            yield path, f"{of} has {totals.wins} wins of {labels} in {totals.pairs} pairs"
 
 
 def _passages_of_pairs(contents: Contents, block: BookBlock) -> tuple[int, int]:
@@ -369,6 +418,24 @@ def _mark_totals(table: pa.Table) -> list[dict[str, Any]]:
     }
     aggregates = [("passages", "sum"), ("weighted", "sum"), ("last_passage", "max"), ([], "count_all")]
     return _grouped(table, ["class", "book"], columns, aggregates, [*columns, "marks"])
+
+
+def _typed_marks(table: pa.Table, teaching: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Marks by class, book, whether they are of the type that teaches, and half of the passages."""
+    if not teaching:
+        return []
+    names, types = (table.column(name).cast(pa.string()).to_pylist() for name in ("class", "mark"))
+    taught = [teaching.get(name) == of for name, of in zip(names, types, strict=True)]
+    half = pc.bit_wise_and(table.column("passage"), 1)
+    plain = pa.table({"class": names, "book": table.column("book").cast(pa.string()), "taught": taught, "half": half})
+    keys = ["class", "book", "taught", "half"]
+    return list(plain.group_by(keys).aggregate([([], "count_all")]).rename_columns([*keys, "rows"]).to_pylist())
+
+
+def _transfer_totals(table: pa.Table) -> list[dict[str, Any]]:
+    """What `TransferTotals` adds up, by classes, book and labels."""
+    columns = {name: table.column(name) for name in ("pairs", "wins")}
+    return _grouped(table, ["class", "other", "book", "labels"], columns, [(n, "sum") for n in columns], [*columns])
 
 
 def _passage_totals(table: pa.Table) -> list[dict[str, Any]]:

@@ -157,7 +157,7 @@ def test_explained_share_is_permanovas():
     )
     total = ((points - points.mean(axis=0)) ** 2).sum()
     within = sum(((points[g] - points[g].mean(axis=0)) ** 2).sum() for g in (a, b))
-    np.testing.assert_allclose(contrasts.explained_share(*parts, (12, 18)), [1 - within / total])
+    np.testing.assert_allclose(contrasts.explained_share(*parts), [1 - within / total])
 
 
 def test_explained_share_is_that_of_a_matrix_of_distances(generator):
@@ -175,7 +175,49 @@ def test_explained_share_is_that_of_a_matrix_of_distances(generator):
         pair_sums(correlation[None][:, b][:, :, b], of[b], of[b], 4, within=True),
         pair_sums(correlation[None][:, a][:, :, b], of[a], of[b], 4, within=False),
     )
-    np.testing.assert_allclose(contrasts.explained_share(*parts, (10, 15)), [1 - within / total])
+    np.testing.assert_allclose(contrasts.explained_share(*parts), [1 - within / total])
+
+
+def test_the_jackknife_of_the_explained_share_leaves_out_a_passages_marks(generator):
+    passages = 4
+    correlation = np.corrcoef(generator.normal(size=(25, 40)) + np.repeat([[0.0], [0.6]], [10, 15], axis=0))
+    of = np.sort(generator.integers(0, passages, 25))
+
+    def share(kept: np.ndarray) -> np.ndarray:
+        a, b = (np.flatnonzero(kept & (np.arange(25) < 10)), np.flatnonzero(kept & (np.arange(25) >= 10)))
+        groups = ((a, a, True), (b, b, True), (a, b, False))
+        parts = [
+            pair_sums(correlation[None][:, x][:, :, y], of[x], of[y], passages, within=within)
+            for x, y, within in groups
+        ]
+        return parts, contrasts.explained_share(*parts)
+
+    parts, whole = share(np.ones(25, dtype=bool))
+    pseudo = contrasts.pseudo_explained_shares(*parts)
+    for passage in range(passages):
+        _, without = share(of != passage)
+        np.testing.assert_allclose(pseudo[passage], passages * whole - (passages - 1) * without)
+
+
+def test_pairs_of_passages_that_touch_may_be_left_out(generator):
+    of = np.array([0, 0, 1, 2, 2, 3])
+    values = generator.normal(size=(2, 6, 6))
+    across = pair_sums(values, of, of, 4, within=True).across(np.array([True, False, True]))
+    touching = {(0, 1), (2, 3)}
+    kept = [(i, j) for i in range(6) for j in range(i + 1, 6) if of[i] != of[j] and (of[i], of[j]) not in touching]
+    assert across.pairs.sum() == len(kept)
+    np.testing.assert_allclose(across.mean(), np.mean([values[:, i, j] for i, j in kept], axis=0))
+
+
+def test_a_book_without_a_layer_is_not_among_those_held_fixed_there(generator):
+    by_book = [generator.normal(size=(8, 2)), generator.normal(size=(12, 2)), np.full((5, 2), np.nan)]
+    present = np.array([[True, True], [True, False], [False, False]])
+    stacked = contrasts.deviations(by_book, present)
+    np.testing.assert_allclose(stacked[:20, 0], contrasts.deviations(by_book[:2])[:, 0])
+    np.testing.assert_allclose(stacked[:8, 1], contrasts.deviations(by_book[:1])[:, 1])
+    assert np.isnan(stacked[8:, 1]).all()
+    present[2, 1] = True
+    assert np.isnan(contrasts.deviations(by_book, present)[:, 1]).all(), "an error that is not known stays unknown"
 
 
 def test_pairs_across_passages_leave_out_those_of_one(generator):

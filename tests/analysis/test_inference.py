@@ -111,7 +111,7 @@ def test_random_halves_of_a_class_are_separated_by_nothing():
     world, generator = World(books=30, lag=0.5), np.random.default_rng(4)
     halves = trials.placebos_of([trials.draw_book(world, generator) for _ in range(30)], 5)
     found = trials.evidence(*halves, "separation")
-    assert abs(found.estimate).max() < 0.005
+    assert abs(found.estimate).max() < 0.008
     assert not found.flagged.any()
 
 

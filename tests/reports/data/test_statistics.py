@@ -15,7 +15,6 @@ from reports.data.statistics import (
     gaussian_reference,
     outlier_shares,
     pair_square,
-    relative_depth,
     spread_over_books,
 )
 
@@ -40,7 +39,7 @@ def test_cliffs_delta_of_each_layer_compares_every_pair_with_every_pair(store, s
     )
     assert tuple(found.index) == scope.layers
     for layer in scope.layers:
-        rows = ask(store, "book_pairs", layer=layer, book=scope.example_book, marks=GRID_MARKS).frame
+        rows = ask(store, "pair_matrix", layer=layer, book=scope.example_book, marks=GRID_MARKS).frame
         mi = {name: chosen["mi"].to_numpy() for name, chosen in rows.groupby("class")}
         assert found[layer] == pytest.approx(np.sign(mi["terminal"][:, None] - mi["internal"]).mean())
 
@@ -93,11 +92,6 @@ def test_a_class_without_pairs_takes_no_room_in_the_square():
     square = pair_square(pairs, "mi", ["a", "c"])
     assert square.marks == {"c": 2}
     assert square.values[0, 1] == square.values[1, 0] == np.float32(0.5)
-
-
-def test_depth_runs_from_zero_to_one():
-    assert relative_depth(pd.Series([0, 6, 12])).tolist() == [0, 0.5, 1]
-    assert relative_depth(pd.Series([0])).tolist() == [0]
 
 
 def test_spread_is_the_quantiles_over_books():

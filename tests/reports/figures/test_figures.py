@@ -229,19 +229,15 @@ def test_books_are_lines_where_few_and_bands_where_many(books):
         assert len(axes.collections) == 4
 
 
-def test_two_studies_are_solid_and_dashed():
-    means = pd.DataFrame(
-        [(study, "mi", depth, name, 1.0, 0.9, 1.1) for study in ("a", "b") for depth in (0, 1) for name in TWO.names],
-        columns=["study", "quantity", "depth", "class", "mean", "low", "high"],
-    ).assign(varies=True)
-    differences = means[means["class"] == "internal"].rename(columns={"mean": "difference"})
-    chance = means.drop(columns="quantity").assign(chance=np.where(means["study"] == "a", 0.1, 0.2))
-    left, right = compare_depths(means, differences, chance, TWO, TWO.difference).axes
-    lines = [line for line in left.lines if not line.get_label().startswith("_")]
-    assert [line.get_linestyle() for line in lines] == ["-", "-", "--", "--"]
-    dotted = [line for line in left.lines if line.get_label().startswith("_")]
-    assert [list(line.get_ydata()) for line in dotted] == [[0.1, 0.1]] * 2 + [[0.2, 0.2]] * 2
-    assert [line.get_label() for line in right.lines[:2]] == ["a", "b"]
+def test_two_studies_are_solid_and_dashed_and_their_difference_has_a_band():
+    rows = pd.DataFrame({"depth": [0.5, 1.0], "here": [0.3, 0.4], "there": [0.1, 0.1]})
+    rows = rows.assign(difference=[0.2, 0.3], low=[0.1, 0.2], high=[0.3, 0.4])
+    left, right = compare_depths(rows, "separation").axes
+    assert [line.get_linestyle() for line in left.lines] == ["-", "--"]
+    np.testing.assert_array_equal(left.lines[1].get_ydata(), rows["there"])
+    np.testing.assert_array_equal(right.lines[-1].get_ydata(), rows["difference"])
+    assert len(right.collections) == 1
+    assert compare_depths(rows.iloc[:0], "separation").axes[0].texts[0].get_text() == "not measured in both"
 
 
 def test_one_class_without_pairs_is_said_and_not_drawn(store, activations, moments):

@@ -50,7 +50,15 @@ def test_words_for_classes_are_all_that_a_report_speaks_of(tmp_path):
     said = texts(report).replace("internal vs. terminal punctuation", "")
     assert "internal" not in said
     assert "terminal" not in said
-    note = "All 3 classes are drawn; differences are those of the first two that the study names, “but” minus “and”."
+    note = (
+        "All 3 classes are drawn. The answer begins with the first two that the study names, “and” and “but”; a table "
+        "has every pair of them."
+    )
+    table = part(report, "class-pairs").frame
+    assert list(zip(table["first"], table["second"], strict=True)) == [("and", "but"), ("and", "the"), ("but", "the")]
+    lines = part(report, "class-pairs-figure").figure.axes[0].lines
+    rows = part(report, "class-pairs-figure").data["class-pairs-layers"].query("first == 'but' and layer > 0")
+    np.testing.assert_array_equal(lines[-1].get_ydata(), rows["separation"])
     assert report.findings[-1] == note
     rendered = render_parts(report)
     assert rendered.failures == {}
@@ -87,7 +95,7 @@ def test_the_answer_is_drawn_from_what_is_in_its_data_and_shown_once(tmp_path):
 )
 def test_without_pairs_between_two_there_is_a_sentence(tmp_path, settings, says):
     report = report_of(tmp_path / "store", **settings)
-    assert says in introduction(report, "within-and-between")
+    assert says in introduction(report, "answer")
     assert "separation" not in part(report, "layers").frame
 
 

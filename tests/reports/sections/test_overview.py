@@ -9,12 +9,13 @@ import pandas as pd
 import pytest
 
 from reports.build import build_report, compute_numbers
+from reports.data.answer import find_answers
 from reports.data.queries import Answer
-from reports.data.scope import choose_scope
 from reports.sections.overview import findings, interval_note
 from store.query.reader import open_store
 from store.writer import StudyWriter
 from tests.builders import publish_book, synthetic_study
+from tests.reports.classes import TWO
 
 MOMENTS = pd.DataFrame(columns=["layer", "class", "pairs", "mi_min", "mi_max"])
 """Asked for only where there is nothing to compare."""
@@ -60,52 +61,43 @@ def test_layers_are_counted_with_and_without_what_independent_vectors_would_show
     assert counted.endswith("which is more than the bias of dependent ones, leaves 1 and 2.")
 
 
-@pytest.mark.parametrize("books", [2, 4, 5, 7])
-def test_few_books_count_no_layers(scope, books):
-    first, second = findings(differences([(0.3, 0.2, 0.4)] * 5), MOMENTS, with_books(scope, books))
-    assert ("for these books" in first) == (books <= 4)
-    assert second.startswith(f"{books} books are too few")
-    assert "of 5 layers" not in second
-    assert "no claim about others" in interval_note(with_books(scope, books))
-
-
-def test_one_book_counts_layers_in_its_own_name(scope):
-    _, counted = findings(differences([(0.3, 0.2, 0.4)]), MOMENTS, with_books(scope, 1))
-    assert counted.startswith("In this one book, marks of “terminal” share more in 1 of 1 layers")
+@pytest.mark.parametrize(
+    ("books", "says"),
+    [
+        (1, "In this one book, marks of “terminal” share more in 1 of 1 layers"),
+        (4, "In these 4 books, marks of “terminal” share more in 1 of 1 layers"),
+        (5, "Marks of “terminal” share more in 1 of 1 layers"),
+    ],
+)
+def test_few_books_count_layers_in_their_own_name(scope, books, says):
+    first, counted = findings(differences([(0.3, 0.2, 0.4)]), MOMENTS, with_books(scope, books))
+    assert counted.startswith(says)
+    assert ("for these books" in first) == (books == 4)
 
 
 @pytest.mark.parametrize(
     ("books", "says"),
     [
-        (1, "over the marks of the one book"),
-        (3, "over the 3 books and then over the marks within each"),
-        (5, "wild bootstrap over the 5 books, each taken whole"),
-        (40, "wild bootstrap over the 40 books, each taken whole"),
+        (("book1",), "from the 4 passages of this one book (jackknife"),
+        (None, "from the 12 passages of these 3 books (jackknife"),
     ],
 )
-def test_the_caption_names_the_bootstrap_that_was_made(scope, books, says):
-    assert says in interval_note(with_books(scope, books))
+def test_the_caption_names_how_the_intervals_were_made(store, books, says):
+    assert says in interval_note(find_answers(store, TWO, books))
 
 
-def test_the_caption_says_when_tokens_are_drawn_from_some_marks_only(scope):
-    assert "first 2,000 marks" in interval_note(with_books(scope, 2, marks=2_001))
-    assert "first 2,000 marks" not in interval_note(with_books(scope, 2, marks=2_000))
-    assert "first 2,000 marks" not in interval_note(with_books(scope, 5, marks=2_001))
-
-
-def test_intervals_draw_from_all_marks_and_lie_about_the_mean_over_all(three_books, monkeypatch):
-    """Twelve marks, of which a limit leaves six: the means do not move, and neither do the intervals' middles."""
-    with open_store(three_books) as store:
-        scope = choose_scope(store, books=("book1",))
-        whole = compute_numbers(store, scope)
-        monkeypatch.setattr("reports.build.TOKEN_MARKS", 6)
-        half = compute_numbers(store, scope)
-    pd.testing.assert_series_equal(whole.means["mean"], half.means["mean"])
-    for found in (whole.means, half.means):
-        assert (found["low"] < found["mean"]).all()
-        assert (found["mean"] < found["high"]).all()
-    width = [(found["high"] - found["low"]).mean() for found in (whole.means, half.means)]
-    assert width[1] > 1.15 * width[0]
+def test_means_and_differences_are_the_answers_own(store, scope):
+    """One inference: bands, table and answer show the same numbers."""
+    found = compute_numbers(store, scope)
+    for name in ("internal", "terminal"):
+        shown = found.means[(found.means["quantity"] == "mi") & (found.means["class"] == name)]
+        of_answer = found.answers.of_class("likeness", "mi", name)
+        np.testing.assert_array_equal(shown[["mean", "low", "high"]], of_answer[["estimate", "low", "high"]])
+    shown = found.differences[found.differences["quantity"] == "cov"]
+    of_answer = found.answers.of("difference", "cov")
+    np.testing.assert_array_equal(shown["difference"], of_answer["estimate"])
+    np.testing.assert_array_equal(shown["low"], of_answer["low"])
+    assert shown["varies"].tolist() == [False, True, True, True]
 
 
 def test_the_columns_of_the_layer_table_are_of_the_same_means(tmp_path):
@@ -113,18 +105,16 @@ def test_the_columns_of_the_layer_table_are_of_the_same_means(tmp_path):
     store_of_unequal_books(tmp_path)
     with open_store(tmp_path) as store:
         report = build_report(store)
-        pooled = store.sql(
-            "SELECT layer, avg(mi) AS mi FROM pairs WHERE class = 'internal' GROUP BY ALL ORDER BY ALL"
-        ).df()
         by_book = store.sql(
-            """SELECT layer, avg(mi) AS mi FROM (SELECT layer, book, avg(mi) AS mi FROM pairs
-               WHERE class = 'internal' GROUP BY ALL) GROUP BY ALL ORDER BY ALL"""
+            """SELECT layer, avg(mi) AS mi FROM (
+                 SELECT layer, book, sum(mi) / sum(pairs) AS mi FROM passage_sums
+                 WHERE class = 'internal' AND other = 'internal' AND passage <> other_passage GROUP BY ALL)
+               GROUP BY ALL ORDER BY ALL"""
         ).df()
     (table,) = [part for section in report.sections for part in section.parts if part.key == "layers"]
     frame = table.frame
     np.testing.assert_allclose(frame["difference"], frame["mi_mean_terminal"] - frame["mi_mean_internal"])
     np.testing.assert_allclose(frame["mi_mean_internal"], by_book["mi"], rtol=1e-6)
-    assert (abs(frame["mi_mean_internal"] - pooled["mi"]) > 1e-3).any()
     assert table.headings["r_internal"] == "pooled r: internal"
 
 

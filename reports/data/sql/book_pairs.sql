@@ -1,4 +1,0 @@
--- Every pair of one book in one layer, for the bootstrap over its marks.
-SELECT class, i, j, mi, cov
-FROM pairs
-WHERE layer = $layer AND book = $book AND i < $marks AND j < $marks
