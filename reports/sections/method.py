@@ -24,6 +24,8 @@ INCE = "Ince et al. 2017, doi:10.1002/hbm.23471"
 CENTRING = "cross-fitting: Chernozhukov et al. 2018, doi:10.1111/ectj.12097"
 ETHAYARAJH = "Ethayarajh 2019, doi:10.18653/v1/D19-1006"
 ANDERSON = "Anderson 2001, doi:10.1111/j.1442-9993.2001.01070.pp.x"
+BERNARDI = "Bernardi et al. 2020, doi:10.1016/j.cell.2020.09.031"
+HEWITT = "Hewitt and Liang 2019, doi:10.18653/v1/D19-1275"
 CAMERON = "Cameron, Gelbach and Miller 2008, doi:10.1162/rest.90.3.414"
 WESTFALL = "Westfall and Young 1993, Resampling-Based Multiple Testing"
 FISHER = "Fisher 1935, The Design of Experiments"
@@ -128,7 +130,7 @@ def _of_pairs(study: Mapping[str, Any], scope: Scope) -> Iterator[tuple[str, str
 def _of_answer(answers: Answers) -> Iterator[tuple[str, str, str | None]]:
     yield (
         "separation",
-        "Half the sum of the means within two classes less the mean between them, over pairs of different passages.",
+        "Half the sum of the means within two classes less the mean between them, over pairs of passages apart.",
         None,
     )
     yield (
@@ -136,6 +138,14 @@ def _of_answer(answers: Answers) -> Iterator[tuple[str, str, str | None]]:
         "Chance that a pair within shares more than one between; share of squared distances explained.",
         ANDERSON,
     )
+    if not answers.of("transfer", "direction").empty:
+        yield (
+            "transfer",
+            "A direction from one mean to the other, learned on one mark type of either class in half of "
+            "the passages, "
+            "asked about the other types in the other half; control labels by mark type.",
+            f"{BERNARDI}; {HEWITT}",
+        )
     estimators = set(answers.results["estimator"])
     if inference.OVER_BOOKS in estimators:
         yield "intervals", f"Wild bootstrap-t over {len(answers.books)} books, each of which counts once.", CAMERON
