@@ -24,14 +24,14 @@ MAY_IMPORT = {
 # A room imports from floors below its own, never from its own floor or above.
 FLOORS: dict[str, tuple[tuple[str, ...], ...]] = {
     "analysis": (
-        ("", "bootstrap", "contrasts", "effects", "explanation", "layer_measures", "reference"),
+        ("", "bootstrap", "contrasts", "effects", "explanation", "layer_measures", "reference", "transfer"),
         ("engine", "inference", "nulls"),
         ("clouds", "histograms", "measures", "pairwise", "unimodality"),
         ("clusters", "pairing", "summaries"),
         ("lineages", "specifications"),
     ),
     "store": (
-        ("books", "columns", "errors", "foreign_text", "keys", "streams"),
+        ("books", "columns", "errors", "foreign_text", "keys", "streams", "teaching"),
         ("documents", "encoding", "paths"),
         ("entries", "objects"),
         ("log", "study"),
