@@ -39,7 +39,7 @@ def test_cliffs_delta_of_each_layer_compares_every_pair_with_every_pair(store, s
     )
     assert tuple(found.index) == scope.layers
     for layer in scope.layers:
-        rows = ask(store, "pair_matrix", layer=layer, book=scope.example_book, marks=GRID_MARKS).frame
+        rows = ask(store, "book_pairs", layer=layer, book=scope.example_book, marks=GRID_MARKS).frame
         mi = {name: chosen["mi"].to_numpy() for name, chosen in rows.groupby("class")}
         assert found[layer] == pytest.approx(np.sign(mi["terminal"][:, None] - mi["internal"]).mean())
 
