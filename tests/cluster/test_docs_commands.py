@@ -28,7 +28,8 @@ def page(name: str) -> str:
 
 def blocks(name: str, language: str) -> list[str]:
     """The fenced blocks of one language; `""` for those without."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", page(name), re.MULTILINE | re.DOTALL)
+    fenced = re.findall(r"^```(\w*)\n(.*?)^```$", page(name), re.MULTILINE | re.DOTALL)
+    return [block for found, block in fenced if found == language]
 
 
 def shell_lines(pattern: str) -> list[str]:
