@@ -225,7 +225,7 @@ def test_a_title_of_any_length_and_script_is_published_whole(three_books, tmp_pa
     [
         ("reports.produce.render_pdf", "report.pdf could not be made: ValueError: broken", "findings"),
         ("reports.build.chance_level", "The level of chance could not be made: ValueError: broken", "findings"),
-        ("reports.build.headline_exhibit", "The figure of the main finding could not be made", "overview"),
+        ("reports.sections.answer.within_and_between", "The figure of the answer could not be made", "answer"),
         ("reports.build.explorer_data", "The explorer of the layers could not be made", "layers-section"),
         ("reports.build.layer_table", "The table of the layers could not be made", "layers-section"),
         ("reports.sections.notebook.mi_against_covariance", "The figure mi-against-covariance could", "six-figures"),
