@@ -44,6 +44,8 @@ class Status:
     bytes: int
     rows: dict[str, int]
     table_bytes: dict[str, int]
+    on_disk: tuple[str, ...]
+    """Removed books whose rows are on the disk, and among `rows`, until a compaction."""
     books: dict[str, CommittedBook]
     running: lock.Owner | None
     latest_run: dict[str, Any] = field(default_factory=dict)
@@ -75,6 +77,7 @@ class Status:
             "files": self.files,
             "bytes": self.bytes,
             "rows": dict(sorted(self.rows.items())),
+            "removed_on_disk": list(self.on_disk),
             "bytes_by_table": dict(sorted(self.table_bytes.items())),
             "running": None if self.running is None else asdict(self.running),
             "latest_run": {"name": self.latest_run_name, "state": self.state, "damage": self.damaged_run}
@@ -111,6 +114,7 @@ def read_status(location: str | Path) -> Status:
         bytes=sum(file.bytes for file in files),
         rows=rows,
         table_bytes=table_bytes,
+        on_disk=tuple(sorted({key for record in live for key in record.hidden})),
         books=done.books,
         running=_running(objects),
         latest_run=run,
@@ -181,11 +185,17 @@ def _totals(status: Status) -> Table:
         ("books", books),
         ("committed", f"{status.shards:,} shards, {status.files:,} files, {_size(status.bytes)}"),
         ("rows", rows),
+        *_on_disk_told(status),
         ("running", _running_told(status)),
         *_run_told(status),
     ):
         table.add_row(name, _plain(value))
     return table
+
+
+def _on_disk_told(status: Status) -> Iterator[tuple[str, str]]:
+    if status.on_disk:
+        yield "removed", f"rows of {len(status.on_disk):,} removed are among these until `interpunct compact`"
 
 
 def _running_told(status: Status) -> str:

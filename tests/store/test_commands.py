@@ -351,6 +351,8 @@ def test_remove_and_retitle_tell_what_they_did(place, capsys):
     assert "--retake KEY" in said
     assert run("remove", "--store", place, "--book", "book0", "--reason", "scanned twice") == 0
     assert capsys.readouterr().out == "removed before: 1\n"
+    assert run("status", "--store", place) == 0
+    assert "rows of 1 removed are among these until `interpunct compact`" in capsys.readouterr().out
     assert run("retitle", "--store", place, "--book", "book1", "--title", "A New Title") == 0
     assert capsys.readouterr().out == "retitled: book1: title A New Title\n"
     assert run("sql", "--store", place, "--format", "csv", "SELECT book, status, title FROM books ORDER BY book") == 0
