@@ -57,6 +57,13 @@ _TERMS = {
     "effect": "Effect",
     "q": "False discoveries",
 }
+_OUTLIERS = {
+    "cluster": "Cluster",
+    "name": "Name",
+    "dimensions": "Dimensions left out most often",
+    "inside": "In the cluster",
+    "outside": "Elsewhere",
+}
 _EXAMPLES = {"cluster": "Cluster", "name": "Name", "class": "Class", "words": "Its clearest marks, in their words"}
 _BOOKS = {
     "among": "Marks of",
@@ -101,6 +108,7 @@ def _parts(store: StudyStore, scope: Scope, found: Answer, name: str) -> list[Pa
         "river": _river,
         "lineages": _lineages,
         "terms": _terms,
+        "outliers": _outliers,
         "examples": _examples,
     }
     drawn = config.get("within", "rows") == "rows" and (name != ALL_CLASSES or config.get("between") == "rows")
@@ -222,6 +230,21 @@ def _terms(store: StudyStore, scope: Scope, found: Answer, name: str, layer: int
         "the best divide. Effect: Cramer's V, of a number the rank-biserial correlation. False discoveries: Benjamini "
         "and Hochberg's q over all features, clusters, layers and classes of the book.",
         nothing="Nothing that is known of the marks sets these clusters apart.",
+    )
+
+
+def _outliers(store: StudyStore, scope: Scope, found: Answer, name: str, layer: int) -> Table:
+    answer = ask(store, "cluster_outliers", book=scope.example_book, layer=layer, among=name)
+    shown = answer.frame.assign(name=answer.frame["cluster"].map(_names(found.frame, layer)))
+    return Table(
+        f"{KEY}-outliers-{_slug(name)}",
+        f"What the marks of each cluster leave out: {name}, layer {layer}",
+        "The set of outlier dimensions that most marks of the cluster leave out, and how many marks do so.",
+        shown[list(_OUTLIERS)].round({"inside": 2, "outside": 2}),
+        _OUTLIERS,
+        (answer.sql,),
+        "Where nearly all marks of a cluster leave out a set and hardly any others do, the outlier threshold makes the "
+        "cluster: one dimension lies above it there and below it elsewhere.",
     )
 
 

@@ -39,7 +39,7 @@ def sizes(clustered) -> dict[str, list[int]]:
 
 def test_no_part_fails_and_each_set_of_marks_with_clusters_has_all(parts):
     assert not [part for part in parts.values() if isinstance(part, Failure)]
-    for what in ("clouds", "matrix", "river", "lineages", "terms", "examples"):
+    for what in ("clouds", "matrix", "river", "lineages", "terms", "outliers", "examples"):
         assert f"clusters-{what}-internal" in parts
     assert {"clusters-books", "clusters-table"} <= set(parts)
 
@@ -80,6 +80,20 @@ def test_the_river_has_every_mark_in_every_layer(parts, sizes):
     assert exhibit.data["clusters-flows-internal"]["marks"].sum() == 30
     heights = [patch.get_height() for patch in exhibit.figure.axes[0].patches]
     assert sum(heights) == 60
+
+
+def test_the_dimensions_left_out_are_those_of_the_clusters_marks(clustered, parts):
+    with open_store(clustered) as store:
+        rows = store.sql(
+            "SELECT c.cluster, l.outliers FROM clusters c JOIN mark_layers l ON l.layer = c.layer AND l.book = c.book "
+            "AND l.class = c.class AND l.i = c.i WHERE c.layer = 1 AND c.among = 'internal' "
+            f"AND c.book = '{choose_scope(store).example_book}'"
+        ).fetchall()
+    for row in parts["clusters-outliers-internal"].frame.itertuples():
+        inside = [", ".join(map(str, left_out)) for cluster, left_out in rows if cluster == row.cluster]
+        outside = [", ".join(map(str, left_out)) for cluster, left_out in rows if cluster != row.cluster]
+        assert row.inside == pytest.approx(inside.count(row.dimensions) / len(inside), abs=0.006)
+        assert row.outside == pytest.approx(outside.count(row.dimensions) / len(outside), abs=0.006)
 
 
 def test_words_are_those_of_the_cluster_and_lead_to_the_text(clustered, parts):
