@@ -6,7 +6,6 @@ A part that fails (a figure, a table, a section, the PDF) is a sentence in its p
 from __future__ import annotations
 
 import contextlib
-import io
 import json
 import sys
 from collections.abc import Mapping
@@ -15,13 +14,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from reports.build import build_report
 from reports.page.exhibits import Failure, Report, attempt
-from reports.page.page import Rendered, files_beside, render_page, render_parts
+from reports.page.page import Rendered, files_beside, render_page, render_parts, to_parquet
 from reports.page.pdf import render_pdf
 from reports.publish import FACTS, LATEST, latest_facts, publish, publishing
 from store.foreign_text import for_terminal
@@ -125,7 +120,7 @@ def produce_report(request: Request, now: datetime | None = None) -> Produced:
 
 def _draw(report: Report, with_pdf: bool, now: datetime) -> tuple[Report, Rendered, bytes | None]:
     """Figures and data as files, and the PDF where it is wanted; what fails is said in the report that returns."""
-    rendered = render_parts(report)
+    rendered = render_parts(report, as_pdf=with_pdf)
     report = report.without(rendered.failures)
     if not with_pdf:
         return report, rendered, None
@@ -141,13 +136,6 @@ def _contents(report: Report, rendered: Rendered, pdf: bytes | None, facts: Mapp
     if pdf is not None:
         contents[PDF] = pdf
     if report.results is not None:
-        contents[RESULTS] = _parquet(report.results)
+        contents[RESULTS] = to_parquet(report.results)
     contents[FACTS] = json.dumps(facts, indent=1).encode()
     return contents
-
-
-def _parquet(frame: pd.DataFrame) -> bytes:
-    """A frame as a Parquet file, the same bytes for the same rows."""
-    buffer = io.BytesIO()
-    pq.write_table(pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(), buffer)
-    return buffer.getvalue()

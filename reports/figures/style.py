@@ -293,6 +293,15 @@ def to_png(figure: Figure, dpi: int = 110) -> bytes:
     return buffer.getvalue()
 
 
+def to_pdf(figure: Figure, dpi: int = 200) -> bytes:
+    """The figure as a page of its own size, for papers: vectors, text as text, dense points as bitmaps."""
+    buffer = io.BytesIO()
+    nothing = dict.fromkeys(("CreationDate", "Creator", "Producer"))
+    with mpl.rc_context({"pdf.fonttype": 42}):
+        figure.savefig(buffer, format="pdf", dpi=dpi, facecolor="white", metadata=nothing)
+    return buffer.getvalue()
+
+
 def to_svg(figure: Figure, key: str, dpi: int = 130) -> str:
     """The figure as an SVG element without XML header, on no paper.
 

@@ -13,7 +13,7 @@ import io
 import math
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import Any
 
@@ -21,10 +21,11 @@ import numpy as np
 import pandas as pd
 import pyarrow
 import pyarrow.csv
+import pyarrow.parquet
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from reports.figures.style import colour_variables, cut, to_png, to_svg
+from reports.figures.style import colour_variables, cut, to_pdf, to_png, to_svg
 from reports.page.exhibits import Exhibit, Failure, Report, Table, attempt
 from store.foreign_text import for_page, for_spreadsheet
 
@@ -51,28 +52,32 @@ class Download:
 class Rendered:
     """The parts of a report as files, by key: SVG and PNG of each exhibit, CSV of each frame of each part.
 
-    `failures` has the parts that could not be drawn or written; they are in none of the others.
+    `papers` has each exhibit as PDF, where those were wanted; `failures` has the parts that could not be drawn or
+    written: they are in none of the others.
     """
 
     drawings: Mapping[str, str]
     pictures: Mapping[str, bytes]
     data: Mapping[str, Mapping[str, bytes]]
     failures: Mapping[str, Failure]
+    papers: Mapping[str, bytes] = field(default_factory=dict)
 
 
-def render_parts(report: Report) -> Rendered:
-    """Draw every exhibit and write every frame, once for all the forms a report takes."""
+def render_parts(report: Report, as_pdf: bool = False) -> Rendered:
+    """Draw every exhibit and write every frame, once for all the forms a report takes; `as_pdf`, as PDF too."""
     parts = [part for section in report.sections for part in section.parts if not isinstance(part, Failure)]
-    drawings, pictures, data, failures = {}, {}, {}, {}
+    drawings, pictures, data, failures, papers = {}, {}, {}, {}, {}
     for part in parts:
-        made = attempt(part.key, part.title, functools.partial(_render_part, part))
+        made = attempt(part.key, part.title, functools.partial(_render_part, part, as_pdf))
         if isinstance(made, Failure):
             failures[part.key] = made
             continue
         if made.svg is not None and made.png is not None:
             drawings[part.key], pictures[part.key] = made.svg, made.png
+        if made.pdf is not None:
+            papers[part.key] = made.pdf
         data[part.key] = made.data
-    return Rendered(drawings, pictures, data, failures)
+    return Rendered(drawings, pictures, data, failures, papers)
 
 
 def render_page(report: Report, rendered: Rendered) -> str:
@@ -103,9 +108,11 @@ def files_beside(report: Report, rendered: Rendered) -> dict[str, bytes]:
             if part.sql:
                 contents[f"queries/{part.key}.sql"] = "\n".join(f"{query.strip()};\n" for query in part.sql).encode()
             contents.update({f"data/{name}.csv": csv for name, csv in rendered.data[part.key].items()})
+            contents.update({f"data/{name}.parquet": to_parquet(frame) for name, frame in _frames(part).items()})
     for key, svg in rendered.drawings.items():
         contents[f"figures/{key}.svg"] = _standalone(svg).encode()
         contents[f"figures/{key}.png"] = rendered.pictures[key]
+    contents.update({f"figures/{key}.pdf": paper for key, paper in rendered.papers.items()})
     return contents
 
 
@@ -119,6 +126,14 @@ def to_csv(frame: pd.DataFrame) -> bytes:
         safe[column] = safe[column].map(lambda value: for_spreadsheet(value) if isinstance(value, str) else value)
     buffer = io.BytesIO()
     pyarrow.csv.write_csv(pyarrow.Table.from_pandas(safe, preserve_index=False), buffer)
+    return buffer.getvalue()
+
+
+def to_parquet(frame: pd.DataFrame) -> bytes:
+    """A frame as a Parquet file with its own types, the same bytes for the same rows."""
+    buffer = io.BytesIO()
+    table = pyarrow.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata()
+    pyarrow.parquet.write_table(table, buffer, compression="zstd")
     return buffer.getvalue()
 
 
@@ -183,14 +198,16 @@ class _RenderedPart:
 
     svg: str | None
     png: bytes | None
+    pdf: bytes | None
     data: Mapping[str, bytes]
 
 
-def _render_part(part: Exhibit | Table) -> _RenderedPart:
+def _render_part(part: Exhibit | Table, as_pdf: bool) -> _RenderedPart:
     data = {name: to_csv(frame) for name, frame in _frames(part).items()}
     if isinstance(part, Table):
-        return _RenderedPart(None, None, data)
-    return _RenderedPart(to_svg(part.figure, part.key), to_png(part.figure), data)
+        return _RenderedPart(None, None, None, data)
+    svg, png = to_svg(part.figure, part.key), to_png(part.figure)
+    return _RenderedPart(svg, png, to_pdf(part.figure) if as_pdf else None, data)
 
 
 def _class_colours() -> str:

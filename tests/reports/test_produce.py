@@ -275,3 +275,28 @@ def _internal_only(table):
         return table
     keep = [name == "internal" for name in table.column("class").to_pylist()]
     return table.filter(keep)
+
+
+def test_a_report_made_twice_is_the_same_byte_for_byte(tmp_path):
+    build_store(tmp_path / "store", books=2, layers=3, marks=8, width=12)
+    made = []
+    for folder in ("one", "two"):
+        produced = produce_report(Request(str(tmp_path / "store"), str(tmp_path / folder), pdf=True), NOW)
+        files = sorted(path for path in produced.page.parent.rglob("*") if path.is_file() and path.name[0] != ".")
+        made.append({str(path.relative_to(produced.page.parent)): path.read_bytes() for path in files})
+    one, two = made
+    assert {Path(name).suffix for name in one} == {".html", ".svg", ".png", ".pdf", ".csv", ".parquet", ".sql", ".json"}
+    assert [name for name in one if one[name] != two.get(name)] == []
+    assert len(one) == len(two)
+
+
+def test_data_beside_the_page_is_the_same_in_csv_and_in_parquet(tmp_path):
+    build_store(tmp_path / "store", books=1, layers=2, marks=6, width=8)
+    folder = produce_report(Request(str(tmp_path / "store"), str(tmp_path / "out")), NOW).page.parent / "data"
+    names = sorted(path.stem for path in folder.glob("*.csv"))
+    assert "pairs-mi" in names
+    for name in names:
+        read = pd.read_csv(folder / f"{name}.csv", keep_default_na=True)
+        typed = pd.read_parquet(folder / f"{name}.parquet")
+        assert len(read) == len(typed)
+        assert read.columns.tolist() == typed.columns.tolist()
