@@ -32,7 +32,10 @@ from reports.figures.style import (
 SIDE = 6.0
 LABELLED_SHARE = 0.04
 """A class with less than this share of the marks has no label of its own beside the square."""
-LEGEND_COLUMNS = 4
+TITLED_SHARE = 0.2
+"""From this share on there is room for its tokens too."""
+LONG_LABEL = 28
+"""Labels of more characters stand two beside each other, shorter ones three."""
 BETWEEN_DASHES = (0, (1.2, 1.2))
 
 
@@ -58,7 +61,8 @@ def pair_matrices(pairs: pd.DataFrame, quantity: str, layer: int, book: str, cla
             note(above, "no pairs" if pairs.empty else "no pair has a value")
         _draw_distributions(below, pairs, quantity, classes)
         if below.lines:
-            figure.legend(loc="outside lower center", ncols=LEGEND_COLUMNS)
+            longest = max(len(label) for label in below.get_legend_handles_labels()[1])
+            figure.legend(loc="outside lower center", ncols=2 if longest > LONG_LABEL else 3)
         what_is_shown(figure, f"layer {layer}, {in_figure(book)}")
     return figure
 
@@ -85,7 +89,10 @@ def _draw_square(axes: Axes, square: Square, titles: Mapping[str, str], scale: t
     middles = {
         name: border - count / 2 - 0.5 for (name, count), border in zip(square.marks.items(), borders, strict=True)
     }
-    places, labels = [middles[name] for name in large], [titles[name] for name in large]
+    places, labels = (
+        [middles[name] for name in large],
+        [titles[name] if count >= TITLED_SHARE * marks else in_figure(name) for name, count in large.items()],
+    )
     slanted: dict[str, Any] = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if len(large) > 4 else {}
     upright: dict[str, Any] = {} if slanted else {"rotation": 90, "va": "center"}
     axes.set_xticks(places, labels, parse_math=False, **slanted)

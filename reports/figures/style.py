@@ -9,6 +9,7 @@ colour that the SVG turns into `currentColor`, so that one rendering reads well 
 
 from __future__ import annotations
 
+import base64
 import io
 import math
 import re
@@ -27,6 +28,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullFormatter
+from PIL import Image
 
 from reports.data.classes import Classes
 from store.foreign_text import for_page
@@ -317,8 +319,21 @@ def to_svg(figure: Figure, key: str, dpi: int = 130) -> str:
     for place, (colour, _) in enumerate(PALETTE):
         svg = svg.replace(colour, f"var(--class-{place + 1}, {colour})")
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r'(?<=data:image/png;base64,)[^"]+', _with_fewer_colours, svg)
     svg = re.sub(r'(\bid="|href="#|url\(#)', lambda match: f"{match[1]}{key}-", svg)
     return re.sub(r"font: ([\d.]+)px [^;\"]*", r"font-size: \1px", svg).strip()
+
+
+def _with_fewer_colours(match: re.Match[str]) -> str:
+    """A bitmap inside an SVG with 256 colours in place of millions, where that is smaller: a third of the bytes."""
+    data = base64.b64decode(match[0])
+    image = Image.open(io.BytesIO(data)).convert("RGBA")
+    opaque = image.getextrema()[3] == (255, 255)
+    method = Image.Quantize.MEDIANCUT if opaque else Image.Quantize.FASTOCTREE
+    few = (image.convert("RGB") if opaque else image).quantize(256, method=method, dither=Image.Dither.NONE)
+    buffer = io.BytesIO()
+    few.save(buffer, "PNG", optimize=True)
+    return base64.b64encode(min(data, buffer.getvalue(), key=len)).decode()
 
 
 def _both_signs(sizes: list[float], low: float, high: float) -> list[float]:

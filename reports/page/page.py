@@ -36,7 +36,7 @@ PLAIN_CSV_BYTES = 30_000
 """CSV data up to this size is in the page as it is, larger data as .csv.gz, which pandas, R and DuckDB read."""
 
 
-DATA_BYTES = 3_500_000
+DATA_BYTES = 2_000_000
 """All data inside a page have at most so many bytes; what comes after lies beside the page alone."""
 
 

@@ -278,7 +278,7 @@ def _internal_only(table):
 
 
 def test_a_report_made_twice_is_the_same_byte_for_byte(tmp_path):
-    build_store(tmp_path / "store", books=2, layers=3, marks=8, width=12)
+    build_store(tmp_path / "store", books=1, layers=2, marks=6, width=8, baseline=None)
     made = []
     for folder in ("one", "two"):
         produced = produce_report(Request(str(tmp_path / "store"), str(tmp_path / folder), pdf=True), NOW)

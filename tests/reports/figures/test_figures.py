@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import math
+import re
 
 import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
+from PIL import Image
 
 from reports.data.queries import ask
 from reports.data.statistics import by_class, densities, gaussian_reference, spread_over_books
@@ -23,7 +27,7 @@ from reports.figures.scatter import (
     mi_against_covariance_by_layer,
     type_pairs,
 )
-from reports.figures.style import class_style, report_style, to_png, to_svg
+from reports.figures.style import class_style, report_style, to_pdf, to_png, to_svg
 from tests.reports.classes import TWO
 
 
@@ -265,6 +269,26 @@ def test_a_figure_becomes_svg_that_follows_the_page_and_a_bitmap_on_white(activa
     assert 'id="one-' in svg
     assert ">layer 2</text>" in svg
     assert to_png(figure).startswith(b"\x89PNG")
+    assert to_pdf(figure).startswith(b"%PDF")
+
+
+def test_bitmaps_in_an_svg_have_few_colours_that_are_close_to_the_many(store):
+    pairs = ask(store, "pair_matrix", layer=2, book="book0", marks=500).frame
+    figure = pair_matrices(pairs, "mi", 2, "book0", TWO)
+    sources = re.findall(r'data:image/png;base64,([^"]+)', to_svg(figure, "one"))
+    (square,) = [image for image in map(_bitmap, sources) if min(image.size) > 300]
+    assert square.mode == "P"
+    buffer = io.BytesIO()
+    with report_style():
+        figure.savefig(buffer, format="svg", dpi=130)
+    sources = re.findall(r'data:image/png;base64,\s*([^"]+)', buffer.getvalue().decode())
+    (exact,) = [image for image in map(_bitmap, sources) if min(image.size) > 300]
+    few, many = (np.asarray(image.convert("RGBA"), dtype=int) for image in (square, exact))
+    assert np.abs(few - many).max() <= 8
+
+
+def _bitmap(source: str) -> Image.Image:
+    return Image.open(io.BytesIO(base64.b64decode(source)))
 
 
 def test_text_in_a_figure_is_escaped(store):
