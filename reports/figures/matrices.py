@@ -89,10 +89,8 @@ def _draw_square(axes: Axes, square: Square, titles: Mapping[str, str], scale: t
     middles = {
         name: border - count / 2 - 0.5 for (name, count), border in zip(square.marks.items(), borders, strict=True)
     }
-    places, labels = (
-        [middles[name] for name in large],
-        [titles[name] if count >= TITLED_SHARE * marks else in_figure(name) for name, count in large.items()],
-    )
+    places = [middles[name] for name in large]
+    labels = [titles[name] if count >= TITLED_SHARE * marks else in_figure(name) for name, count in large.items()]
     slanted: dict[str, Any] = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if len(large) > 4 else {}
     upright: dict[str, Any] = {} if slanted else {"rotation": 90, "va": "center"}
     axes.set_xticks(places, labels, parse_math=False, **slanted)
