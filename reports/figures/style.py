@@ -328,7 +328,7 @@ def _with_fewer_colours(match: re.Match[str]) -> str:
     """A bitmap inside an SVG with 256 colours in place of millions, where that is smaller: a third of the bytes."""
     data = base64.b64decode(match[0])
     image = Image.open(io.BytesIO(data)).convert("RGBA")
-    opaque = image.getextrema()[3] == (255, 255)
+    opaque = image.getchannel("A").getextrema() == (255, 255)
     method = Image.Quantize.MEDIANCUT if opaque else Image.Quantize.FASTOCTREE
     few = (image.convert("RGB") if opaque else image).quantize(256, method=method, dither=Image.Dither.NONE)
     buffer = io.BytesIO()
