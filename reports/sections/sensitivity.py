@@ -86,23 +86,26 @@ def facts_of(survival: Survival | None) -> list[dict[str, object]]:
 
 
 def _mark(answers: Answers, survival: Survival, quantity: str) -> str:
-    """Of the headline's layers the one that fares worst; for a difference, its largest."""
+    """Whether the sentence's numbers survive: of a separation in all layers, of a difference where it is sure."""
     rows = answers.of(quantity, "mi")
     rows = rows[(rows["layer"] > 0) & rows["estimate"].notna()] if rows["layer"].nunique() > 1 else rows
+    largest = None
     if quantity == "difference":
         sure = rows[(rows["low"] > 0) | (rows["high"] < 0)]
-        chosen = rows if sure.empty else sure
-        rows = chosen.loc[[chosen["estimate"].abs().idxmax()]]
-    found = [survival.survives(quantity, int(layer)) for layer in rows["layer"]]
-    tried = [counts for counts in found if counts is not None]
+        rows = rows if sure.empty else sure
+        largest = int(rows.loc[rows["estimate"].abs().idxmax(), "layer"])
+    found = {int(layer): survival.survives(quantity, int(layer)) for layer in rows["layer"]}
+    tried = {layer: counts for layer, counts in found.items() if counts is not None}
     if not tried or len(tried) < len(found):
         return "[Not tried under other choices.]"
-    kept, choices = min(tried, key=lambda counts: counts[0] / counts[1])
-    where = (
-        "" if len(tried) == 1 else ", in each of these layers" if kept == choices else ", in the layer that fares worst"
-    )
-    word = "Survives" if kept / choices >= SURVIVES else "Does not survive"
-    return f"[{word}: the sign is the same under {kept} of {choices} other choices{where}.]"
+    survived = sum(kept >= SURVIVES * choices for kept, choices in tried.values())
+    layer = min(tried, key=lambda at: tried[at][0] / tried[at][1]) if largest is None else largest
+    kept, choices = tried[layer]
+    if survived == len(tried) > 1:
+        return f"[Survives in all {survived} of these layers: {kept} of {choices} other choices or more keep the sign.]"
+    word = "Survives" if kept >= SURVIVES * choices else "Does not survive"
+    said = f"[{word} in layer {layer}: {kept} of {choices} other choices give the same sign"
+    return f"{said}; survives in {survived} of these {len(tried)} layers.]" if len(tried) > 1 else f"{said}.]"
 
 
 def _tried(survival: Survival) -> str:

@@ -30,7 +30,9 @@ def test_a_finished_shard_names_every_file_and_book(context, work):
         "mark_layers": LAYERS,
         "passage_sums": LAYERS,
         "clusters": LAYERS,
-        **dict.fromkeys(("cluster_terms", "books", "marks", "passages", "activations", "summaries"), 1),
+        **dict.fromkeys(
+            ("cluster_terms", "books", "marks", "passages", "activations", "summaries", "layer_measures"), 1
+        ),
     }
     assert [(book.key, book.status) for book in record.books] == [(f"book{n}", "used") for n in range(3)]
     summaries = read_chunk(context.location, ChunkKey("summaries", work.key), context.run_id).to_pylist()
