@@ -104,6 +104,11 @@ class StoreLock:
         self._give_sign_if_old()
         return log.append(made, self._term)
 
+    def is_own_sign(self, path: str) -> bool:
+        """Whether a path is this holder's sign of life, or one half written, which its heartbeat may be writing now."""
+        folder, _, name = paths.lock_path(self._purpose, self._term).rpartition("/")
+        return path == f"{folder}/{name}" or path.startswith(f"{folder}/.{name}.")
+
     def check(self) -> None:
         """Raise StoreLocked where the lock was lost, as the store says now. Raises StoreError where it is not held.
 

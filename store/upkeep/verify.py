@@ -119,9 +119,11 @@ def fix(location: str | Path, progress: Callable[[int, int], None] | None = None
         # No term began since the files were listed, or this raises: each was written by a run that is over. Whatever
         # runs from here on writes, and names, files of its own, so that these may go at any later time.
         held.append(lambda _: Note(Verdict.SWEPT))
-        for path in findings.uncommitted:
+        # What this process's own heartbeat has half written at this moment is no leftover.
+        leftovers = [path for path in findings.uncommitted if not held.is_own_sign(path)]
+        for path in leftovers:
             objects.delete(path)
-        total.removed += findings.uncommitted
+        total.removed += leftovers
         total.uncommitted = []
     return total
 

@@ -225,6 +225,20 @@ def test_a_commit_outside_the_lock_is_refused(tmp_path):
         writer.commit(record)
 
 
+def test_a_holder_knows_its_own_sign_half_written(tmp_path):
+    """`verify --fix` would otherwise remove what its own heartbeat is writing."""
+    writer = StudyWriter.open(tmp_path, synthetic_study(layers=1))
+    with StoreLock(object_store(tmp_path), REPAIR) as held:
+        (own,) = ("_lock/" + path.name for path in (tmp_path / "_lock").iterdir())
+        before = own.replace("_lock/", "_lock/.")
+        assert held.is_own_sign(own)
+        assert held.is_own_sign(f"{before}.0123abcd.tmp")
+        assert not held.is_own_sign(f"{before.replace('repair', 'run')}.0123abcd.tmp")
+    with StoreLock(object_store(tmp_path), REPAIR) as later:
+        assert not later.is_own_sign(f"{before}.0123abcd.tmp"), "left by a repair that is over"
+    assert writer.committed().shards == frozenset()
+
+
 @pytest.mark.parametrize("purpose", [RUN, MAINTENANCE])
 def test_a_repair_keeps_out_all_and_is_kept_out_by_all(tmp_path, purpose):
     objects = object_store(tmp_path)
