@@ -36,7 +36,10 @@ def marked(said: tuple[str, ...], answers: Answers, survival: Survival | None) -
         return (*said, NOT_TRIED)
     quantities = ("separation", "difference")
     marks = (_mark(answers, survival, quantity) for quantity in quantities)
-    return (*(f"{sentence} {mark}" for sentence, mark in zip(said, marks, strict=False)), *said[len(quantities) :])
+    return (
+        *(f"{sentence} {mark}".rstrip() for sentence, mark in zip(said, marks, strict=False)),
+        *said[len(quantities) :],
+    )
 
 
 def sensitivity_section(survival: Survival | None, first: str, second: str, layer: int) -> Section:
@@ -89,6 +92,8 @@ def _mark(answers: Answers, survival: Survival, quantity: str) -> str:
     """Whether the sentence's numbers survive: of a separation in all layers, of a difference where it is sure."""
     rows = answers.of(quantity, "mi")
     rows = rows[(rows["layer"] > 0) & rows["estimate"].notna()] if rows["layer"].nunique() > 1 else rows
+    if rows.empty:
+        return ""
     largest = None
     if quantity == "difference":
         sure = rows[(rows["low"] > 0) | (rows["high"] < 0)]

@@ -12,6 +12,7 @@ from jobs.config import StudyConfig
 from jobs.sensitivity.grid import trials_of
 from jobs.sensitivity.table import SpecificationRows, sensitivity_table
 from reports.data.answer import find_answers
+from reports.data.classes import Classes
 from reports.data.sensitivity import find_survival
 from reports.sections.answer import sentences
 from reports.sections.sensitivity import NOT_TRIED, facts_of, marked, sensitivity_section
@@ -73,7 +74,7 @@ def tried(place):
     add_table(place, 2)
     with open_store(place) as store:
         survival = find_survival(store, "internal", "terminal")
-        answers = find_answers(store, "internal", "terminal")
+        answers = find_answers(store, Classes.of(store.study))
     assert survival is not None
     return survival, answers
 
@@ -82,7 +83,7 @@ def test_a_store_without_the_table_says_that_nothing_was_tried(tmp_path):
     build_store(tmp_path / "store", books=1, layers=2, marks=12, width=16)
     with open_store(tmp_path / "store") as store:
         assert find_survival(store, "internal", "terminal") is None
-        answers = find_answers(store, "internal", "terminal")
+        answers = find_answers(store, Classes.of(store.study))
     section = sensitivity_section(None, "internal", "terminal", 1)
     assert section.introduction.startswith("Not tried.")
     assert not section.parts
