@@ -249,7 +249,7 @@ def test_killed_before_any_step_it_loses_nothing(tmp_path, monkeypatch):
         assert digest(location) == before
         return True
 
-    files = 3 * layers + 9
+    files = 3 * layers + 10
     # The term; the new files and their entry; the old files between two notes; the checkpoint.
     expected = 1 + files + 1 + (1 + books * files + 1) + 1
     assert [killed_after(steps) for steps in range(expected + 1)] == [True] * expected + [False]
