@@ -38,6 +38,26 @@ def check_vocabulary(vocabulary: Vocabulary, classes: Sequence[TokenClass]) -> N
         class_table(vocabulary, vocabulary.learn_all(), classes)
 
 
+def check_tokens_exist(vocabulary: Vocabulary, classes: Sequence[TokenClass]) -> None:
+    """Raise UsageError for a class's token that is not one token of this model, and so is found in no text.
+
+    A text that is one token, alone or behind a space, needs nothing more; only where it is several is the whole
+    vocabulary looked through, since a piece of a word can be an entry that no text begins with.
+    """
+    for token_class in classes:
+        for token in sorted(token_class.literals):
+            pieces, spaced = vocabulary.encode([token, f" {token}"])
+            if min(len(pieces), len(spaced)) == 1:
+                continue
+            vocabulary.learn_all()
+            if not vocabulary.ids_of(token):
+                parts = ", ".join(repr(vocabulary.text(int(piece))) for piece in spaced)
+                raise UsageError(
+                    f"class {token_class.name!r} has {token!r}, which is {len(spaced)} tokens to this model ({parts}); "
+                    "a class is made of single tokens: name one of these, or mark the places with --labels"
+                )
+
+
 def _claimant(mark_type: str, classes: Sequence[TokenClass]) -> int:
     if not mark_type:
         return -1

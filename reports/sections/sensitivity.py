@@ -24,7 +24,7 @@ _HEADINGS = {
     "separation_turned": "Separation: layers with another sign",
     "separation_ratio": "Separation: median of the default's",
 }
-NOT_TRIED = "Whether this survives other choices was not tried: interpunct sensitivity --store tries it."
+NOT_TRIED = "Whether this survives other choices has not been tried; the command interpunct sensitivity does that."
 
 
 def marked(said: tuple[str, ...], answers: Answers, survival: Survival | None) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ import pytest
 
 from jobs.classes import TokenClass, parse_classes
 from jobs.errors import UsageError
-from jobs.marks.class_table import class_table
+from jobs.marks.class_table import check_tokens_exist, class_table
 from jobs.marks.tokens import tokenize
 
 
@@ -72,3 +72,22 @@ def test_a_token_that_two_classes_claim_is_named(tokenizer):
     with pytest.raises(UsageError, match="the token ',' belongs to the classes 'commas' and 'marks'"):
         words_of(tokenizer, "One, two; three.", classes)
     assert words_of(tokenizer, "One; two.", classes) == {"commas": [], "marks": [";"]}
+
+
+def test_a_token_that_is_several_to_the_model_is_refused_with_its_parts(tokenizer):
+    vocabulary = tokenize(tokenizer, "a").vocabulary
+    check_tokens_exist(vocabulary, parse_classes({"stops": [".", "?"], "words": ["and"], "any": ["re:zzyzx"]}))
+    with pytest.raises(UsageError, match="class 'words' has 'zzyzx', which is") as refused:
+        check_tokens_exist(vocabulary, parse_classes({"stops": ["."], "words": ["and", "zzyzx"]}))
+    parts = [vocabulary.text(int(piece)) for piece in vocabulary.encode([" zzyzx"])[0]]
+    assert len(parts) > 1
+    assert all(repr(part) in str(refused.value) for part in parts)
+
+
+def test_a_piece_of_a_word_that_is_an_entry_is_a_token(tokenizer):
+    """One that stands at no beginning of a text is found by looking through all entries."""
+    vocabulary = tokenize(tokenizer, "a").vocabulary
+    entries = [vocabulary.text(int(token)).strip() for token in vocabulary.learn_all()]
+    check_tokens_exist(
+        vocabulary, [TokenClass("all", tuple({text for text in entries if text and "\ufffd" not in text}))]
+    )

@@ -50,6 +50,7 @@ def offsets_of(word: str, text: str) -> list[int]:
         (["--class", "a", ",", "--class", "A", "."], "two classes are called 'A'"),
         (["--class", "a"], "class 'a' has no tokens"),
         (["--class", "a", " ,"], "give tokens without white space"),
+        (["--class", "a", ",", "zzyzx"], "class 'a' has 'zzyzx', which is"),
         (TOO_MANY, "17 classes are named; a study has 1 to 16"),
     ],
 )
@@ -84,7 +85,7 @@ def test_wrong_classes_of_a_file_are_one_line_too(capsys, tmp_path, model, toml,
 
 def test_a_class_that_no_book_has_is_told_and_stands_in_the_reasons(capsys, tmp_path, model):
     store = str(tmp_path / "store")
-    options = ["--class", "the", "the", "--class", "rare", "zzyzx", "--per-class", "5", "--serial", "--store", store]
+    options = ["--class", "the", "the", "--class", "rare", "~", "--per-class", "5", "--serial", "--store", store]
     code, told = said(capsys, "run", "sample", *model, *options)
     assert code == 0
     assert told.count("no book of this run has a usable mark of the class rare; `reason` in books says why") == 1

@@ -89,7 +89,7 @@ def test_what_is_not_stored_or_not_computed_is_said(shelf, tiny_gpt2):
 
 
 def test_notices_and_reasons_are_told(shelf, tiny_gpt2):
-    report = planned([str(shelf)], tiny_gpt2, classes={"dots": ["."], "rare": ["zzyzx"]})
+    report = planned([str(shelf)], tiny_gpt2, classes={"dots": ["."], "rare": ["~"]})
     text = printed(report, width=200)
     assert "no book of this run has a usable mark of the class rare" in text
     assert "new: a: no pairs of class rare: 0 rare of 0 found" in text
