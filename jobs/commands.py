@@ -6,6 +6,7 @@ Options are made from the fields of `jobs.config`.
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -114,15 +115,15 @@ def _count_or_all(text: str) -> int | None:
 
 
 def _doctor(arguments: argparse.Namespace) -> int:
+    from jobs.account.console import log
     from jobs.doctor import Verdict, examine
-    from store.foreign_text import for_terminal
 
     problems = 0
     for check in examine(arguments.store, arguments.address):
         problems += check.verdict is Verdict.PROBLEM
-        print(f"{check.verdict:<8} {check.name:<17} {for_terminal(check.found)}", flush=True)
+        log(sys.stdout, f"{check.verdict:<8} {check.name:<17} {check.found}")
         if check.verdict is not Verdict.WELL and check.remedy:
-            print(f"{'':<26} -> {check.remedy}", flush=True)
+            log(sys.stdout, f"{'':<26} -> {check.remedy}")
     return 1 if problems else 0
 
 

@@ -151,7 +151,7 @@ def read_books(store: Store, classes: Classes, books: Sequence[str] | None = Non
         passages = ask(store, "answer_passages", books=part)
         wins = ask(store, "transfer_sums", classes=classes.named, books=part)
         if not start:
-            found.sql += [sums.sql, histograms.sql, passages.sql, wins.sql]
+            found.sql += [sums.sql, histograms.sql, passages.sql, *([] if wins.frame.empty else [wins.sql])]
         found.take(sums.frame, histograms.frame, passages.frame, wins.frame)
     return found
 

@@ -96,9 +96,17 @@ def measured(states):
 
 @pytest.mark.parametrize("name", LIVE)
 def test_live_results_draw_what_a_store_of_the_same_vectors_does(measured, one_book, name):
-    """A store keeps float32."""
-    live = drawn(figure(measured, name, layer=LAYER))
-    stored = drawn(figure(one_book, name, layer=LAYER))
+    """A store keeps float32.
+
+    Means over the layers, the last row of `distributions-by-layer`, are not the same: a store's are the answer's, over
+    pairs of passages that do not touch, and vectors measured here have no passages.
+    """
+    figures = [figure(measured, name, layer=LAYER), figure(one_book, name, layer=LAYER)]
+    if name == "distributions-by-layer":
+        for of in figures:
+            for axes in [axes for axes in of.axes if axes.get_title() == "means"]:
+                axes.remove()
+    live, stored = map(drawn, figures)
     assert len(live) == len(stored) > 0
     for mine, of_store in zip(live, stored, strict=True):
         if mine.ndim == 2 and mine.shape[1] == 2:

@@ -63,7 +63,7 @@ def test_a_hub_that_cannot_be_reached_leaves_the_cached_commit(tiny_gpt2, tmp_pa
         ("no-such-model", "offline mode is on"),
         ("./no-such-folder", "no such file or folder"),
         ("/no/such/weights.gguf", "no such file or folder"),
-        ("two words", "no name that the hub allows"),
+        ("two words", "nor a name that the hub allows"),
     ],
 )
 def test_an_unknown_model_is_one_line(name, message):

@@ -63,7 +63,7 @@ def test_words_for_classes_are_all_that_a_report_speaks_of(tmp_path):
     rendered = render_parts(report)
     assert rendered.failures == {}
     for name in ("and", "but (but yet)", "the", "baseline (random tokens)"):
-        assert name in rendered.drawings["mutual-information"]
+        assert name in rendered.drawings["distributions-by-layer"]
     (explorer,) = [section.explorer for section in report.sections if section.explorer]
     assert [one["name"] for one in explorer["classes"]] == ["and", "but", "the", "baseline"]
     assert "numbers-3-mi" in render_page(report, rendered)
