@@ -9,6 +9,8 @@ clustered. How:
    samples have it once in 500 times (and even ones once in 60), the marks are cut there, at the deepest, and both sides
    are looked at again, on axes of their own.
 4. A Gaussian of each group on the axes then gives each mark to the group it is most likely of.
+5. Two groups that have no valley between them any more are joined: a group that still held marks of another when it was
+   cut may have been cut for them alone.
 
 A group is one where no axis has a valley, however long its tails: the number of clusters is 1 for noise of any
 ellipsoid shape, which no criterion of fit gives. Vectors in, labels out; the result is a function of the vectors and
@@ -130,7 +132,7 @@ def clusters_of(z: NDArray[np.float32], passages: NDArray[np.integer] | None = N
     if marks > EXACT:
         return _sampled(z, passages)
     axes = leading_axes(z)
-    labels = _ordered(_refined(axes, _divided(axes)))
+    labels = _ordered(_joined(axes, _refined(axes, _divided(axes))))
     if not labels.any():
         return Clusters(labels, np.full(marks, np.nan), np.full(1, np.nan), axes, exact=True)
     stability = _stability(axes, labels, np.arange(marks) if passages is None else passages)
@@ -311,6 +313,33 @@ def _refined(axes: Floats, labels: Labels) -> Labels:
             break
         labels = refined
     return labels
+
+
+def _joined(axes: Floats, labels: Labels) -> Labels:
+    """The labels, with each two groups made one that no axis of theirs, nor the line of their means, has a valley in.
+
+    The nearest are tried first, and after each joining all others anew. Of two groups in all nothing is tried: the
+    valley that they were cut at is still there.
+    """
+    smallest = max(SMALLEST_SIDE, int(np.ceil(SMALLEST_SHARE * len(axes))))
+    while (number := int(labels.max(initial=0)) + 1) > 2:
+        means = np.stack([axes[labels == label].mean(axis=0) for label in range(number)])
+        gaps = ((means[:, None] - means) ** 2).sum(axis=2)
+        nearest = sorted(zip(*np.triu_indices(number, 1), strict=True), key=lambda pair: gaps[pair])
+        for one, other in nearest:
+            both = axes[(labels == one) | (labels == other)]
+            across = both @ (means[one] - means[other])
+            if _cut(np.column_stack([_own_axes(both), across]), smallest) is None:
+                labels = _refined(axes, _numbered(np.where(labels == other, one, labels)))
+                break
+        else:
+            break
+    return labels
+
+
+def _numbered(labels: Labels) -> Labels:
+    """The same groups, numbered without a gap."""
+    return np.unique(labels, return_inverse=True)[1].astype(np.int64)
 
 
 def _ordered(labels: Labels) -> Labels:

@@ -68,6 +68,20 @@ def test_groups_are_found_and_told_apart(sizes, distance):
     assert right >= 10
 
 
+@pytest.mark.parametrize("seed", [7, 9, 11])
+def test_a_group_cut_for_the_sake_of_strangers_is_whole_again(seed):
+    """Of three groups the smallest, with marks of others in it, is cut; then they leave it."""
+    random = np.random.default_rng(seed)
+    centres = random.standard_normal((3, 64)) * 1.2
+    truth = random.choice(3, 4000, p=[0.6, 0.35, 0.05])
+    x = (centres[truth] + random.standard_normal((4000, 64))).astype(np.float32)
+    axes = leading_axes(standardised(x))
+    assert clusters._refined(axes, clusters._divided(axes)).max() == 3, "a fourth group, were nothing joined"
+    found = find_clusters(x)
+    assert found.number == 3
+    assert adjusted_rand_score(truth, found.labels) > 0.95
+
+
 def test_overlapping_groups_are_found_and_mostly_told_apart():
     x, truth = _groups((125, 125), 4, seed=3)
     found = find_clusters(x)
