@@ -18,11 +18,11 @@ import pyarrow.compute as pc
 from store.books import BookStatus
 from store.commits import CommitRecord, CommittedBook, committed
 from store.entries import Amendment, Attempt, Removal, Retitling
-from store.errors import NoStore, NoSuchBook, StoreError
+from store.errors import NoSuchBook, StoreError
 from store.log import CommitLog, LogState
 from store.objects.base import ObjectStore
 from store.objects.locations import object_store
-from store.study import read_study
+from store.study import require_study
 
 
 class Title(NamedTuple):
@@ -117,8 +117,7 @@ def rows_that_count(
 
 def _log_of(location: str | Path) -> CommitLog:
     objects = object_store(location)
-    if read_study(objects) is None:
-        raise NoStore(f"{objects.location} holds no store; check --store")
+    require_study(objects)
     log = CommitLog.read(objects)
     log.require_sound()
     return log

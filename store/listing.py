@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from store import paths
+from store.books import BookStatus
+from store.columns import CROSS_PAIRS, PAIRS
 from store.commits import committed, live_records, load_records
 from store.errors import NoStore, StoreError, StoreUnavailable
 from store.objects.base import ObjectStore
@@ -77,12 +79,12 @@ def _look(location: str, objects: ObjectStore) -> Listed:
     live = live_records(load_records(objects))
     books = committed(live).books
     files = [file for record in live for file in record.files]
-    pairs = sum(file.rows for file in files if file.path.partition("/")[0] in ("pairs", "cross_pairs"))
+    pairs = sum(file.rows for file in files if file.path.partition("/")[0] in (PAIRS.name, CROSS_PAIRS.name))
     changed = max((entry.modified for entry in objects.walk(paths.COMMITS)), default=None)
     return Listed(
         location,
         model=str(study.config.get("model", "")) if study else "",
-        used=sum(book.status == "used" for book in books.values()),
+        used=sum(book.status == BookStatus.USED for book in books.values()),
         books=len(books),
         pairs=pairs,
         bytes=sum(file.bytes for file in files),

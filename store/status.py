@@ -18,11 +18,11 @@ from rich.text import Text
 from store import documents, lock, paths
 from store.books import BookStatus
 from store.commits import CommittedBook, committed, live_records, load_records
-from store.errors import NoStore, StoreError, StoreUnavailable
+from store.errors import StoreError, StoreUnavailable
 from store.foreign_text import for_terminal
 from store.objects.base import ObjectStore
 from store.objects.locations import object_store
-from store.study import Study, read_study
+from store.study import Study, require_study
 
 _MOST_BYTES = 64 << 20
 _SHOWN_PROBLEMS = 20
@@ -92,9 +92,7 @@ class Status:
 def read_status(location: str | Path) -> Status:
     """Look at a store. Raises NoStore where there is none."""
     objects = object_store(location)
-    study = read_study(objects)
-    if study is None:
-        raise NoStore(f"{objects.location} holds no store; `interpunct run BOOK --store {location}` makes one")
+    study = require_study(objects)
     live = live_records(load_records(objects))
     done = committed(live)
     rows: dict[str, int] = {}

@@ -14,7 +14,7 @@ from typing import Any
 
 from store import documents, paths
 from store.columns import SCHEMA_VERSION
-from store.errors import DocumentDamaged, ObjectMissing, StoreError, StudyMismatch
+from store.errors import DocumentDamaged, NoStore, ObjectMissing, StoreError, StudyMismatch
 from store.keys import BASELINE
 from store.objects.base import ObjectStore
 from store.objects.locations import object_store
@@ -168,6 +168,14 @@ def read_study(objects: ObjectStore) -> Study | None:
         return Study.from_json(objects.read(paths.STUDY, _MOST_BYTES), objects.address(paths.STUDY))
     except ObjectMissing:
         return None
+
+
+def require_study(objects: ObjectStore) -> Study:
+    """The study of a store that has to be there. Raises NoStore where there is none."""
+    study = read_study(objects)
+    if study is None:
+        raise NoStore(f"{objects.location} holds no store; `interpunct run BOOK --store {objects.location}` makes one")
+    return study
 
 
 def create_or_match(objects: ObjectStore, study: Study) -> None:

@@ -38,7 +38,7 @@ from store.columns import CROSS_PAIRS, PAIRS, Table
 from store.commits import FileReceipt
 from store.errors import ChunkDamaged, ObjectIrregular, ObjectMissing
 from store.keys import BlockKey, ChunkKey
-from store.upkeep.completeness import by_book
+from store.upkeep.contents import by_book
 from store.writer import publish_chunk, read_leftover, settle_chunk
 
 MARK_MEANS = ("mi", "corr")

@@ -22,7 +22,7 @@ from store.columns import TABLES
 from store.commits import CommitRecord, FileReceipt, superseded_books
 from store.encoding import decode
 from store.entries import Amendment
-from store.errors import NoStore, QueryError, StoreError
+from store.errors import QueryError, StoreError
 from store.log import CommitLog
 from store.objects.base import ObjectStore
 from store.objects.locations import object_store
@@ -30,7 +30,7 @@ from store.query import sandbox
 from store.query.engine_files import EngineFiles, reason_of
 from store.query.sandbox import Limits
 from store.query.sql_views import Clipped, Partitions, files_view, study_view
-from store.study import Study, read_study
+from store.study import Study, require_study
 
 STUDY_VIEW = "study"
 
@@ -58,9 +58,7 @@ def open_store(
         books=None if books is None else frozenset(books),
     )
     objects = object_store(location)
-    study = read_study(objects)
-    if study is None:
-        raise NoStore(f"{objects.location} holds no store; `interpunct run BOOK --store {location}` makes one")
+    study = require_study(objects)
     unknown = sorted((wanted.classes or frozenset()) - set(study.class_names))
     if unknown:
         raise StoreError(f"class {unknown[0]!r} is not one of {', '.join(study.class_names)}")

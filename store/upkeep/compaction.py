@@ -23,13 +23,13 @@ from store.columns import TABLES, Table
 from store.commits import CommitRecord, CommittedBook, FileReceipt, superseded_books
 from store.encoding import decode, order_of
 from store.entries import Note, Verdict
-from store.errors import ChunkDamaged, NoStore, StoreLocked
+from store.errors import ChunkDamaged, StoreLocked
 from store.keys import ChunkKey, ShardKey
 from store.log import LogState
 from store.objects.base import ObjectStore
 from store.objects.locations import object_store
-from store.study import read_study
-from store.upkeep.completeness import by_book
+from store.study import require_study
+from store.upkeep.contents import by_book
 from store.writer import publish_chunk
 
 TARGET_BYTES = 128 << 20
@@ -63,8 +63,7 @@ def compact(
     compaction is at work, ChunkDamaged where a file to be rewritten is not what was committed.
     """
     objects = object_store(location)
-    if read_study(objects) is None:
-        raise NoStore(f"{objects.location} holds no store; check --store")
+    require_study(objects)
     with lock.StoreLock(objects, lock.MAINTENANCE) as held:
         run = f"compact-{uuid.uuid4().hex}"
         live = held.log.refresh().live()

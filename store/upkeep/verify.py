@@ -21,13 +21,14 @@ from store.columns import TABLES
 from store.commits import CommitRecord, FileReceipt
 from store.encoding import decode
 from store.entries import Note, Verdict
-from store.errors import ChunkDamaged, NoStore, ObjectIrregular, ObjectMissing, StoreError, StoreUnavailable
+from store.errors import ChunkDamaged, ObjectIrregular, ObjectMissing, StoreError, StoreUnavailable
 from store.keys import ChunkKey
 from store.log import CommitLog, LogState
 from store.objects.base import ObjectStore
 from store.objects.locations import object_store
-from store.study import Study, read_study
-from store.upkeep.completeness import Contents, Expected, completeness
+from store.study import Study, require_study
+from store.upkeep.completeness import completeness
+from store.upkeep.contents import Contents, Expected
 
 _FILES_AT_ONCE = 4
 
@@ -68,9 +69,7 @@ def verify(location: str | Path, progress: Callable[[int, int], None] | None = N
     `progress` is called with the number of records done and their total. Raises NoStore.
     """
     objects = object_store(location)
-    study = read_study(objects)
-    if study is None:
-        raise NoStore(f"{objects.location} holds no store; check --store")
+    study = require_study(objects)
     log = CommitLog.read(objects, from_start=True)
     live = log.state.live()
     findings = Findings(records=len(live))
