@@ -22,14 +22,18 @@ number a passage, whose mean and spread are the estimate and its error. They go 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+K = TypeVar("K")
+
+FEWEST_PASSAGES = 6
+"""With fewer, leaving out those that touch leaves too few pairs to say how sure their mean is."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +117,20 @@ def pseudo_values(first: PairSums, second: PairSums, between: PairSums) -> Contr
     the difference and the separation.
     """
     return Contrast(first.pseudo_values(), second.pseudo_values(), between.pseudo_values())
+
+
+def counted(parts: Mapping[K, PairSums], touching: NDArray[np.bool_]) -> dict[K, PairSums]:
+    """The pairs of one book that likeness, difference and separation are over, of all of its sums alike.
+
+    Those of marks of different passages that do not touch; in a book of two to five passages those that touch as well;
+    of a single passage all pairs, since there are no others. `touching`: bool [P - 1], as in `PairSums.across`.
+    """
+    used = np.sum([part.pairs + part.pairs.T for part in parts.values()], axis=0)
+    passages = int(np.count_nonzero(used.sum(axis=0)))
+    if passages < 2:
+        return dict(parts)
+    left_out = touching if passages >= FEWEST_PASSAGES else None
+    return {key: part.across(left_out) for key, part in parts.items()}
 
 
 def deviations(by_book: Sequence[Floats], present: NDArray[np.bool_] | None = None) -> Floats:

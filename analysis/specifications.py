@@ -22,7 +22,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.contrasts import Floats, PairSums, contrast, pseudo_values
+from analysis.contrasts import Floats, PairSums, contrast, counted, pseudo_values
 from analysis.measures import centred, copula_mi_between, copula_mi_within, copula_scores, means_of_the_other_half
 from analysis.pairing import ROUNDING
 from analysis.pairwise import cross_range, prepare, row_range
@@ -134,10 +134,16 @@ class Trial:
         return PairSums(counts_by_group(first, second, shape), sums_by_group(values, first, second, shape)[None])
 
 
-def contrasted(sums: tuple[PairSums, PairSums, PairSums], measuring: Measuring) -> Contrasted:
-    """Difference and separation of the pairs of marks of different passages; NaN where one is not defined."""
-    across = [part.across() for part in sums]
-    whole, pseudo = contrast(*across), pseudo_values(*across)
+def contrasted(
+    sums: tuple[PairSums, PairSums, PairSums], measuring: Measuring, touching: NDArray[np.bool_] | None = None
+) -> Contrasted:
+    """Difference and separation over the pairs that `counted` leaves; NaN where one is not defined.
+
+    `touching`: bool [P - 1], whether a passage touches the next; none does where it is left out.
+    """
+    apart = np.zeros(max(0, len(sums[0].pairs) - 1), dtype=np.bool_) if touching is None else touching
+    first, second, between = counted(dict(enumerate(sums)), apart).values()
+    whole, pseudo = contrast(first, second, between), pseudo_values(first, second, between)
     columns = [np.concatenate([c.difference, c.separation], axis=-1) for c in (whole, pseudo)]
     if measuring.states == CENTRED:
         for values in columns:

@@ -45,21 +45,27 @@ Chosen = tuple[Mask, Mask]
 
 @dataclass(frozen=True, eq=False)
 class TrialLayout(Layout):
-    """A layout that also says which marks of the two classes each selection takes: bool [marks] for each class."""
+    """A layout that also says which marks of the two classes each selection takes: bool [marks] for each class.
+
+    `touching`: bool [passages - 1], whether a passage touches the next one in the text.
+    """
 
     selections: Mapping[str, Chosen] = field(default_factory=dict)
+    touching: Mask = field(default_factory=lambda: np.zeros(0, np.bool_))
 
 
 @dataclass(frozen=True, eq=False)
 class SampledMarks:
     """The marks of one book that a trial looks at: of each of two classes the positions, int64 [marks], ascending.
 
-    `passage_of`: the passage of each among the book's passages that hold one; `selections`: as in `TrialLayout`.
+    `passage_of`: the passage of each among the book's passages that hold one; `selections`, `touching`: as in
+    `TrialLayout`.
     """
 
     positions: tuple[Positions, Positions]
     passage_of: tuple[Positions, Positions]
     selections: Mapping[str, Chosen]
+    touching: Mask
 
 
 def sample_config(config: StudyConfig, per_class: int) -> StudyConfig:
@@ -91,7 +97,9 @@ def prepare_trial(trials: Mapping[str, Trial], context: RunContext, work: ShardW
         return _prepared(outline, (), TrialLayout(tuple(names), (), (), np.zeros(0, np.int32), np.zeros(0, np.str_)))
     reading = _reading(book.key, tokenization, marks, trial.condition, context)
     plain = layout_of(names, [book.key], [[of.astype(np.int32) for of in marks.passage_of]])
-    layout = TrialLayout(plain.classes, plain.books, plain.marks, plain.passages, plain.mark_types, marks.selections)
+    layout = TrialLayout(
+        plain.classes, plain.books, plain.marks, plain.passages, plain.mark_types, marks.selections, marks.touching
+    )
     outline = PreparedOutline(
         work.key,
         dict(zip(names, plain.marks[0], strict=True)),
@@ -129,6 +137,7 @@ def sample_marks(
         (first, second),
         (np.searchsorted(passages, cells.ordinal(first)), np.searchsorted(passages, cells.ordinal(second))),
         {name: (np.isin(first, of[0]), np.isin(second, of[1])) for name, of in found.items()},
+        cells.touching(passages, own.passage_length),
     )
 
 
@@ -143,6 +152,12 @@ class _Cells:
         if self.config.context == "passage":
             return self.grid.ordinal(positions)
         return positions // self.config.passage_tokens
+
+    def touching(self, ordinals: Positions, length: int) -> Mask:
+        """Whether each of some passages touches the next of them, if so many tokens are read of each."""
+        starts = self.grid.starts[ordinals] if self.config.context == "passage" else ordinals * length
+        touching: Mask = starts[1:] <= starts[:-1] + length
+        return touching
 
     @property
     def grid(self) -> PassageGrid:

@@ -125,9 +125,15 @@ def compute_trial(
 class _Selected:
     """The marks of a block that one selection takes, and the sums of their pairs by way of measuring."""
 
-    def __init__(self, states: Sequence[NDArray[np.float32]], passages: Sequence[NDArray[np.int32]]) -> None:
+    def __init__(
+        self,
+        states: Sequence[NDArray[np.float32]],
+        passages: Sequence[NDArray[np.int32]],
+        touching: NDArray[np.bool_],
+    ) -> None:
         self._vectors = Vectors(states[0], states[1], (passages[0], passages[1]))
         self._passages = passages
+        self._touching = touching
         self._sums: dict[Measuring, tuple[PairSums, PairSums, PairSums] | None] = {}
         first, second = map(len, states)
         self.pairs = first * (first - 1) // 2 + second * (second - 1) // 2 + first * second
@@ -137,7 +143,8 @@ class _Selected:
         rows = [layout.rows(0, place) for place in (0, 1)]
         taken = layout.selections[selection]
         states = [np.ascontiguousarray(block.states[of][mask]) for of, mask in zip(rows, taken, strict=True)]
-        return cls(states, [layout.passages[of][mask] for of, mask in zip(rows, taken, strict=True)])
+        passages = [layout.passages[of][mask] for of, mask in zip(rows, taken, strict=True)]
+        return cls(states, passages, layout.touching)
 
     def estimated(self, specification: Specification) -> Estimated:
         measuring = specification.measuring
@@ -151,7 +158,8 @@ class _Selected:
             nothing = Contrasted(np.full(2, np.nan), np.full((len(kept), 2), np.nan))
             return Estimated(nothing, (marks[0], marks[1]), passages)
         first, second, between = (part.within(kept) for part in sums)
-        return Estimated(contrasted((first, second, between), measuring), (marks[0], marks[1]), passages)
+        touching = self._touching[kept[:-1]]
+        return Estimated(contrasted((first, second, between), measuring, touching), (marks[0], marks[1]), passages)
 
 
 def _half(half: str, passages: int) -> NDArray[np.int64]:

@@ -1,8 +1,7 @@
 """What is estimated of each book: arrays [layers] from its sums over passages, and one number a passage for its error.
 
 A book's estimates need no other book, and no pair is read. Likeness, difference, separation and dispersion are over
-pairs of marks of **different passages that do not touch**; AUC and R^2 over all. In a book of two to five
-passages those that touch count as well. Of one that is a single passage all pairs count: nothing says how sure that is.
+pairs of marks of **different passages that do not touch** (`analysis.contrasts.counted`); AUC and R^2 over all.
 """
 
 from __future__ import annotations
@@ -50,9 +49,6 @@ OF_PAIRS = (
 
 PLACEBOS = ("halves", "random")
 """First half of a class's passages against the second, and random halves."""
-
-FEWEST_PASSAGES = 6
-"""With fewer, leaving out those that touch leaves too few pairs to say how sure their mean is."""
 
 Histograms = Mapping[tuple[str, str], NDArray[np.int64]]
 """By two classes, counts of mi over pairs: [layers, bins]."""
@@ -174,10 +170,7 @@ class _Book:
     found: dict[Key, Estimate] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        used = np.sum([part.pairs + part.pairs.T for part in self.parts.values()], axis=0)
-        passages = int(np.count_nonzero(used.sum(axis=0)))
-        touching = self.touching if passages >= FEWEST_PASSAGES else None
-        self.across = {key: part.across(touching) if passages > 1 else part for key, part in self.parts.items()}
+        self.across = contrasts.counted(self.parts, self.touching)
 
     def note(
         self,

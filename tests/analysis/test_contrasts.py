@@ -209,6 +209,18 @@ def test_pairs_of_passages_that_touch_may_be_left_out(generator):
     np.testing.assert_allclose(across.mean(), np.mean([values[:, i, j] for i, j in kept], axis=0))
 
 
+@pytest.mark.parametrize(("passages", "leaves_out"), [(6, "touching"), (5, "within"), (1, "nothing")])
+def test_which_pairs_of_a_book_count_hangs_on_how_many_passages_it_has(generator, passages, leaves_out):
+    of = np.repeat(np.arange(passages), 3)
+    values = generator.normal(size=(1, len(of), len(of)))
+    part = pair_sums(values, of, of, passages, within=True)
+    (found,) = contrasts.counted({"a": part}, np.ones(passages - 1, dtype=bool)).values()
+    i, j = np.triu_indices(len(of), 1)
+    least = {"nothing": 0, "within": 1, "touching": 2}[leaves_out]
+    assert found.pairs.sum() == (of[j] - of[i] >= least).sum()
+    np.testing.assert_allclose(found.mean(), values[0, i, j][of[j] - of[i] >= least].mean())
+
+
 def test_a_book_without_a_layer_is_not_among_those_held_fixed_there(generator):
     by_book = [generator.normal(size=(8, 2)), generator.normal(size=(12, 2)), np.full((5, 2), np.nan)]
     present = np.array([[True, True], [True, False], [False, False]])

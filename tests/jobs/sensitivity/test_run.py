@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis.contrasts import PairSums, contrast
 from jobs import run
 from jobs.config import RunConfig, StudyConfig
 from jobs.errors import UsageError
@@ -17,6 +16,8 @@ from jobs.model.hidden_states import HiddenStates
 from jobs.sensitivity import run as sensitivity
 from jobs.sensitivity.run import Asked
 from jobs.sensitivity.stages import compute_trial
+from reports.data.answer import find_answers
+from reports.data.scope import choose_scope
 from store.query.reader import open_store
 from store.upkeep.compaction import compact
 from store.upkeep.verify import verify
@@ -92,31 +93,20 @@ def test_every_specification_has_every_layer_of_every_book(tried):
     assert without == {name for name in names if "centred" in name}
 
 
-def test_the_default_is_the_study_s_own_number(tried):
-    """The sample has as many marks as the study: what is estimated must be what its sums over passages say."""
+def test_the_default_is_the_number_of_the_study_s_report(tried):
+    """The sample has as many marks as the study: what is estimated must be what the report's answer says."""
     ((book,),) = rows(tried, "SELECT min(book) FROM books")
-    for layer in range(LAYERS):
-        parts = []
-        for a, b in (("internal", "internal"), ("terminal", "terminal"), ("internal", "terminal")):
-            found = rows(
-                tried,
-                "SELECT passage, other_passage, pairs, mi FROM passage_sums WHERE "
-                f"book = '{book}' AND layer = {layer} AND class = '{a}' AND other = '{b}'",
-            )
-            pairs, sums = np.zeros((40, 40), np.int64), np.zeros((1, 40, 40))
-            for p, q, count, total in found:
-                pairs[p, q], sums[0, p, q] = count, total
-            parts.append(PairSums(pairs, sums).across())
-        expected = contrast(*parts)
-        found = dict(
-            rows(
-                tried,
-                f"SELECT quantity, estimate FROM sensitivity WHERE specification = 'default' AND layer = {layer} "
-                f"AND book = '{book}'",
-            )
+    with open_store(tried) as opened:
+        scope = choose_scope(opened, None, (book,))
+        assert scope is not None
+        answers = find_answers(opened, scope.classes, (book,))
+    for quantity in ("difference", "separation"):
+        query = (
+            f"SELECT estimate FROM sensitivity WHERE specification = 'default' AND book = '{book}' "
+            f"AND quantity = '{quantity}' ORDER BY layer"
         )
-        assert found["difference"] == pytest.approx(expected.difference[0], rel=1e-5, abs=1e-7)
-        assert found["separation"] == pytest.approx(expected.separation[0], rel=1e-5, abs=1e-7)
+        found = [estimate for (estimate,) in rows(tried, query)]
+        np.testing.assert_allclose(found, answers.of(quantity, "mi")["estimate"], rtol=1e-5, atol=1e-7)
 
 
 def test_intervals_hold_their_estimates_and_marks_are_counted(tried):
