@@ -47,8 +47,7 @@ def test_every_figure_of_the_report_has_its_name(store, report):
         by_name = figure(store, name, layer=LAYER)
         (part,) = (part for section in report.sections for part in section.parts if part.key == name)
         for mine, of_report in zip(drawn(by_name), drawn(part.figure), strict=True):
-            # A mean's last digit hangs on the order in which the engine adds.
-            np.testing.assert_allclose(mine, of_report, rtol=1e-12)
+            np.testing.assert_array_equal(mine, of_report)
 
 
 def test_the_six_of_the_notebook_are_among_them(report):

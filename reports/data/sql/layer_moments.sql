@@ -5,13 +5,13 @@ WITH chosen AS (
     WHERE class = other AND measure IN ('mi', 'cov') AND pairs > 0 AND ($books IS NULL OR book IN $books)
 ), pooled AS (
     SELECT layer, class, measure, sum(pairs) AS all_pairs,
-           sum(pairs * mean) / sum(pairs) AS all_mean,
-           sum(pairs * mi_mean) / sum(pairs) AS all_mi_mean
+           sum(pairs * mean ORDER BY book) / sum(pairs) AS all_mean,
+           sum(pairs * mi_mean ORDER BY book) / sum(pairs) AS all_mi_mean
     FROM chosen GROUP BY layer, class, measure
 ), merged AS (
     SELECT layer, class, measure, count(*) AS books, max(all_pairs) AS pairs, max(all_mean) AS mean,
-           sum(m2 + pairs * (mean - all_mean) ** 2) AS m2,
-           sum(mi_comoment + pairs * (mean - all_mean) * (mi_mean - all_mi_mean)) AS comoment,
+           sum(m2 + pairs * (mean - all_mean) ** 2 ORDER BY book) AS m2,
+           sum(mi_comoment + pairs * (mean - all_mean) * (mi_mean - all_mi_mean) ORDER BY book) AS comoment,
            min(minimum) AS minimum, max(maximum) AS maximum
     FROM chosen JOIN pooled USING (layer, class, measure)
     GROUP BY layer, class, measure

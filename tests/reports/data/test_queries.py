@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib.resources import files
 
 import duckdb
@@ -113,3 +114,27 @@ def test_extreme_pairs_come_with_the_words_of_both_marks(store):
     mark = f"book = '{first['book']}' AND class = 'terminal' AND i = {first['j']}"
     words = store.sql(f"SELECT before, token, after FROM marks WHERE {mark}").fetchall()[0]
     assert words == (first["before_j"], first["token_j"], first["after_j"])
+
+
+WHOLE_NUMBERS = {"pairs", "marks", "marks_without", "left_out", "o.marks", "n"}
+"""What is summed exactly, in whatever order."""
+
+
+def summed(query: str) -> list[str]:
+    """What a query sums or averages: the arguments, with what stands in them of an order."""
+    found = []
+    for start in re.finditer(r"\b(?:sum|avg)\(", query):
+        depth, at = 1, start.end()
+        while depth:
+            depth += {"(": 1, ")": -1}.get(query[at], 0)
+            at += 1
+        found.append(query[start.end() : at - 1])
+    return found
+
+
+def test_no_number_hangs_on_the_order_in_which_files_are_read():
+    """The engine reads files side by side: a sum of fractions has one last digit only where its order is said."""
+    queries = [path.read_text("utf-8") for path in (files("reports.data") / "sql").iterdir()]
+    arguments = [argument for query in queries for argument in summed(query)]
+    assert len(arguments) > 15
+    assert [of for of in arguments if of not in WHOLE_NUMBERS and "ORDER BY" not in of] == []
