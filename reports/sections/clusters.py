@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 
 import pandas as pd
 
-from reports.data.clusters import MARKS, followed, lineage_rows
+from reports.data.clusters import MARKS, Followed, followed, lineage_rows
 from reports.data.queries import Answer, StudyStore, ask
 from reports.data.scope import Scope
 from reports.figures.clusters import clouds, ordered_matrix, river
@@ -91,33 +91,47 @@ def clusters_section(store: StudyStore, scope: Scope) -> Section:
     frame = frame.assign(told=frame["told"].clip(lower=0))
     if frame.empty:
         return Section(KEY, TITLE, f"In no layer do the marks of {scope.example_book} form more than one cluster.")
+
+    @cache
+    def marks() -> Answer:
+        return ask(store, "cluster_marks", book=scope.example_book, marks=MARKS)
+
     parts: list[Part | Failure] = []
     for name in (*scope.classes.named, ALL_CLASSES):
         of_class = frame[frame["among"] == name]
         if not of_class.empty:
-            parts += _parts(store, scope, Answer(of_class, answer.sql), name)
+            parts += _parts(store, scope, Answer(of_class, answer.sql), name, marks)
     parts.append(attempt(f"{KEY}-books", TITLE, partial(_books, store, scope)))
     return Section(KEY, TITLE, _counted(frame, scope), (*parts, _table(frame, answer)))
 
 
-def _parts(store: StudyStore, scope: Scope, found: Answer, name: str) -> list[Part | Failure]:
-    """The figures and tables of one class's marks, or of all classes'."""
+def _parts(
+    store: StudyStore, scope: Scope, found: Answer, name: str, marks: Callable[[], Answer]
+) -> list[Part | Failure]:
+    """The figures and tables of one class's marks, or of all classes'; `marks` gives those that are followed."""
     config = store.study.config
     layer = _clearest_layer(found.frame, 1 + len(scope.classes.named) if name == ALL_CLASSES else 2)
-    makers: dict[str, Callable[[StudyStore, Scope, Answer, str, int], Part]] = {
-        "river": _river,
-        "lineages": _lineages,
+
+    @cache
+    def through() -> Followed:
+        frame = marks().frame
+        return followed(frame[frame["among"] == name])
+
+    shown: dict[str, Callable[[StudyStore, Scope, Answer, str, int], Part]] = {
+        "clouds": _clouds,
+        "matrix": _matrix,
         "terms": _terms,
         "outliers": _outliers,
         "examples": _examples,
     }
+    makers: dict[str, Callable[[], Part]] = {
+        what: partial(make, store, scope, found, name, layer) for what, make in shown.items()
+    }
+    makers["river"] = lambda: _river(through(), marks().sql, found, name)
+    makers["lineages"] = lambda: _lineages(through(), marks().sql, found, name)
     drawn = config.get("within", "rows") == "rows" and (name != ALL_CLASSES or config.get("between") == "rows")
-    if drawn:
-        makers = {"clouds": _clouds, "matrix": _matrix, **makers}
-    return [
-        attempt(f"{KEY}-{what}-{_slug(name)}", TITLE, partial(make, store, scope, found, name, layer))
-        for what, make in makers.items()
-    ]
+    order = (*(("clouds", "matrix") if drawn else ()), "river", "lineages", "terms", "outliers", "examples")
+    return [attempt(f"{KEY}-{what}-{_slug(name)}", TITLE, makers[what]) for what in order]
 
 
 def _clearest_layer(frame: pd.DataFrame, most_telling: int) -> int:
@@ -167,9 +181,7 @@ def _matrix(store: StudyStore, scope: Scope, found: Answer, name: str, layer: in
     )
 
 
-def _river(store: StudyStore, scope: Scope, found: Answer, name: str, layer: int) -> Exhibit:
-    marks = ask(store, "cluster_marks", book=scope.example_book, marks=MARKS)
-    through = followed(marks.frame[marks.frame["among"] == name])
+def _river(through: Followed, sql: str, found: Answer, name: str) -> Exhibit:
     steps = through.steps.merge(found.frame[["layer", "cluster", "name"]], on=["layer", "cluster"], how="left")
     steps["name"] = steps["name"].fillna("")
     several = steps[steps["clusters"] > 1]
@@ -181,16 +193,14 @@ def _river(store: StudyStore, scope: Scope, found: Answer, name: str, layer: int
         "least half of the marks of either layer are in both. A light bar: all marks are one cluster.",
         f"Bars and bands over the layers, divided by the clusters of the {name} marks.",
         river(steps, through.flows, [str(of) for of in names]),
-        (found.sql, marks.sql),
+        (found.sql, sql),
         {f"clusters-river-{_slug(name)}": steps, f"clusters-flows-{_slug(name)}": through.flows},
         "Colours are what sets a cluster apart in that layer: where one begins, a cluster of that kind is born; where "
         "one ends, it dissolves. Names beyond the nine of most marks are grey.",
     )
 
 
-def _lineages(store: StudyStore, scope: Scope, found: Answer, name: str, layer: int) -> Table:
-    marks = ask(store, "cluster_marks", book=scope.example_book, marks=MARKS)
-    through = followed(marks.frame[marks.frame["among"] == name])
+def _lineages(through: Followed, sql: str, found: Answer, name: str) -> Table:
     rows = lineage_rows(through, found.frame)
     names = dict(zip(rows["lineage"], rows["name"], strict=True))
     last = int(through.steps["layer"].max())
@@ -206,7 +216,7 @@ def _lineages(store: StudyStore, scope: Scope, found: Answer, name: str, layer: 
         f"Clusters that go on for more than one of the {last + 1} layers, the largest first.",
         shown[list(_LINEAGES)].round({"stability": 2, "told": 2}),
         _LINEAGES,
-        (found.sql, marks.sql),
+        (found.sql, sql),
         "Parts from, goes into: the cluster that holds most of its marks one layer before its first, and one after its "
         "last. Marks, stability and what the previous word tells are medians over its layers.",
         nothing="No cluster goes on for more than one layer.",
