@@ -28,6 +28,7 @@ from jobs.model.encoder import beginning_of_text, load_encoder
 from jobs.model.hidden_states import HiddenStates
 from jobs.model.models import identify_model
 from jobs.run import bundled
+from jobs.settle import check_with_tokenizer
 from jobs.stages.prepare import mark_rows, reading_of
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ def find_marks(text: str, model: str = "smollm2", preset: str | None = None, **s
     """
     config, _ = resolve({**settings, "model": model}, preset=preset)
     config = settle_passages(config, identify_model(model, config.revision))
+    check_with_tokenizer(config)
     tokenization = tokenize(load_encoder(model, config.revision), text_of_book(text, config.text).text)
     return TextMarks(config, tokenization, select(tokenization, config))
 

@@ -27,11 +27,12 @@ def settle(
     config, run = settle_labels(config, run)
     config = settle_batch_size(settle_passages(config, identity), identity, run, existing)
     if existing is None:
-        _check_with_tokenizer(config)
+        check_with_tokenizer(config)
     return config, run
 
 
-def _check_with_tokenizer(config: StudyConfig) -> None:
+def check_with_tokenizer(config: StudyConfig) -> None:
+    """Raise UsageError where the model's tokenizer has not what a study asks for, or two classes claim one token."""
     beginning_of_text(config.model, config.revision, config.bos)
     vocabulary = vocabulary_of(load_encoder(config.model, config.revision))
     check_tokens_exist(vocabulary, config.classes)
