@@ -28,8 +28,6 @@ PASSAGES, MARKS, LAYERS, WIDTH = 15, 16, 12, 16
 """A book's passages, marks of each class in one, layers and dimensions: 240 marks, as the defaults take."""
 STUDIES = 300
 NOMINAL = 0.05
-ALLOWED = 0.07
-"""With 300 studies at 5 %, 21 or fewer are flagged nine times out of ten."""
 
 
 @dataclass(frozen=True)

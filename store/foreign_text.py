@@ -48,17 +48,6 @@ def for_page(text: object) -> str:
     return lines_for_terminal(text)
 
 
-def for_markup(text: object) -> str:
-    r"""One line to put into a string that rich reads as markup. Rather give rich a `Text` where that is possible.
-
-    >>> for_markup("sub[/b]")
-    'sub\\[/b]'
-    """
-    from rich.markup import escape
-
-    return escape(for_terminal(text))
-
-
 def for_spreadsheet(text: str) -> str:
     """A cell of a CSV file that spreadsheets show and do not compute: a formula gets an apostrophe before it.
 

@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 from rich.text import Text
 
-from store.foreign_text import for_markup, for_spreadsheet, for_terminal, lines_for_terminal
+from store.foreign_text import for_spreadsheet, for_terminal, lines_for_terminal
 
 
 @pytest.mark.parametrize(
@@ -57,9 +57,6 @@ def test_what_is_no_string_is_told_as_one():
 
 @pytest.mark.parametrize("name", ["sub[/b]", "[red]x", "[link=file:///etc/passwd]y[/link]", "a\\[b]", "end\\"])
 def test_markup_shows_a_name_as_it_is(name):
-    console = Console(file=io.StringIO(), width=200)
-    console.print(f"[bold]{for_markup(name)}[/bold]")
-    assert console.file.getvalue() == f"{name}\n"
     plain = Console(file=io.StringIO(), width=200)
     plain.print(Text(for_terminal(name)))
     assert plain.file.getvalue() == f"{name}\n"
