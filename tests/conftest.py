@@ -117,18 +117,13 @@ class RealMarks:
 @pytest.fixture(scope="session")
 def smollm2_marks(smollm2, sample_text: str) -> RealMarks:
     """120 marks of each class and 64 of the baseline."""
-    from jobs.config import StudyConfig
-    from jobs.marks.selection import select
-    from jobs.marks.tokens import tokenize
-    from jobs.model.encoder import load_encoder
-    from tests.states_of_classes import states_of_classes
+    from jobs.one_text import find_marks
 
-    tokenization = tokenize(load_encoder("smollm2"), sample_text)
-    selection = select(tokenization, StudyConfig(per_class=120))
-    by_class = states_of_classes(smollm2, selection, tokenization.ids)
+    marks = find_marks(sample_text, "smollm2", per_class=120)
+    by_class = marks.states(smollm2)
     return RealMarks(
-        {(layer, name): of[layer] for name, of in by_class.items() for layer in (0, *SMOLLM2_LAYERS)},
-        dict(selection.passage_of),
+        {(layer, name): of[layer] for layer in (0, *SMOLLM2_LAYERS) for name, of in by_class.items()},
+        marks.passages,
     )
 
 

@@ -262,6 +262,7 @@ def test_a_part_that_fails_fails_alone(three_books, tmp_path, capsys, monkeypatc
     assert (tmp_path / "latest").resolve() != first
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_old_reports_go(three_books, tmp_path):
     for day in range(2):
         produce_report(Request(str(three_books), str(tmp_path), layer=day, keep=1), NOW + timedelta(days=day))
