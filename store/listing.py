@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 from store import paths
 from store.books import BookStatus
-from store.columns import CROSS_PAIRS, PAIRS
-from store.commits import committed, live_records, load_records
+from store.columns import BOOKS, CROSS_PAIRS, PAIRS
+from store.commits import CommitRecord, committed, live_records, load_records
+from store.encoding import decode
 from store.errors import NoStore, StoreError, StoreUnavailable
 from store.objects.base import ObjectStore
 from store.objects.locations import object_store
@@ -25,7 +27,7 @@ MOST_LEVELS = 8
 class Listed:
     """One store: its model, its books that gave pairs and all it was given, rows of pairs, bytes, and its last change.
 
-    `problem` says why a store that was found cannot be read; the rest is then empty.
+    Pairs are those that a query sees; bytes are those on the disk, a removed book's too until a compaction. `problem` says why a store that was found cannot be read; the rest is then empty.
     """
 
     store: str
@@ -79,7 +81,7 @@ def _look(location: str, objects: ObjectStore) -> Listed:
     live = live_records(load_records(objects))
     books = committed(live).books
     files = [file for record in live for file in record.files]
-    pairs = sum(file.rows for file in files if file.path.partition("/")[0] in (PAIRS.name, CROSS_PAIRS.name))
+    pairs = sum(_pairs(objects, record) for record in live)
     changed = max((entry.modified for entry in objects.walk(paths.COMMITS)), default=None)
     return Listed(
         location,
@@ -90,3 +92,28 @@ def _look(location: str, objects: ObjectStore) -> Listed:
         bytes=sum(file.bytes for file in files),
         changed="" if changed is None else datetime.fromtimestamp(changed, UTC).isoformat(timespec="seconds"),
     )
+
+
+def _pairs(objects: ObjectStore, record: CommitRecord) -> int:
+    """Rows of pairs of a record that a query sees: without those of its removed books, whose marks its files count."""
+    keys = [(paths.parse_chunk_path(file.path), file.rows) for file in record.files]
+    pairs, layers = 0, {table.name: set[int | None]() for table in (PAIRS, CROSS_PAIRS)}
+    for key, rows in keys:
+        if key is not None and key.table in layers:
+            pairs += rows
+            layers[key.table].add(key.layer)
+    for marks in _removed_marks(objects, record) if record.hidden else ():
+        pairs -= len(layers[PAIRS.name]) * sum(count * (count - 1) // 2 for count in marks)
+        pairs -= len(layers[CROSS_PAIRS.name]) * sum(a * b for a, b in combinations(marks, 2))
+    return pairs
+
+
+def _removed_marks(objects: ObjectStore, record: CommitRecord) -> list[list[int]]:
+    """How many marks of each class the record's removed books have in its files."""
+    files = [file.path for file in record.files if file.path.startswith(f"{BOOKS.name}/")]
+    rows = [
+        row
+        for path, data in zip(files, objects.read_all(files), strict=True)
+        for row in decode(BOOKS, data, objects.address(path)).select(["book", "used"]).to_pylist()
+    ]
+    return [[count for _, count in row["used"]] for row in rows if row["book"] in record.hidden]

@@ -304,6 +304,7 @@ def test_list_finds_the_studies_below_a_place(location, capsys):
     (told,) = json.loads(capsys.readouterr().out)
     assert (told["store"], told["used"], told["books"], told["problem"]) == (f"{location}/a/one", 1, 2, None)
     assert abs(datetime.fromisoformat(told["changed"]).timestamp() - time.time()) < 600
+    assert told["pairs"] == 2 * (5 * 4 // 2 * 2 + 5 * 5), "of the book that is left, before any compaction"
     assert run("list", f"{location}/a/one") == 0
     assert run("list", f"{location}/nothing") == 2
     assert "no store was found" in capsys.readouterr().err
