@@ -248,10 +248,11 @@ class _Loop:
             header = ray.get(next(generator))
             if isinstance(header, ModelWork):
                 self._tally.extracted(stream.shard, header)
-                self._watchdog.started(unit, time.monotonic())
+                self._note_progress(stream)
                 return
             block = next(generator)
         except StopIteration:
+            self._note_progress(stream)
             self._end_stream(generator, stream)
             self._watchdog.ended(unit)
             if stream.outstanding and self._schedule.under_way(stream.shard):
@@ -272,19 +273,23 @@ class _Loop:
             stream.slot.failures += failure.fault is Fault.UNIT
             if failure.fault is not Fault.RUN and stream.slot.actor is stream.actor:
                 self._extractors.replace(stream.slot)
-            self._watchdog.ended(unit)
             self._fail(unit, failure)
             return
         stream.outstanding -= 1
         self._tally.extracted(stream.shard, header.work)
-        self._watchdog.started(unit, time.monotonic())
+        self._note_progress(stream)
         launch = self._schedule.extracted(header.key)
         if launch is not None:
             self._shards[stream.shard].blocks[header.key] = (block, header)
             self._launch(launch)
 
+    def _note_progress(self, stream: Stream) -> None:
+        """A model has moved: none of the shards that it was given stands still, those that wait for it neither."""
+        for other in self._streams.values():
+            if other.actor is stream.actor:
+                self._watchdog.moved(Unit(Stage.EXTRACT, other.shard), time.monotonic())
+
     def _receive_result(self, reference: Any, unit: Unit) -> None:
-        self._watchdog.ended(unit)
         try:
             result = ray.get(reference)
         except ray.exceptions.ActorDiedError as error:
@@ -294,6 +299,8 @@ class _Loop:
         except Exception as error:
             self._fail(unit, failure_of(error))
             return
+        self._watchdog.moved(unit, time.monotonic())
+        self._watchdog.ended(unit)
         if not self._schedule.under_way(unit.shard):
             return
         if unit.stage is Stage.PREPARE:
@@ -333,6 +340,7 @@ class _Loop:
     # What goes wrong
 
     def _fail(self, unit: Unit, failure: Failure) -> None:
+        self._watchdog.ended(unit)
         if failure.error is not None and self._schedule.under_way(unit.shard):
             seconds = self._outage.failed(unit.stage, failure.error, time.monotonic())
             if seconds is not None:
@@ -376,8 +384,12 @@ class _Loop:
         self._tally.shards = self._planned + self._schedule.added
         self._listener.update(self._tally)
         self._metrics.update(self._tally)
-        self._watchdog.loading(self._extractors.loading().values(), time.monotonic())
-        for unit, seconds in self._watchdog.overdue(time.monotonic()):
+        now = time.monotonic()
+        self._watchdog.loading(self._extractors.loading().values(), now)
+        if not self._has_room():  # models are not heard
+            for stream in self._streams.values():
+                self._watchdog.started(Unit(Stage.EXTRACT, stream.shard), now)
+        for unit, seconds in self._watchdog.overdue(now):
             self._listener.line("no progress", unit=unit, seconds=round(seconds))
 
 

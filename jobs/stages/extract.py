@@ -23,7 +23,7 @@ from store.keys import BlockKey
 IN_MEMORY_BYTES = 2 << 30
 """States of one shard beyond this are kept in a temporary file while the model works on them."""
 
-TOKENS_AT_ONCE = 1 << 12
+TOKENS_AT_ONCE = 1 << 10
 """About as many tokens are handed to the model at once: a whole number of batches, so that batches are the same. A run
 tells of progress as often, so that it is no more than a few seconds' work of a CPU."""
 
