@@ -59,7 +59,8 @@ def execute_sql(arguments: argparse.Namespace) -> int:
         query = _query_of_standard_input()
     sizes = {"memory": arguments.memory_limit, "spill": arguments.spill_limit}
     limits = Limits(**{k: v for k, v in sizes.items() if v is not None}, seconds=arguments.time_limit or None)
-    with open_store(arguments.store, limits=limits) as store, memory_bounded(limits.memory):
+    attach = _attached(arguments.attach)
+    with open_store(arguments.store, limits=limits, attach=attach) as store, memory_bounded(limits.memory):
         if query is None:
             from store.query.prompt import run_prompt
 
@@ -82,7 +83,22 @@ def _answer(store: Store, query: str, form: str, output: Path | None) -> None:
         if output is None:
             print_result(result, form)
         else:
-            write_result(result, form, output, store.location)
+            write_result(result, form, output, store.location, *(other.location for other in store.attached.values()))
+
+
+def _attached(given: list[str]) -> dict[str, str]:
+    """What `--attach NAME=S`, given any number of times, says."""
+    from store.errors import QueryError
+
+    attached: dict[str, str] = {}
+    for each in given:
+        name, equals, location = each.partition("=")
+        if not (name and equals and location):
+            raise QueryError(f"--attach {each!r} is not NAME=S; write for example --attach other=study2")
+        if name.lower() in attached:
+            raise QueryError(f"two stores are attached as {name}; name each otherwise")
+        attached[name.lower()] = location
+    return attached
 
 
 def _query_of_standard_input() -> str:
@@ -233,7 +249,7 @@ def _add_sql(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         execute_sql,
         "query a store with DuckDB's SQL",
         "SHOW TABLES names the views: books, marks, pairs, summaries and more. Without a query: a prompt with "
-        "history, or the query from standard input. Queries only read, and only this store.",
+        "history, or the query from standard input. Queries only read, and only this store and those attached.",
     )
     parser.add_argument("query", nargs="?", metavar="QUERY", help='for example "SELECT * FROM books"')
     parser.add_argument(
@@ -241,6 +257,13 @@ def _add_sql(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     parser.add_argument(
         "-o", "--output", type=Path, metavar="FILE", help="write the result to a .csv, .json, .parquet or .txt file"
+    )
+    parser.add_argument(
+        "--attach",
+        metavar="NAME=S",
+        action="append",
+        default=[],
+        help="another store beside it, whose views are NAME.books, NAME.pairs and so on; repeatable",
     )
     parser.add_argument(
         "--memory-limit",

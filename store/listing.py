@@ -27,7 +27,8 @@ MOST_LEVELS = 8
 class Listed:
     """One store: its model, its books that gave pairs and all it was given, rows of pairs, bytes, and its last change.
 
-    Pairs are those that a query sees; bytes are those on the disk, a removed book's too until a compaction. `problem` says why a store that was found cannot be read; the rest is then empty.
+    Pairs are those that a query sees; bytes are those on the disk, a removed book's too until a compaction. `problem`
+    says why a store that was found cannot be read; the rest is then empty.
     """
 
     store: str

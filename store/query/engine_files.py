@@ -4,7 +4,8 @@ DuckDB's own access to the machine's files is switched off; whatever it opens, i
 So what a query can do does not rest on how its text is understood:
 
 - `interpunct://data/pairs/layer=00/class=internal/<shard>.parquet`: the committed files that the views are made of.
-  They are opened for reading, by this process; there is no way to write, rename or remove one.
+  They are opened for reading, by this process; there is no way to write, rename or remove one. Those of a store that
+  is attached as `other` are below `interpunct://data/other/`.
 - `interpunct://spill/duckdb_temp_...`: what a query that outgrows its memory puts aside. These files have no name in
   any folder, so nobody else can open one and none outlives the process; together they never exceed a limit.
 
@@ -45,14 +46,14 @@ class EngineFiles(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no ty
 
     def __init__(self, spill_limit: int) -> None:
         super().__init__()
-        self._data: dict[str, LocalFolder] = {}
+        self._data: dict[str, tuple[LocalFolder, str]] = {}
         self._spill = _Spill(spill_limit)
 
-    def hand_in(self, folder: LocalFolder, paths: Iterable[str]) -> list[str]:
-        """Make files of a store readable, given by their paths in it; their names for the engine."""
-        names = [DATA_FOLDER + path for path in paths]
-        self._data |= dict.fromkeys(names, folder)
-        return names
+    def hand_in(self, folder: LocalFolder, paths: Iterable[str], below: str = "") -> list[str]:
+        """Make files of a store readable, given by their paths in it; their names for the engine, `below` a folder."""
+        named = {DATA_FOLDER + below + path: (folder, path) for path in paths}
+        self._data |= named
+        return list(named)
 
     @property
     def spilled_bytes(self) -> int:
@@ -65,7 +66,8 @@ class EngineFiles(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no ty
 
     def open(self, path: str, mode: str = "rb", **_: Any) -> _File:
         if path in self._data and mode == "rb":
-            return _File(self._data[path].open(path.removeprefix(DATA_FOLDER)))
+            folder, path_in_store = self._data[path]
+            return _File(folder.open(path_in_store))
         if _SPILLED.fullmatch(path):
             # DuckDB opens to write and expects the file to be made, as a file system does in one step.
             return self._spill.open(path, create=mode != "rb")

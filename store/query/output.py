@@ -66,12 +66,12 @@ def print_result(relation: duckdb.DuckDBPyRelation, form: str) -> None:
         raise StoreUnavailable(f"standard output cannot be written: {error.strerror or error}") from error
 
 
-def write_result(relation: duckdb.DuckDBPyRelation, form: str, path: Path, store: str) -> None:
+def write_result(relation: duckdb.DuckDBPyRelation, form: str, path: Path, *stores: str) -> None:
     """Write a result to a file, which appears whole or not at all.
 
-    Refused are a file inside the store, and a link, pipe or device in the file's place.
+    Refused are a file inside one of the stores, and a link, pipe or device in the file's place.
     """
-    if not is_remote(store) and Path(store).resolve() in path.resolve().parents:
+    if any(not is_remote(store) and Path(store).resolve() in path.resolve().parents for store in stores):
         raise QueryError(f"{path} lies inside the store, which holds nothing but its own files; name another place")
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:

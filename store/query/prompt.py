@@ -50,7 +50,8 @@ def run_prompt(store: Store, form: str, **terminal: Any) -> None:
         complete_while_typing=False,
         **terminal,
     )
-    print(_GREETING.format(location=for_terminal(store.location), views=", ".join(store.tables())))
+    views = [view for view in store.tables() if "." not in view] + [f"{name}.*" for name in store.attached]
+    print(_GREETING.format(location=for_terminal(store.location), views=", ".join(views)))
     while True:
         try:
             text = session.prompt().strip()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -29,7 +29,7 @@ from store.objects.locations import object_store
 from store.query import sandbox
 from store.query.engine_files import EngineFiles, reason_of
 from store.query.sandbox import Limits
-from store.query.sql_views import Clipped, Partitions, files_view, study_view
+from store.query.sql_views import MAIN, Clipped, Partitions, Place, files_view, study_view
 from store.study import Study, require_study
 
 STUDY_VIEW = "study"
@@ -46,11 +46,13 @@ def open_store(
     classes: Iterable[str] | None = None,
     books: Iterable[str] | None = None,
     limits: Limits | None = None,
+    attach: Mapping[str, str | Path] | None = None,
 ) -> Store:
     """Open a store for reading, all of it or only some layers, classes and books, whose files alone are then opened.
 
-    `limits` says how much memory, disk and time a query may take. Raises NoStore where there is none, StoreError where
-    a record is damaged or a class does not exist.
+    `limits` says how much memory, disk and time a query may take. `attach` opens other stores beside it, all of each:
+    with `{"other": location}` their views are `other.pairs`, `other.books` and so on. Raises NoStore where there is
+    none, StoreError where a record is damaged or a class does not exist, QueryError where a name cannot be attached.
     """
     wanted = Partitions(
         layers=None if layers is None else frozenset(layers),
@@ -63,7 +65,8 @@ def open_store(
     if unknown:
         raise StoreError(f"class {unknown[0]!r} is not one of {', '.join(study.class_names)}")
     state = CommitLog.read(objects).require_sound()
-    return Store(objects, study, state.live(), wanted, limits, state.amendments.values())
+    attached = {sandbox.schema_name(name): open_store(other) for name, other in (attach or {}).items()}
+    return Store(objects, study, state.live(), wanted, limits, state.amendments.values(), attached)
 
 
 class Store:
@@ -77,17 +80,20 @@ class Store:
         wanted: Partitions,
         limits: Limits | None = None,
         amendments: Iterable[Amendment] = (),
+        attached: Mapping[str, Store] | None = None,
     ) -> None:
         self.location = objects.location
         self.study = study
         self.records = records
         self.amendments = tuple(amendments)
+        self.attached = dict(attached or {})
+        """Other stores whose views can be named here, by the name that stands before theirs."""
         self._objects = objects
         self._wanted = wanted
         self._limits = limits or Limits()
         self._engine_files = EngineFiles(self._limits.spill)
         self._connection: duckdb.DuckDBPyConnection | None = None
-        self._views: set[str] = set()
+        self._views: set[tuple[str, str]] = set()
 
     def __enter__(self) -> Store:
         return self
@@ -112,9 +118,9 @@ class Store:
         return hashlib.sha256("\n".join([self.study.fingerprint, *shards, *amended]).encode()).hexdigest()[:16]
 
     def tables(self) -> list[str]:
-        """The views that queries may name."""
-        kept = self.study.config.get("keep_hidden_states") or self._files("hidden_states")
-        return [name for name in TABLES if name != "hidden_states" or kept] + [STUDY_VIEW]
+        """The views that queries may name; those of attached stores with the store's name before theirs."""
+        others = [f"{name}.{view}" for name, other in self.attached.items() for view in other.tables()]
+        return self._own_views() + others
 
     def sql(self, query: str) -> duckdb.DuckDBPyRelation:
         """The result of a query, not yet computed: `.df()`, `.arrow()`, `.fetchall()` compute it.
@@ -134,31 +140,41 @@ class Store:
         except duckdb.Error as error:
             raise QueryError(reason_of(error)) from error
 
+    def _own_views(self) -> list[str]:
+        kept = self.study.config.get("keep_hidden_states") or self._files("hidden_states")
+        return [name for name in TABLES if name != "hidden_states" or kept] + [STUDY_VIEW]
+
     def _open_connection(self) -> duckdb.DuckDBPyConnection:
         if self._connection is None:
             self._connection = sandbox.confined_connection(self._engine_files, self._limits)
+            for name in self.attached:
+                self._connection.execute(f"CREATE SCHEMA {sandbox.quoted_name(name)}")
         return self._connection
 
     def _make_views(self, query: str) -> None:
         """Make the views whose names occur in the query; all of them for one that may look at the catalog."""
         words = {word.lower() for word in _WORD.findall(query)}
-        names = self.tables()
-        named = [name for name in names if name in words]
-        looks_around = not named or any(word.startswith(("duckdb_", "information_", "show")) for word in words)
-        for name in names if looks_around else named:
-            if name not in self._views:
-                self._make_view(name)
-                self._views.add(name)
+        asks_catalog = any(word.startswith(("duckdb_", "information_", "show")) for word in words)
+        for schema, store in {MAIN: self, **self.attached}.items():
+            names = store._own_views()
+            named = [name for name in names if name in words]
+            looks_around = asks_catalog or not named
+            if schema != MAIN and not looks_around and schema not in words:
+                continue
+            place = Place(self._open_connection(), self._engine_files, schema)
+            for name in names if looks_around else named:
+                if (schema, name) not in self._views:
+                    store._make_view(name, place)
+                    self._views.add((schema, name))
 
-    def _make_view(self, name: str) -> None:
-        connection = self._open_connection()
+    def _make_view(self, name: str, place: Place) -> None:
         try:
             if name == STUDY_VIEW:
-                study_view(connection, self.study)
+                study_view(place, self.study)
             else:
                 files, rows = self._book_files() if name == "books" else (self._clipped_files(name), None)
                 wanted = self._of_used_books() if name in NAMING_NO_BOOK else self._wanted
-                files_view(connection, self._objects, self._engine_files, TABLES[name], files, wanted, rows)
+                files_view(place, self._objects, TABLES[name], files, wanted, rows)
         except (duckdb.Error, pa.ArrowException, OSError) as error:
             raise StoreError(
                 f"{self.location}: the files of {name} cannot be read ({reason_of(error).splitlines()[0]});"

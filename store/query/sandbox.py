@@ -8,10 +8,12 @@ something is told so in a sentence.
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass, field
 
 import duckdb
 
+from store.columns import TABLES
 from store.errors import QueryError
 from store.query.engine_files import DATA_FOLDER, SPILL_FOLDER, EngineFiles, reason_of
 
@@ -22,6 +24,8 @@ _ACTS = frozenset(
     """.split()  # noqa: SIM905  a block of words reads better than a list of quoted ones
 )
 _BEFORE_A_TABLE = frozenset({"AS", "MATERIALIZED"})
+_SCHEMA = re.compile(r"[a-z][a-z0-9_]{0,31}")
+_TAKEN = frozenset({"main", "temp", "system", "memory", "study", "information_schema", "pg_catalog", *TABLES})
 
 
 def _half_of_memory() -> int:
@@ -83,6 +87,16 @@ def readable_statements(connection: duckdb.DuckDBPyConnection, query: str) -> li
         if act is not None:
             raise QueryError(f"a store is read-only and refuses {act}; use SELECT, or -o FILE to write a result")
     return [statement.query for statement in statements]
+
+
+def schema_name(name: str) -> str:
+    """The name under which a store is attached, in lower case. Raises QueryError where SQL has another use for it."""
+    lower = name.lower()
+    if not _SCHEMA.fullmatch(lower):
+        raise QueryError(f"a store cannot be attached as {name!r}; a name is a letter, then letters, digits and _")
+    if lower in _TAKEN or duckdb.tokenize(lower)[0][1] == duckdb.token_type.keyword:
+        raise QueryError(f"a store cannot be attached as {name!r}, which means something else in a query; try other")
+    return lower
 
 
 def quoted(text: str) -> str:

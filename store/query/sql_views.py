@@ -25,8 +25,11 @@ from store.commits import FileReceipt
 from store.objects.base import ObjectStore
 from store.objects.local_folder import LocalFolder
 from store.query.engine_files import EngineFiles
-from store.query.sandbox import quoted
+from store.query.sandbox import quoted, quoted_name
 from store.study import Study
+
+MAIN = "main"
+"""DuckDB's name for the schema whose views need no name before theirs."""
 
 _SQL_TYPES = {
     pa.int16(): "SMALLINT",
@@ -80,24 +83,54 @@ class Clipped:
     without: frozenset[str] = frozenset()
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where views are made: an engine, the files that it can open, and a schema; `main` is the store's own."""
+
+    connection: duckdb.DuckDBPyConnection
+    engine_files: EngineFiles
+    schema: str = MAIN
+
+    def qualified(self, view: str) -> str:
+        """The name of a view as SQL."""
+        return view if self.schema == MAIN else f"{quoted_name(self.schema)}.{view}"
+
+    def hand_in(self, folder: LocalFolder, files: list[str]) -> list[str]:
+        """Make files of a store readable; their names for the engine."""
+        return self.engine_files.hand_in(folder, files, "" if self.schema == MAIN else f"{self.schema}/")
+
+    def variable(self, table: str, number: int) -> str:
+        """The engine's variable that lists files of a table."""
+        of = table if self.schema == MAIN else f"{table}_of_{self.schema}"
+        return f"files_of_{of}" + (f"_{number}" if number else "")
+
+    def create(self, relation: duckdb.DuckDBPyRelation, view: str) -> None:
+        """Make the view of a relation in the schema: DuckDB makes it in the one that is in use."""
+        self.connection.execute(f"USE {quoted_name(self.schema)}")
+        try:
+            relation.create_view(view)
+        finally:
+            self.connection.execute(f"USE {MAIN}")
+
+
 def files_view(
-    connection: duckdb.DuckDBPyConnection,
+    place: Place,
     objects: ObjectStore,
-    engine_files: EngineFiles,
     table: Table,
     files: list[Clipped],
     wanted: Partitions,
     rows: pa.Table | None = None,
 ) -> None:
     """Make one table's view, with comments: the rows of all files, and those that are given as they are."""
+    connection = place.connection
     names = ", ".join(f'"{column.name}"' for column in table.columns)
     relations: list[duckdb.DuckDBPyRelation] = []
     local: dict[str, list[str]] = {}
     for number, clipped in enumerate(files):
         paths_in_store = [file.path for file in clipped.files]
         if isinstance(objects, LocalFolder):
-            variable = f"files_of_{table.name}" + (f"_{number}" if number else "")
-            local[variable] = engine_files.hand_in(objects, paths_in_store)
+            variable = place.variable(table.name, number)
+            local[variable] = place.hand_in(objects, paths_in_store)
             relation = _parquet_relation(connection, table, variable, local[variable])
         else:
             relation = connection.from_arrow(_dataset(objects, table, paths_in_store))
@@ -111,19 +144,20 @@ def files_view(
     relation = functools.reduce(lambda together, more: together.union(more), relations)
     for condition in wanted.conditions(table):
         relation = relation.filter(condition)
-    relation.create_view(table.name)
-    _comment(connection, table)
+    place.create(relation, table.name)
+    _comment(place, table)
     for variable, addresses in local.items():
         _set_files(connection, variable, addresses)
 
 
-def study_view(connection: duckdb.DuckDBPyConnection, study: Study) -> None:
+def study_view(place: Place, study: Study) -> None:
     """Make the view `study`: one row with the fingerprint, each setting, and the model's identity as JSON."""
     row = {"fingerprint": study.fingerprint, "schema_version": study.schema_version}
     row |= {name: _plain(value) for name, value in study.config.items()}
     row |= {"model_identity": json.dumps(study.model), "written_with": json.dumps(study.written_with)}
-    connection.from_arrow(pa.Table.from_pylist([row])).create_view("study")
-    connection.execute("COMMENT ON VIEW study IS 'One row: the configuration that every number of the store rests on'")
+    place.create(place.connection.from_arrow(pa.Table.from_pylist([row])), "study")
+    comment = "One row: the configuration that every number of the store rests on"
+    place.connection.execute(f"COMMENT ON VIEW {place.qualified('study')} IS {quoted(comment)}")
 
 
 def sql_type(kind: pa.DataType) -> str:
@@ -192,11 +226,12 @@ def _fields(table: Table) -> list[pa.Field]:
     return [pa.field(column.name, column.type) for column in table.columns]
 
 
-def _comment(connection: duckdb.DuckDBPyConnection, table: Table) -> None:
-    connection.execute(f"COMMENT ON VIEW {table.name} IS {quoted(table.description)}")
+def _comment(place: Place, table: Table) -> None:
+    view = place.qualified(table.name)
+    place.connection.execute(f"COMMENT ON VIEW {view} IS {quoted(table.description)}")
     for column in table.columns:
         text = column.description + (f" [{column.unit}]" if column.unit else "")
-        connection.execute(f'COMMENT ON COLUMN {table.name}."{column.name}" IS {quoted(text)}')
+        place.connection.execute(f'COMMENT ON COLUMN {view}."{column.name}" IS {quoted(text)}')
 
 
 def _in(column: str, values: list[str]) -> str:

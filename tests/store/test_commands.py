@@ -288,6 +288,21 @@ def test_watching_draws_a_terminal_anew_and_tells_a_log_of_changes_only(place, m
     assert screen.endswith("\x1b[?1049l")
 
 
+def test_sql_over_two_stores(place, tmp_path, capsys):
+    build_store(tmp_path / "second", books=1, layers=2, marks=5, baseline=None)
+    query = "SELECT (SELECT count(*) FROM books) AS here, (SELECT count(*) FROM other.books) AS there"
+    attached = ("--attach", f"other={tmp_path / 'second'}")
+    assert run("sql", "--store", place, *attached, "--format", "csv", query) == 0
+    assert capsys.readouterr().out.splitlines() == ["here,there", "2,1"]
+    assert run("sql", "--store", place, *attached, "-o", tmp_path / "second" / "x.csv", query) == 2
+    assert "lies inside the store" in capsys.readouterr().err
+    for wrong, word in (("second", "is not NAME=S"), ("books=x", "means something else"), ("a=nothing", "no store")):
+        assert run("sql", "--store", place, "--attach", wrong, query) == 2
+        assert word in capsys.readouterr().err
+    assert run("sql", "--store", place, *attached, *attached, query) == 2
+    assert "two stores are attached as other" in capsys.readouterr().err
+
+
 def test_list_finds_the_studies_below_a_place(location, capsys):
     build_store(f"{location}/a/one", books=2, layers=2, marks=5, baseline=None)
     build_store(f"{location}/two", books=1, layers=2, marks=5, baseline=None)

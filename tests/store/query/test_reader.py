@@ -227,3 +227,35 @@ def test_books_of_one_shard_are_named_by_its_key(built):
     study = synthetic_study(layers=3, marks=6, baseline=None)
     with open_store(built) as store:
         assert {record.shard for record in store.records} == {shard_of(study, 0), shard_of(study, 1)}
+
+
+def test_two_stores_in_one_query(location):
+    """Each view has its own store's rows, though books and files have the same names in both."""
+    for name, seed in (("one", 0), ("two", 1)):
+        build_store(f"{location}/{name}", books=2, layers=2, marks=5, baseline=None, seed=seed)
+    one, two = (
+        dict(rows(f"{location}/{name}", "SELECT layer, sum(mi::DOUBLE) FROM pairs GROUP BY 1"))
+        for name in ("one", "two")
+    )
+    assert one != two
+    with open_store(f"{location}/one", attach={"Other": f"{location}/two"}) as store:
+        both = store.sql(
+            "SELECT layer, sum(a.mi::DOUBLE), sum(b.mi::DOUBLE) FROM pairs a JOIN other.pairs b"
+            " USING (layer, class, book, i, j) GROUP BY 1"
+        )
+        assert {layer: (a, b) for layer, a, b in both.fetchall()} == {n: (one[n], two[n]) for n in one}
+        fingerprints = store.sql("SELECT a.fingerprint, b.fingerprint FROM study a, other.study b").fetchall()
+        assert fingerprints == [(store.study.fingerprint, store.attached["other"].study.fingerprint)]
+        assert store.sql("SELECT count(*) FROM other.marks").fetchall() == [(20,)], "a view of the other alone"
+        assert {"pairs", "other.pairs", "other.study"} <= set(store.tables())
+        comments = "SELECT DISTINCT comment FROM duckdb_columns() WHERE table_name = 'pairs' AND column_name = 'mi'"
+        assert len(store.sql(comments).fetchall()) == 1
+
+
+@pytest.mark.parametrize(
+    "name", ["pairs", "main", "study", "information_schema", "select", "a b", "1st", "", "a.b", '"']
+)
+def test_a_name_that_cannot_be_attached(tmp_path, name):
+    build_store(tmp_path / "store", books=1, layers=1, marks=4, baseline=None)
+    with pytest.raises(QueryError, match="cannot be attached as"):
+        open_store(tmp_path / "store", attach={name: tmp_path / "store"})

@@ -110,6 +110,43 @@ def test_the_bare_engine_reads_nothing_but_the_views(place, folder, tmp_path, ba
     assert files(folder, tmp_path) == before
 
 
+def test_of_an_attached_store_too_the_committed_files_alone_are_read(place, folder, tmp_path):
+    """The rows of the other store's views, and nothing else of its folder: not for a query, nor for the bare engine."""
+    other = folder / "sibling"
+    (other / "books" / "stranger.parquet").write_bytes((folder / "store/books/stranger.parquet").read_bytes())
+    try:
+        with open_store(place["store"], attach={"other": other}) as store:
+            before = files(folder, tmp_path)
+            books = store.sql("SELECT a.book, b.book FROM books a, other.books b").fetchall()
+            assert books == [("book0", "book0")]
+            committed = next((other / "books").glob("[0-9a-f]*.parquet")).name
+            connection = store._open_connection()
+            assert connection.execute(f"FROM read_parquet('interpunct://data/other/books/{committed}')").fetchall()
+            for path in (
+                f"{other}/books/{committed}",
+                "interpunct://data/other/books/stranger.parquet",
+                "interpunct://data/other/books/*.parquet",
+                f"interpunct://data/other/../other/books/{committed}",
+                f"interpunct://data/books/{committed}/../../other/books/stranger.parquet",
+                "interpunct://data/other/study.json",
+            ):
+                for function in ("read_text", "read_blob", "read_parquet", "parquet_schema", "glob"):
+                    for execute in (store.sql, connection.execute):
+                        assert_tells_nothing(answered(execute, f"SELECT * FROM {function}('{path}')"))
+            for act in (
+                "CREATE TABLE other.t AS SELECT 1",
+                "DROP VIEW other.books",
+                "USE other",
+                "DROP SCHEMA other CASCADE",
+            ):
+                with pytest.raises(QueryError, match="read-only"):
+                    store.sql(act)
+            assert store.sql("SELECT count(*) FROM other.books").fetchall() == [(1,)]
+            assert files(folder, tmp_path) == before
+    finally:
+        (other / "books" / "stranger.parquet").unlink()
+
+
 @pytest.mark.parametrize("query", ACTS)
 def test_the_bare_engine_leaves_no_trace(place, folder, tmp_path, bare, query):
     """Whatever a statement is taken for: no file appears, changes or goes, anywhere that is watched."""
