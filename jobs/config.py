@@ -186,7 +186,10 @@ class RunConfig:
     """Where and how fast a run works. Nothing here can change a number in the store."""
 
     books_per_shard: int | None = setting(
-        None, "books per unit of commit; 1 up to 32 books, 32 beyond", metavar="N", smallest=1
+        None,
+        "books per unit of commit; beyond 32 books, 32; up to 32, 1, or with at most 100 marks a class an eighth",
+        metavar="N",
+        smallest=1,
     )
     address: str | None = setting(None, "Ray cluster to use (`auto` or HOST:PORT); without it, this machine")
     device: str = setting("auto", "where the model runs", ("auto", "cpu", "cuda"))

@@ -66,7 +66,8 @@ def _check(source: Store, location: str) -> None:
 def _plan(books: Mapping[NamedBook, tuple[BookStatus, str]], context: RunContext, committed: Committed) -> Plan:
     """Plan the books whose text was read; duplicates and books that failed have no shard, and keep their row."""
     analysed = [book for book, (status, _) in books.items() if status in (BookStatus.USED, BookStatus.REJECTED)]
-    shards = list(plan_shards(analysed, context.fingerprint, committed, context.run.books_per_shard))
+    per_class, together = context.config.per_class, context.run.books_per_shard
+    shards = list(plan_shards(analysed, context.fingerprint, committed, per_class, together))
     to_do = sum(len(shard.books) for shard in shards)
     others = {book: why for book, why in books.items() if book not in set(analysed)}
     return Plan(shards, {}, len(books), len(analysed) - to_do, carried_over=others)

@@ -15,7 +15,7 @@ from pathlib import Path
 from rich.console import Console
 
 from jobs.account.console import say, show
-from jobs.account.counts import MOST_BOOKS, told_counts
+from jobs.account.counts import MOST_BOOKS, told_counts, told_files
 from jobs.account.display import listener_for, summary_table
 from jobs.account.run_record import Recorder
 from jobs.account.run_store import Results
@@ -253,6 +253,8 @@ class _Job:
         if len(listed) > LISTED:
             query = "SELECT book, status, reason FROM books WHERE status <> 'used'"
             say(console, f'and {len(listed) - LISTED:,} more: interpunct sql --store ... "{query}"')
+        for line in told_files(self._context.location) if tally.books_used else ():
+            say(console, line)
         if tally.books_used or tally.books_done_before:
             say(console, f"next: interpunct report --store {shlex.quote(self._context.location)} --out report")
         if undone:
@@ -276,7 +278,8 @@ def _plan(named: Iterator[NamedBook], context: RunContext, committed: Committed)
             set_aside[book] = (BookStatus.DUPLICATE, f"the same book as {book.duplicate_of}")
         else:
             usable.append(book)
-    shards = list(plan_shards(usable, context.fingerprint, committed, context.run.books_per_shard))
+    per_class, together = context.config.per_class, context.run.books_per_shard
+    shards = list(plan_shards(usable, context.fingerprint, committed, per_class, together))
     to_do = sum(len(shard.books) for shard in shards)
     keys = frozenset(book.key for book in (*usable, *set_aside))
     left_out = sum(book.key in removed for book in usable)

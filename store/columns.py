@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Raised when a table's columns change in a way that older files do not satisfy."""
 
 _STRING = pa.string()
@@ -235,7 +235,7 @@ ACTIVATIONS = Table(
         _CLASS_KEY,
         _BOOK,
         Column("marks", pa.int64(), "Marks the mean is taken over", "marks"),
-        Column("mean", _DOUBLES, "Mean activation per dimension; a list of D", "activation"),
+        Column("mean", pa.list_(pa.float32()), "Mean activation per dimension; a list of D", "activation"),
         Column("outliers", _COUNTS, "How many marks left this dimension out; a list of D", "marks"),
     ),
     sorted_by=("layer", "class", "book"),

@@ -60,8 +60,8 @@ SUMMARY_BYTES, FILLED_BYTES = 36.5, 6.6
 70 in all with 20 marks a class, whose histograms are nearly empty, 115 with 250.
 """
 
-DIMENSION_BYTES, SPREAD_BYTES = 3.9, 0.19
-"""Bytes a dimension of a row of `activations`, and what the root of its marks adds: 4.8 in all with 20, 7 with 250."""
+DIMENSION_BYTES = 3.6
+"""Bytes a dimension of a row of `activations`, however many marks it is the mean of."""
 
 LAYER_BYTES, CKA_BYTES = 40.0, 5.5
 """Bytes a row of `layer_measures`, and for each layer that its list of alignments tells of."""
@@ -198,7 +198,6 @@ def _tables(
 ) -> Iterator[tuple[str, int, float]]:
     """Each table of a shard: its name, its files, and the bytes of its rows."""
     marks = sum(sum(book.marks) for book in shard)
-    dimension = sum(DIMENSION_BYTES + SPREAD_BYTES * count**0.5 for book in shard for count in book.marks if count)
     measures = len(MEASURES[config.measures])
     pair_bytes = PAIR_BYTES + MEASURE_BYTES * (measures - len(MEASURES[NOTEBOOK]))
     within, between = _pairs_by_class(shard, config)
@@ -223,7 +222,7 @@ def _tables(
     if teaching:
         cells = 2 * teaching * (teaching - 1) // 2 * sum(book.passages**2 // 2 for book in shard)
         yield "transfer_sums", hidden_layers, hidden_layers * cells * TRANSFER_BYTES
-    yield "activations", 1, hidden_layers * width * dimension
+    yield "activations", 1, hidden_layers * width * DIMENSION_BYTES * classes_held
     yield "summaries", 1, hidden_layers * measures * summaries
     yield "layer_measures", 1, hidden_layers * (LAYER_BYTES + hidden_layers * CKA_BYTES) * classes_held
     if config.clusters:

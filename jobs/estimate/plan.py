@@ -97,7 +97,8 @@ def plan_books(
     _refuse_nothing(books)
     new = [book.taken for book in books if book.status == "new"]
     rates = rates or (measure_rates(config, run) if new else Rates(1.0, 1.0, 1.0, 1.0, 1, "nothing"))
-    together = books_per_shard(sum(book.status in ("new", "done") for book in books), run.books_per_shard)
+    named_books = sum(book.status in ("new", "done") for book in books)
+    together = books_per_shard(named_books, config.per_class, run.books_per_shard)
     cost = estimate_cost(new, identity.hidden_layers, identity.width, config, rates, together)
     keys = {book.key for book in books} | done.books.keys()
     notices = tuple(class_notices(config, labels, keys, _used_anew(books)))

@@ -19,6 +19,10 @@ from store.keys import BlockKey, ShardKey
 SMALL_RUN = 32
 """Up to this many books, each is committed alone, so that little is lost and progress shows; beyond, by as many."""
 
+SMALL_CLASS, SMALL_SHARDS = 100, 8
+"""With at most so many marks a class, a book's pairs of a layer make files of 50 kB and less, whose footers weigh as
+much as their rows: up to SMALL_RUN such books make at most so many shards."""
+
 ROWS_PER_PART = 1 << 22
 """Pairs in one file: about 200 MB of float64 while they are computed and 30 MB on disk."""
 
@@ -102,11 +106,18 @@ class Limits:
     block_bytes: int
 
 
-def books_per_shard(books: int, configured: int | None = None) -> int:
-    """How many books share a shard: a function of the number of books named, never of what is done already."""
+def books_per_shard(books: int, per_class: int | None = None, configured: int | None = None) -> int:
+    """How many books share a shard: a function of the study and of how many are named, never of what is done already.
+
+    >>> books_per_shard(5), books_per_shard(33), books_per_shard(20, per_class=20)
+    (1, 32, 3)
+    """
     if configured is not None:
         return configured
-    return 1 if books <= SMALL_RUN else SMALL_RUN
+    if books > SMALL_RUN:
+        return SMALL_RUN
+    is_small = per_class is not None and per_class <= SMALL_CLASS
+    return max(1, -(-books // SMALL_SHARDS)) if is_small else 1
 
 
 def shard_of(fingerprint: str, books: Sequence[NamedBook]) -> ShardWork:
@@ -118,14 +129,18 @@ def shard_of(fingerprint: str, books: Sequence[NamedBook]) -> ShardWork:
 
 
 def plan_shards(
-    books: Sequence[NamedBook], fingerprint: str, committed: Committed, configured: int | None = None
+    books: Sequence[NamedBook],
+    fingerprint: str,
+    committed: Committed,
+    per_class: int | None = None,
+    configured: int | None = None,
 ) -> Iterator[ShardWork]:
     """Group the books, leave out what is committed, and name what remains.
 
     Books are grouped before the finished ones are taken out: the same command finds the same shards after a
     crash, and the chunks that a stopped run left behind still fit.
     """
-    for group in _batched(books, books_per_shard(len(books), configured)):
+    for group in _batched(books, books_per_shard(len(books), per_class, configured)):
         if shard_of(fingerprint, group).key.name in committed.shards:
             continue
         remaining = [book for book in group if not is_committed(book, committed)]

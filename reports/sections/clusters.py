@@ -85,7 +85,7 @@ Part = Exhibit | Table
 def clusters_section(store: StudyStore, scope: Scope) -> Section:
     """What was found in the example book and over all books, or a sentence that marks are one group in every layer."""
     if "clusters" not in store.tables() or not store.study.config.get("clusters", False):
-        return Section(KEY, TITLE, "The study did not look for clusters (--clusters no).")
+        return Section(KEY, TITLE, "The study did not look for clusters (--no-clusters).")
     answer = ask(store, "clusters", book=scope.example_book)
     frame = answer.frame[answer.frame["among"].isin((*scope.classes.named, ALL_CLASSES))]
     frame = frame.assign(told=frame["told"].clip(lower=0))

@@ -94,8 +94,14 @@ def schema_name(name: str) -> str:
     lower = name.lower()
     if not _SCHEMA.fullmatch(lower):
         raise QueryError(f"a store cannot be attached as {name!r}; a name is a letter, then letters, digits and _")
-    if lower in _TAKEN or duckdb.tokenize(lower)[0][1] == duckdb.token_type.keyword:
-        raise QueryError(f"a store cannot be attached as {name!r}, which means something else in a query; try other")
+    try:
+        duckdb.connect(":memory:").extract_statements(f"FROM {lower}.books")
+    except duckdb.ParserException:
+        is_word_of_sql = True
+    else:
+        is_word_of_sql = False
+    if lower in _TAKEN or is_word_of_sql:
+        raise QueryError(f"a store cannot be attached as {name!r}, which means something else in a query; try second")
     return lower
 
 

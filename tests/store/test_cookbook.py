@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,15 @@ def test_the_store_is_opened_as_the_page_says(store):
 
     with documented(store.location) as opened:
         assert opened.sql("SELECT layer, class, avg(mi) FROM pairs GROUP BY ALL").df().shape == (93, 3)
+
+
+def test_two_stores_are_asked_as_the_page_says(store):
+    section = PAGE.partition("### Two stores in one query")[2].partition("###")[0]
+    (query,) = re.findall(r"```text\n(.*?)```", section, re.DOTALL)
+    with open_store(store.location, attach={"second": store.location}) as both:
+        rows = both.sql(query).fetchall()
+    assert len(rows) == 31
+    assert all(here == there for _, here, there in rows)
 
 
 def test_there_are_fifteen_questions_or_more():

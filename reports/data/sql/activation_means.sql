@@ -6,7 +6,7 @@ WITH dimensions AS (
     FROM activations
     WHERE layer = $layer AND ($books IS NULL OR book IN $books)
 )
-SELECT dimension, class, sum(activation * marks ORDER BY book) / sum(marks) AS mean, sum(marks)::BIGINT AS marks
+SELECT dimension, class, sum(activation::DOUBLE * marks ORDER BY book) / sum(marks) AS mean, sum(marks)::BIGINT AS marks
 FROM dimensions
 GROUP BY dimension, class
 ORDER BY dimension, class

@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 from jobs.corpus.references import BookRef, NamedBook
 from jobs.stages.partition import (
+    SMALL_CLASS,
     SMALL_RUN,
+    SMALL_SHARDS,
     PairShape,
     PartSlice,
     block_keys,
@@ -43,7 +45,16 @@ def committed(*done: NamedBook, status: str = "used", shards: tuple[str, ...] = 
 def test_few_books_are_committed_one_by_one_and_many_in_groups():
     assert {len(shard.books) for shard in plan_shards(books(SMALL_RUN), "f", NOTHING)} == {1}
     assert [len(shard.books) for shard in plan_shards(books(70), "f", NOTHING)] == [32, 32, 6]
-    assert books_per_shard(10_000, 5) == 5
+    assert books_per_shard(10_000, configured=5) == 5
+
+
+def test_books_of_few_marks_share_shards_but_make_at_least_eight_where_there_are_eight():
+    together = {number: books_per_shard(number, per_class=SMALL_CLASS) for number in range(1, 40)}
+    assert [together[number] for number in (1, 8, 9, 16, 17, 32, 33)] == [1, 1, 2, 2, 3, 4, SMALL_RUN]
+    assert max(-(-number // of) for number, of in together.items() if number <= SMALL_RUN) == SMALL_SHARDS
+    assert books_per_shard(20, per_class=SMALL_CLASS + 1) == books_per_shard(20, per_class=None) == 1
+    assert [len(shard.books) for shard in plan_shards(books(20), "f", NOTHING, per_class=10)] == [3] * 6 + [2]
+    assert books_per_shard(20, per_class=10, configured=1) == 1
 
 
 def test_no_book_is_lost_or_done_twice():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from importlib.resources import files
 
 import duckdb
@@ -11,6 +12,8 @@ import pandas as pd
 import pytest
 
 from reports.data.queries import ask, literal, render
+from store.query.reader import open_store
+from tests.builders import build_store
 
 HOSTILE = "x'); DROP TABLE pairs; --"
 
@@ -97,11 +100,19 @@ def test_a_sample_takes_about_the_share_asked_for_and_always_the_same(store):
     assert set(first["book"]) == {"book0", "book1"}
 
 
-def test_outlier_shares_are_of_the_marks(store):
-    rows = ask(store, "outlier_dimensions", books=None).frame
-    direct = store.sql("SELECT layer, class, marks, outliers FROM activations").df()
-    left_out = sum(int(np.sum(row)) for row in direct["outliers"])
-    assert left_out == rows["left_out"].sum()
+def test_outlier_dimensions_are_those_of_the_marks(tmp_path):
+    """Counted from `mark_layers`, mark by mark; a class that leaves a dimension of another in has a 0."""
+    build_store(tmp_path / "store", books=2, layers=2, marks=4, outlier_z=2.0)
+    with open_store(tmp_path / "store") as store:
+        rows = ask(store, "outlier_dimensions", books=None).frame
+        marks = store.sql("SELECT layer, class, outliers FROM mark_layers").fetchall()
+    of_marks = Counter((layer, dimension, of) for layer, of, dimensions in marks for dimension in dimensions)
+    found = rows.set_index(["layer", "dimension", "class"])
+    assert dict(of_marks) == dict(found["left_out"][found["left_out"] > 0])
+    assert (rows.groupby(["layer", "dimension"])["class"].count() == 3).all()
+    assert (found["left_out"] == 0).any()
+    assert (found["marks_without"] == found.groupby(["layer", "dimension"])["left_out"].transform("sum")).all()
+    assert dict(found["marks"].groupby("class").first()) == {"internal": 8, "terminal": 8, "baseline": 4}
 
 
 def test_extreme_pairs_come_with_the_words_of_both_marks(store):

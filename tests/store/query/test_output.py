@@ -17,7 +17,7 @@ from store.query.reader import open_store
 from tests.builders import build_store
 
 QUERY = """
-SELECT book, layer, mean[1:2] AS head, {'a': 1} AS struct, map {'x': 2} AS counts, 'a,"b"' AS quoted,
+SELECT book, layer, mean[1:2]::DOUBLE[] AS head, {'a': 1} AS struct, map {'x': 2} AS counts, 'a,"b"' AS quoted,
        'nan'::FLOAT AS missing, NULL AS nothing, sum(layer) OVER () AS total, DATE '2020-01-02' AS day
 FROM activations WHERE class = 'internal' ORDER BY ALL
 """
