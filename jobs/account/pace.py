@@ -65,12 +65,12 @@ def forecast(tally: Tally) -> Forecast | None:
 
 
 def share_done(tally: Tally) -> float | None:
-    """How much of the run's time is over, 0 to 1; None where nothing can be said yet.
+    """How much of the run's time is over, 0 to 1; None while the time left is not known, or only its least.
 
     >>> share_done(Tally()) is None
     True
     """
     left = forecast(tally)
-    if left is None:
+    if left is None or left.at_least:
         return None
     return tally.elapsed / (tally.elapsed + left.seconds)

@@ -64,6 +64,13 @@ def test_side_by_side_the_slower_stage_sets_the_time(seconds):
     assert left.seconds == pytest.approx(10 * 80.0 + 60.0 - seconds, rel=0.1)
 
 
+def test_no_share_is_told_while_the_pairs_have_shown_no_pace():
+    """Two of 40 passages of the first shard: a share of what is known of the time left would say far too much."""
+    tally = after(4.0, shards=4, model=0.5, pairs=100.0)
+    assert forecast(tally).at_least
+    assert share_done(tally) is None
+
+
 def test_before_anything_was_done_it_says_nothing():
     assert forecast(Tally()) is None
     assert share_done(Tally(shards=3)) is None
