@@ -95,6 +95,14 @@ def test_a_run_without_them_says_what_to_install(tmp_path):
 def test_versions_agree():
     assert version("interpunct") == PROJECT["version"]
     assert f"version: {PROJECT['version']}" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    tagged = re.findall(
+        r"interpunct:(\d[\w.]*)", "".join((ROOT / p).read_text() for p in ("Dockerfile", "docs/cluster.md"))
+    )
+    assert len(tagged) > 3
+    assert set(tagged) == {PROJECT["version"]}
+    newest = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert newest is not None
+    assert newest[1] in (PROJECT["version"], "Unreleased")
 
 
 @pytest.mark.slow
