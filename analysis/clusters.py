@@ -244,15 +244,9 @@ def _cut(axes: Floats, smallest: int) -> NDArray[np.bool_] | None:
     """Which of the marks lie beyond the deepest valley of any axis; None where no valley is deep enough."""
     if len(axes) < 2 * smallest:
         return None
-    critical = np.interp(np.log(len(axes)), np.log(_CRITICAL[:, 0]), _CRITICAL[:, 1])
-    best, cut = critical, None
-    for axis in axes.T:
-        valley = deepest_valley(axis, best)
-        if valley.depth > best:
-            beyond = axis > valley.place
-            if smallest <= beyond.sum() <= len(axes) - smallest:
-                best, cut = valley.depth, beyond
-    return cut
+    critical = float(np.interp(np.log(len(axes)), np.log(_CRITICAL[:, 0]), _CRITICAL[:, 1]))
+    valley = deepest_valley(axes, critical, smallest)
+    return axes[:, valley.axis] > valley.place if valley.depth > critical else None
 
 
 def _stability(axes: Floats, labels: Labels, passages: NDArray[np.integer]) -> Floats:

@@ -28,19 +28,25 @@ _CLOSEST = 1e-6
 
 
 class Valley(NamedTuple):
-    """The deepest valley of a sample: how much deeper than chance allows at its scale, and where it lies."""
+    """The deepest valley of a sample: how much deeper than chance allows at its scale, where it lies, on which axis."""
 
     depth: float
     place: float
+    axis: int = 0
 
 
-def deepest_valley(values: NDArray[np.floating], beyond: float = -np.inf) -> Valley:
-    """The deepest valley of the values, float [n]; of depth `beyond` where none is deeper, or they are too few."""
-    ordered = np.sort(values.astype(np.float64))
-    if len(ordered) < 2 * SMALLEST_SIDE + 2 or ordered[0] == ordered[-1]:
-        return Valley(beyond, float(ordered.mean()) if len(ordered) else 0.0)
-    depth, left, right = _search(ordered, *_scales(len(ordered), float(np.floor(4 * beyond) / 4)), beyond)
-    return Valley(depth, float(ordered[left] + ordered[right]) / 2)
+def deepest_valley(values: NDArray[np.floating], beyond: float = -np.inf, smallest: int = 0) -> Valley:
+    """The deepest valley of the values, float [n], or on any of several axes, float [n, axes].
+
+    One that leaves fewer than `smallest` values on a side of it is none. Of depth `beyond` where none is deeper, or
+    the values are too few.
+    """
+    ordered = np.sort(np.atleast_2d(values.T).astype(np.float64), axis=1)
+    n = ordered.shape[1]
+    if n < 2 * SMALLEST_SIDE + 2 or not len(ordered):
+        return Valley(beyond, float(ordered.mean()) if ordered.size else 0.0)
+    scales = _scales(n, float(np.floor(4 * beyond) / 4))
+    return Valley(*_search_axes(ordered, *scales, beyond, smallest))
 
 
 class _Scales(NamedTuple):
@@ -83,6 +89,32 @@ def _least_share(
     root = np.sqrt(ratio * (ratio + 4 * even * (1 - even)))
     least: NDArray[np.float64] = np.where(np.isinf(height), 1.0, (2 * even + ratio + root) / (2 * (1 + ratio)))
     return least * (1 - 1e-12)
+
+
+@compiled
+def _search_axes(
+    ordered: NDArray[np.float64],
+    valleys: NDArray[np.int64],
+    sides: NDArray[np.int64],
+    chance: NDArray[np.float64],
+    least: NDArray[np.float64],
+    beyond: float,
+    smallest: int,
+) -> tuple[float, float, int]:
+    """Depth, place and axis of the deepest valley of the order statistics [axes, n]: a call an axis would cost more."""
+    n = ordered.shape[1]
+    best, place, found = beyond, ordered[0].mean(), 0
+    for axis in range(len(ordered)):
+        x = ordered[axis]
+        if x[0] == x[-1]:
+            continue
+        depth, left, right = _search(x, valleys, sides, chance, least, best)
+        if depth > best:
+            middle = (x[left] + x[right]) / 2
+            above = n - np.searchsorted(x, middle, side="right")
+            if smallest <= above <= n - smallest:
+                best, place, found = depth, middle, axis
+    return best, place, found
 
 
 @compiled

@@ -63,6 +63,7 @@ def test_linked_pages_exist():
         assert (ROOT / link).exists(), link
 
 
+@pytest.mark.whole
 def test_the_first_query_prints_what_the_readme_shows(demo):
     (arguments,) = (a for a in documented_commands() if a[0] == "sql")
     answer = interpunct("sql", "--store", str(demo / "store"), arguments[-1])
@@ -76,6 +77,7 @@ def test_the_first_query_prints_what_the_readme_shows(demo):
             assert found == documented
 
 
+@pytest.mark.whole
 def test_a_second_run_finds_the_work_done(demo):
     started = time.monotonic()
     again = interpunct("run", "sample", "--store", str(demo / "store"))
@@ -84,6 +86,7 @@ def test_a_second_run_finds_the_work_done(demo):
     assert time.monotonic() - started < 60
 
 
+@pytest.mark.whole
 def test_the_report_opens_offline(demo):
     report = interpunct("report", "--store", str(demo / "store"), "--out", str(demo / "report"))
     assert report.returncode == 0, report.stderr
@@ -95,6 +98,7 @@ def test_the_report_opens_offline(demo):
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/reports.md"])
+@pytest.mark.whole
 def test_the_python_of_a_page_runs(demo, page, tmp_path, monkeypatch):
     """Block after block, as in a notebook, with the demo's store where it was made here."""
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), re.DOTALL)

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -62,7 +63,17 @@ def test_every_step_is_a_target_of_make():
     targets = set(re.findall(r"^([a-z-]+):.*## ", makefile, re.MULTILINE))
     named = {word for command in steps() for word in command.removeprefix("make ").split()}
     assert all(command.startswith("make ") for command in steps())
-    assert {"lint", "test", "test-slow", "test-deploy", "site", "lowest", "audit", "package"} <= named <= targets
+    run = {"lint", "test", "test-whole", "test-slow", "test-deploy", "site", "lowest", "audit", "package"}
+    assert run <= named <= targets
+
+
+def test_what_a_marker_keeps_out_of_the_tests_has_a_target_that_is_run():
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["pytest"]["ini_options"]
+    markers = {marker.partition(":")[0] for marker in settings["markers"]}
+    assert set(re.findall(r"not (\w+)", settings["addopts"])) == markers
+    commands = (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
+    assert {f"make test-{marker}" for marker in markers - {"slow"}} | {"make test"} <= set(commands)
+    assert {f"test-{marker}" for marker in markers} <= {word for command in steps() for word in command.split()}
 
 
 def test_the_pythons_are_those_that_the_package_allows():

@@ -79,6 +79,7 @@ def check_relaunch(tmp_path: Path, tiny_gpt2: Path, books: list[str], store: Pat
     assert injection.rows(store) == injection.rows(undisturbed)
 
 
+@pytest.mark.whole
 def test_a_driver_killed_with_9_loses_nothing_that_was_published(tmp_path, tiny_gpt2, books):
     store, calls = tmp_path / "store", Calls(tmp_path / "calls")
     driver = start(tiny_gpt2, store, calls, 0.6, books)
@@ -101,6 +102,7 @@ def test_a_driver_killed_with_9_loses_nothing_that_was_published(tmp_path, tiny_
 @pytest.mark.parametrize(
     "number", [signal.SIGINT, *(pytest.param(n, marks=pytest.mark.slow) for n in (signal.SIGTERM, signal.SIGHUP))]
 )
+@pytest.mark.whole
 def test_an_interrupted_run_stops_within_ten_seconds_and_says_how_to_go_on(tmp_path, tiny_gpt2, books, number):
     store, calls = tmp_path / "store", Calls(tmp_path / "calls")
     driver = start(tiny_gpt2, store, calls, 0.6, books)

@@ -170,6 +170,7 @@ def documented_commands() -> list[list[str]]:
     return [shlex.split(line)[1:] for line in lines if line.startswith(".venv/bin/interpunct ")]
 
 
+@pytest.mark.whole
 def test_the_commands_of_the_page_do_what_it_says(capsys, tmp_path, lamps, model, monkeypatch):
     """With a small model in place of the default, so that many commands can be run."""
     monkeypatch.chdir(tmp_path)

@@ -120,6 +120,7 @@ def state_of(location: Path) -> list[str]:
     return sorted(json.loads(record.read_text())["state"] for record in (location / "_runs").glob("*.json"))
 
 
+@pytest.mark.whole
 def test_sigterm_stops_it_with_the_lock_let_go_and_the_next_run_does_what_is_left(kept, tmp_path):
     location, calls = tmp_path / "again", Calls(tmp_path / "calls")
     stages = stages_of(kept, Interrupted(calls, LAYERS + 2, terminated))
@@ -150,6 +151,7 @@ def test_a_failure_is_recorded_and_the_display_is_closed(kept, tmp_path, monkeyp
     assert len(closed) == 1
 
 
+@pytest.mark.whole
 def test_on_ray_the_same_files_are_made_and_a_unit_that_failed_is_tried_again(kept, tmp_path, ray_cluster):
     on_ray, serial = tmp_path / "ray", tmp_path / "serial"
     stages = stages_of(kept, Interrupted(Calls(tmp_path / "calls"), 3, disk_error))

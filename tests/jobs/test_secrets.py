@@ -85,6 +85,7 @@ def everything_in(folder: Path) -> str:
     return "\n".join(found)
 
 
+@pytest.mark.whole
 def test_no_secret_is_stored_or_shown(server, tiny_gpt2, tmp_path, monkeypatch, capfd, caplog):
     """Some 20 seconds: every command that meets an address, from the plan to the report with its figures."""
     store, cache, out = (str(tmp_path / name) for name in ("store", "cache", "out"))

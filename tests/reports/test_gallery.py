@@ -42,6 +42,7 @@ def drawn(of: Figure) -> list[np.ndarray]:
     return numbers
 
 
+@pytest.mark.whole
 def test_every_figure_of_the_report_has_its_name(store, report):
     for name in names_of(report):
         by_name = figure(store, name, layer=LAYER)

@@ -30,6 +30,7 @@ def run(source: str, names: dict[str, object]) -> object:
     return None if last is None else eval(compile(ast.Expression(last.value), "cell", "eval"), names)
 
 
+@pytest.mark.whole
 def test_every_block_runs_and_shows_what_it_says(cells, capsys, tmp_path, monkeypatch):
     """Half a minute: the model reads 120 windows and fifteen passages."""
     monkeypatch.chdir(tmp_path)

@@ -68,6 +68,7 @@ def test_gpt2_on_ray_gives_the_rows_of_the_plain_loop_and_of_the_oracle(
     check_against_the_oracle(ray, "book2", Path(books[2]).read_text(), config, model, pairs=40)
 
 
+@pytest.mark.whole
 def test_smollm2_end_to_end(tmp_path, smollm2, sample_path, sample_text):
     """Some 40 seconds: a real model on Ray, in all of its layers, and a pass of the same model to compare with."""
     config = StudyConfig(per_class=40)

@@ -68,6 +68,7 @@ def test_undisturbed_each_unit_is_done_once(tmp_path, books, config, undisturbed
 
 @pytest.mark.parametrize("action", [injection.crash, injection.disk_error])
 @pytest.mark.parametrize("stage", ["prepare", "compute", "finish"])
+@pytest.mark.whole
 def test_a_task_that_fails_is_repeated_and_nothing_else_is(tmp_path, books, config, undisturbed, calls, stage, action):
     stages = injection.stages(calls, **{stage: Trouble(calls, action, times=2, where="book1")})
     run_and_compare(tmp_path, books, config, undisturbed, stages)
@@ -77,6 +78,7 @@ def test_a_task_that_fails_is_repeated_and_nothing_else_is(tmp_path, books, conf
 
 
 @pytest.mark.parametrize("action", [injection.crash, injection.gpu_error])
+@pytest.mark.whole
 def test_a_model_that_fails_in_mid_stream_is_replaced_and_yields_only_what_is_missing(
     tmp_path, books, config, undisturbed, calls, action
 ):
@@ -88,6 +90,7 @@ def test_a_model_that_fails_in_mid_stream_is_replaced_and_yields_only_what_is_mi
     assert BOOKS + 2 <= calls.count("extract") <= BOOKS + 4
 
 
+@pytest.mark.whole
 def test_a_lost_block_is_extracted_again(tmp_path, books, config, undisturbed, calls, monkeypatch):
     """`test_nodes` takes the machine itself away; this shows that only what was lost is done again."""
     from jobs.cluster.driver import _Loop
@@ -121,6 +124,7 @@ class Forgetful:
                 yield block
 
 
+@pytest.mark.whole
 def test_a_model_that_leaves_out_blocks_is_asked_for_them_again(tmp_path, books, config, undisturbed, calls, capsys):
     stages = replace(injection.stages(calls), extract=Forgetful(calls))
     run_and_compare(tmp_path, books, config, undisturbed, stages)
@@ -154,6 +158,7 @@ def test_a_book_that_kills_its_workers_is_quarantined_by_name_and_takes_no_other
     assert healed.count("prepare") == 1
 
 
+@pytest.mark.whole
 def test_a_block_that_kills_its_workers_costs_its_book_only(tmp_path, books, config, calls):
     stages = injection.stages(calls, compute=Trouble(calls, injection.crash, times=99, where="book2 3"))
     assert injection.run(books, config, tmp_path / "store", stages) == 1
@@ -196,6 +201,7 @@ def short_pauses(monkeypatch):
 
 
 @pytest.mark.parametrize("stage", ["compute", "finish"])
+@pytest.mark.whole
 def test_a_store_that_comes_back_costs_no_book(tmp_path, books, config, undisturbed, calls, stage, monkeypatch, capsys):
     monkeypatch.setattr("jobs.cluster.outage.PAUSES", (0.1,) * 20)
     stages = injection.stages(calls, **{stage: Trouble(calls, store_is_away, times=6, where="book1")})
@@ -208,6 +214,7 @@ def test_a_store_that_comes_back_costs_no_book(tmp_path, books, config, undistur
 
 @pytest.mark.parametrize("stage", ["compute", "finish"])
 @pytest.mark.usefixtures("short_pauses")
+@pytest.mark.whole
 def test_a_store_that_stays_full_stops_the_run_and_gives_up_no_book(tmp_path, books, config, calls, stage, capsys):
     stages = injection.stages(calls, **{stage: Trouble(calls, store_is_full, times=10_000)})
     with pytest.raises(StoreFull, match="no space is left in /data/study"):
@@ -222,6 +229,7 @@ def test_a_store_that_stays_full_stops_the_run_and_gives_up_no_book(tmp_path, bo
 
 @pytest.mark.parametrize("stage", ["prepare", "extract"])
 @pytest.mark.usefixtures("short_pauses")
+@pytest.mark.whole
 def test_wrong_use_that_only_workers_find_stops_the_run(tmp_path, books, config, calls, stage):
     # No sooner than the model is there: on a slow machine, the run would be over before its process is up.
     late = functools.partial(wrong_use_once_loaded, calls)
@@ -232,6 +240,7 @@ def test_wrong_use_that_only_workers_find_stops_the_run(tmp_path, books, config,
     assert calls.count(stage) < 3 * BOOKS * 3
 
 
+@pytest.mark.whole
 def test_a_shard_that_is_split_is_not_extracted_to_the_end(tmp_path, books, config, calls, undisturbed):
     """Pairs of the first layer fail at once; the model yields slowly, and has no need to yield the rest."""
     trouble = Trouble(calls, injection.disk_error, times=1, where="book0+book1+book2 0")
@@ -255,6 +264,7 @@ class Slow:
             yield block
 
 
+@pytest.mark.whole
 def test_a_model_that_never_loads_stops_the_run_with_its_reason(tmp_path, books, config, calls):
     stages = replace(injection.stages(calls), load=never_loads)
     with pytest.raises(JobError, match=r"could not be loaded in 3 attempts: ValueError: the weights are damaged"):
@@ -282,6 +292,7 @@ class BrokenModel(HashModel):
         injection.gpu_error()
 
 
+@pytest.mark.whole
 def test_a_place_where_no_model_loads_does_not_end_a_run_that_has_another(
     tmp_path, books, config, undisturbed, calls, capsys
 ):
@@ -291,6 +302,7 @@ def test_a_place_where_no_model_loads_does_not_end_a_run_that_has_another(
     assert "going on with one model fewer reason=" in capsys.readouterr().err
 
 
+@pytest.mark.whole
 def test_a_gpu_that_loads_and_fails_takes_no_book_with_it(tmp_path, books, config, undisturbed, calls):
     """It is idle whenever a book is to be tried again, and must not get the same book twice."""
     stages = replace(injection.stages(calls), load=OneGood(calls, "broken"), extract=Slow(calls, 0.5))
@@ -298,6 +310,7 @@ def test_a_gpu_that_loads_and_fails_takes_no_book_with_it(tmp_path, books, confi
     assert calls.count("load", "bad") >= 2
 
 
+@pytest.mark.whole
 def test_a_shard_goes_where_there_is_room_then_where_nothing_failed_and_never_back_where_it_failed():
     pool = Extractors.__new__(Extractors)
     sound, suspect, loading = Slot(1, None, None), Slot(2, None, None, failures=2), Slot(3, None, "loading")

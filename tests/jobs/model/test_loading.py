@@ -23,6 +23,7 @@ from tests.jobs.model.hub import hub_snapshot
 Weights = dict[str, torch.Tensor]
 
 
+@pytest.mark.whole
 def test_gguf_is_dequantised_once_to_the_same_weights(own_cache):
     """Some 20 seconds: no smaller GGUF file is at hand, and the time is what the cache is for."""
     start = time.perf_counter()

@@ -57,6 +57,7 @@ def small_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return location
 
 
+@pytest.mark.whole
 def test_each_report_is_told_of_and_a_failure_does_not_raise(small_store, tmp_path):
     told, lines = tmp_path / "told", []
     command = f'echo "$INTERPUNCT_OUTCOME $INTERPUNCT_EXIT_CODE $INTERPUNCT_DUE" >> {told}'
@@ -189,6 +190,7 @@ def test_a_clock_that_is_none_is_refused_before_anything_else(small_store, tmp_p
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.whole
 def test_the_command_reports_at_once_and_ends_on_sigterm(small_store, tmp_path):
     """The whole command, as a container or systemd runs it."""
     arguments = ["schedule", "--store", small_store, "--out", tmp_path / "out", "--cron", "0 0 1 1 *", "--now"]

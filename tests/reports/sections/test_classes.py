@@ -44,6 +44,7 @@ def introduction(report: Report, key: str) -> str:
     return found.introduction
 
 
+@pytest.mark.whole
 def test_words_for_classes_are_all_that_a_report_speaks_of(tmp_path):
     classes = [["and", ["and"]], ["but", ["but", "yet"]], ["the", ["the"]]]
     report = report_of(tmp_path / "store", classes=classes)
@@ -99,6 +100,7 @@ def test_without_pairs_between_two_there_is_a_sentence(tmp_path, settings, says)
     assert "separation" not in part(report, "layers").frame
 
 
+@pytest.mark.whole
 def test_one_class_alone_is_compared_with_nothing(tmp_path):
     report = report_of(tmp_path / "store", classes=[["stops", ["."]]], baseline=None)
     assert report.findings == ("There is nothing to compare: the study names one class, “stops”.",)

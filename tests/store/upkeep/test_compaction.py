@@ -210,6 +210,7 @@ class Killed(BaseException):
     """Stands for a kill: nothing in the store catches it."""
 
 
+@pytest.mark.whole
 def test_killed_before_any_step_it_loses_nothing(tmp_path, monkeypatch):
     """At every single write and removal of a compaction that removes the old files at once.
 
