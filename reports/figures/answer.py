@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from reports.data.answer import Answers
 from reports.data.classes import Classes
@@ -73,7 +74,7 @@ def raw_and_centred(answers: Answers, classes: Classes) -> Figure:
         draw_line(above, answers.of("difference", "corr"), INK, "raw", marker="o")
         draw_line(above, answers.of("difference", "corr_centred"), "#cc79a7", "centred", marker="s")
         legend(above)
-        below.set(ylabel="the same of halves")
+        below.set(ylabel="difference of halves")
         below.axhline(0, color=INK, linewidth=0.8)
         for name in (answers.first, answers.second):
             style = class_style(classes, name)
@@ -104,6 +105,7 @@ def forest(answers: Answers, layer: int, titles: Mapping[str, str] | None = None
             _whiskers(axes, *one, range(1), INK, "D")
             axes.axvline(0, color=INK, linewidth=0.8)
             axes.set(xlabel=f"{quantity} (bits)")
+            axes.xaxis.set_major_locator(MaxNLocator(5))
             axes.grid(axis="x")
         named = [in_figure(cut(titles.get(book, book), TITLE_CHARACTERS)) for book in books]
         panels[0].set_yticks(range(len(books) + 1), ["mean", *named], parse_math=False)

@@ -10,13 +10,15 @@ from matplotlib.figure import Figure
 from reports.figures.style import INK, in_figure, new_figure, over_layers, report_style
 
 MOST_NAMED = 15
+_SEEN = (0.3, 0.8)
+"""The part of the colour map that reads on white and on dark pages."""
 
 
 def separation_of_pairs(rows: pd.DataFrame) -> Figure:
     """One line a pair of classes, without layer 0 where there are others; `rows` is from `compare_pairs`."""
     deep = rows[rows["layer"] > 0] if rows["layer"].nunique() > 1 else rows
     pairs = list(dict.fromkeys(zip(deep["first"], deep["second"], strict=True)))
-    colours = matplotlib.colormaps["viridis"](np.linspace(0, 0.9, len(pairs)))
+    colours = matplotlib.colormaps["viridis"](np.linspace(*_SEEN, len(pairs)))
     with report_style():
         figure = new_figure(7.6, 4)
         axes = figure.subplots()

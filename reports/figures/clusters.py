@@ -9,13 +9,14 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize, to_rgb
+from matplotlib.colors import Normalize, to_rgb, to_rgba
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 
 from reports.figures.style import (
     INK,
     MI_COLOURS,
+    NEUTRAL,
     QUANTITY_LABELS,
     in_figure,
     new_figure,
@@ -30,7 +31,11 @@ Step = tuple[int, int]
 """A layer and a lineage."""
 
 _OTHERS: Colour = (0.75, 0.75, 0.75)
-_ONE_GROUP: Colour = (0.9, 0.9, 0.9)
+_ONE_GROUP: Colour = to_rgb(NEUTRAL)
+_LIGHT = 0.2
+"""How much of its colour a layer of one group has: next to nothing, on white and on dark pages."""
+_ON_WHITE = "#14181d"
+"""Ink in white boxes, which are white on dark pages too."""
 _CLOUDS_NAMED = 8
 _BAR = 0.34
 """Width of a layer's bar in the river; what is left to the next layer shows where the marks go."""
@@ -61,7 +66,16 @@ def clouds(pairs: pd.DataFrame, names: Mapping[int, str]) -> Figure:
             if place < _CLOUDS_NAMED:
                 middle = rows["cov"].median(), rows["mi"].median()
                 box = {"boxstyle": "round,pad=0.15", "facecolor": "white", "edgecolor": colour, "alpha": 0.9}
-                axes.annotate(f"{first} x {second}", middle, fontsize=7, ha="center", va="center", bbox=box, zorder=5)
+                axes.annotate(
+                    f"{first} x {second}",
+                    middle,
+                    fontsize=7,
+                    ha="center",
+                    va="center",
+                    color=_ON_WHITE,
+                    bbox=box,
+                    zorder=5,
+                )
         axes.set(xlabel=QUANTITY_LABELS["cov"], ylabel=QUANTITY_LABELS["mi"])
         shown = axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize=7, markerscale=4, frameon=False)
         shown.set_title("clusters of the two marks (pairs shown)", FontProperties(size=7.5))
@@ -124,7 +138,8 @@ def _stack(
         for row in sorted(rows.itertuples(), key=lambda row: (order.get(row.called, len(order)), row.lineage)):
             step = layer, row.lineage
             of_step[step] = colours.get(row.called, _OTHERS) if row.clusters > 1 else _ONE_GROUP
-            axes.bar([layer], [row.marks], 2 * _BAR, floor, color=of_step[step], edgecolor="white", linewidth=0.4)
+            colour = to_rgba(of_step[step], _LIGHT if of_step[step] == _ONE_GROUP else 1)
+            axes.bar([layer], [row.marks], 2 * _BAR, floor, color=colour, edgecolor="white", linewidth=0.4)
             floors[step] = floor
             floor += row.marks
     return floors, of_step
@@ -144,7 +159,9 @@ def _draw_flows(axes: Axes, flows: pd.DataFrame, floors: Mapping[Step, float], o
         high = [used_from[start], used_to[end]]
         colour = of_step[start] if of_step[end] == _ONE_GROUP else of_step[end]
         reach = [flow.layer + _BAR, flow.layer + 1 - _BAR]
-        axes.fill_between(reach, low, high, color=colour, alpha=0.35, linewidth=0)
+        axes.fill_between(
+            reach, low, high, color=colour, alpha=_LIGHT / 2 if colour == _ONE_GROUP else 0.35, linewidth=0
+        )
 
 
 def _name_rows(axes: Axes, of_mark: np.ndarray, names: Mapping[int, str]) -> None:

@@ -8,7 +8,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from reports.data.classes import Classes
-from reports.figures.style import MI_COLOURS, class_style, in_figure, new_figure, note, over_layers, report_style
+from reports.figures.style import (
+    MI_COLOURS,
+    class_style,
+    in_figure,
+    logarithmic,
+    new_figure,
+    note,
+    over_layers,
+    report_style,
+)
 
 PANELS = (
     ("anisotropy", "Mean cosine of two states", "linear"),
@@ -46,7 +55,9 @@ def _draw_measure(axes: Axes, frame: pd.DataFrame, classes: Classes, column: str
             label=in_figure(name),
         )  # fmt: skip
     if frame[column].notna().any():
-        axes.set_yscale(scale)
+        if scale == "log":
+            axes.set_ylabel("log scale")
+            logarithmic(axes.yaxis)
         axes.grid(axis="y")
         over_layers(axes)
     else:

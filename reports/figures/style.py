@@ -275,7 +275,7 @@ def logarithmic(axis: Axis) -> None:
     (axis.axes.set_xscale if axis is axis.axes.xaxis else axis.axes.set_yscale)("log")
     axis.set_major_formatter(FuncFormatter(lambda value, position: f"{value:g}"))
     axis.set_minor_formatter(NullFormatter())
-    if LOGARITHMIC not in axis.get_label_text():
+    if not axis.get_label_text().endswith(LOGARITHMIC.lstrip(", ")):
         axis.set_label_text(f"{axis.get_label_text()}{LOGARITHMIC}")
 
 

@@ -25,61 +25,67 @@ STABLE = 0.5
 """Layers whose clusters are all found again at least this well are shown before others."""
 
 _EVERY = {
-    "layer": "Layer",
-    "among": "Marks of",
-    "cluster": "Cluster",
-    "name": "What sets it apart",
-    "marks": "Marks",
-    "silhouette": "Silhouette",
-    "stability": "Stability",
-    "mi_share": "Share of MI's variance",
-    "corr_share": "Share of r's variance",
-    "told": "Told by the previous word",
+    "layer": "layer",
+    "among": "marks of",
+    "cluster": "cluster",
+    "name": "what sets it apart",
+    "marks": "marks",
+    "silhouette": "silhouette",
+    "stability": "stability",
+    "mi_share": "share of MI's variance",
+    "corr_share": "share of r's variance",
+    "told": "told by the previous word",
 }
 _LINEAGES = {
-    "name": "What sets it apart",
-    "first": "From layer",
-    "last": "To layer",
-    "named": "So named in layers",
-    "marks": "Marks",
-    "stability": "Stability",
-    "told": "Told by the previous word",
-    "origin": "Parts from",
-    "destination": "Goes into",
+    "name": "what sets it apart",
+    "first": "from layer",
+    "last": "to layer",
+    "named": "so named in layers",
+    "marks": "marks",
+    "stability": "stability",
+    "told": "told by the previous word",
+    "origin": "parts from",
+    "destination": "goes into",
 }
 _TERMS = {
-    "cluster": "Cluster",
-    "name": "Name",
-    "feature": "Feature",
-    "value": "What it has more of",
-    "inside": "In the cluster",
-    "outside": "Elsewhere",
-    "effect": "Effect",
-    "q": "False discoveries",
+    "cluster": "cluster",
+    "name": "name",
+    "feature": "feature",
+    "value": "what it has more of",
+    "inside": "in the cluster",
+    "outside": "elsewhere",
+    "effect": "effect",
+    "q": "false discoveries",
 }
 _OUTLIERS = {
-    "cluster": "Cluster",
-    "name": "Name",
-    "dimensions": "Dimensions left out most often",
-    "inside": "In the cluster",
-    "outside": "Elsewhere",
+    "cluster": "cluster",
+    "name": "name",
+    "dimensions": "dimensions left out most often",
+    "inside": "in the cluster",
+    "outside": "elsewhere",
 }
-_EXAMPLES = {"cluster": "Cluster", "name": "Name", "class": "Class", "words": "Its clearest marks, in their words"}
+_EXAMPLES = {"cluster": "cluster", "name": "name", "class": "class", "words": "its clearest marks, in their words"}
 _BOOKS = {
-    "among": "Marks of",
-    "explanation": "What sets them apart",
-    "books": "Books",
-    "clusters": "Clusters",
-    "layers": "Layers",
-    "first_layer": "From layer",
-    "last_layer": "To layer",
-    "marks": "Marks",
-    "stability": "Stability",
-    "mi_share": "Share of MI's variance",
-    "told": "Told by the previous word",
+    "among": "marks of",
+    "explanation": "what sets them apart",
+    "books": "books",
+    "clusters": "clusters",
+    "layers": "layers",
+    "first_layer": "from layer",
+    "last_layer": "to layer",
+    "marks": "marks",
+    "stability": "stability",
+    "mi_share": "share of MI's variance",
+    "told": "told by the previous word",
 }
 
 Part = Exhibit | Table
+
+
+_DECIMALS = dict.fromkeys(
+    ("stability", "told", "inside", "outside", "effect", "mi_share", "corr_share", "silhouette"), 2
+)
+"""Shares and the like, of which the tables show two decimals; the data have all."""
 
 
 def clusters_section(store: StudyStore, scope: Scope) -> Section:
@@ -214,18 +220,19 @@ def _lineages(through: Followed, sql: str, found: Answer, name: str) -> Table:
         f"{KEY}-lineages-{_slug(name)}",
         f"Where clusters are born and where they dissolve: {name}",
         f"Clusters that go on for more than one of the {last + 1} layers, the largest first.",
-        shown[list(_LINEAGES)].round({"stability": 2, "told": 2}),
+        shown[list(_LINEAGES)],
         _LINEAGES,
         (found.sql, sql),
         "Parts from, goes into: the cluster that holds most of its marks one layer before its first, and one after its "
         "last. Marks, stability and what the previous word tells are medians over its layers.",
         nothing="No cluster goes on for more than one layer.",
+        decimals=_DECIMALS,
     )
 
 
 def _terms(store: StudyStore, scope: Scope, found: Answer, name: str, layer: int) -> Table:
     answer = ask(store, "cluster_terms", book=scope.example_book, layer=layer, among=name)
-    shown = answer.frame[list(_TERMS)].round({"inside": 2, "outside": 2, "effect": 2})
+    shown = answer.frame[list(_TERMS)].copy()
     shown["q"] = [f"{q:.1g}" for q in shown["q"]]
     told = found.frame.loc[found.frame["layer"] == layer, "told"].iloc[0]
     more = "" if pd.isna(told) else f" The previous word alone tells {max(0.0, float(told)):.0%} of the division."
@@ -240,6 +247,7 @@ def _terms(store: StudyStore, scope: Scope, found: Answer, name: str, layer: int
         "the best divide. Effect: Cramer's V, of a number the rank-biserial correlation. False discoveries: Benjamini "
         "and Hochberg's q over all features, clusters, layers and classes of the book.",
         nothing="Nothing that is known of the marks sets these clusters apart.",
+        decimals=_DECIMALS,
     )
 
 
@@ -250,11 +258,12 @@ def _outliers(store: StudyStore, scope: Scope, found: Answer, name: str, layer: 
         f"{KEY}-outliers-{_slug(name)}",
         f"What the marks of each cluster leave out: {name}, layer {layer}",
         "The set of outlier dimensions that most marks of the cluster leave out, and how many marks do so.",
-        shown[list(_OUTLIERS)].round({"inside": 2, "outside": 2}),
+        shown[list(_OUTLIERS)],
         _OUTLIERS,
         (answer.sql,),
         "Where nearly all marks of a cluster leave out a set and hardly any others do, the outlier threshold makes the "
         "cluster: one dimension lies above it there and below it elsewhere.",
+        decimals=_DECIMALS,
     )
 
 
@@ -285,16 +294,17 @@ def _books(store: StudyStore, scope: Scope) -> Table:
         f"{KEY}-books",
         "Clusters of the same explanation, over all books",
         f"In how many of {scope.books_with_pairs:,} books clusters of this explanation are found, and in which layers.",
-        frame.assign(told=frame["told"].clip(lower=0))[list(_BOOKS)].round({"stability": 2, "mi_share": 2, "told": 2}),
+        frame.assign(told=frame["told"].clip(lower=0))[list(_BOOKS)],
         _BOOKS,
         (answer.sql,),
         "Which words a cluster stands behind differs from book to book and is not part of its explanation here. Marks "
         "and the numbers behind them are medians over these clusters.",
+        decimals=_DECIMALS,
     )
 
 
 def _table(frame: pd.DataFrame, answer: Answer) -> Table:
-    shown = frame[list(_EVERY)].round({"silhouette": 2, "stability": 2, "mi_share": 2, "corr_share": 2, "told": 2})
+    shown = frame[list(_EVERY)]
     return Table(
         f"{KEY}-table",
         "Every cluster",
@@ -304,6 +314,7 @@ def _table(frame: pd.DataFrame, answer: Answer) -> Table:
         (answer.sql,),
         "Told by the previous word: 1 where the word before a mark says which cluster it is in, 0 where it says "
         "nothing.",
+        decimals=_DECIMALS,
     )
 
 

@@ -104,7 +104,10 @@ def _numbers(moments: pd.DataFrame, quantity: str) -> str:
     if moments.empty:
         return "no pairs"
     row = moments.iloc[0]
-    return f"mean {row[f'{quantity}_mean']:.4g}, SD {row[f'{quantity}_std']:.3g}"
+    mean, spread = float(row[f"{quantity}_mean"]), float(row[f"{quantity}_std"])
+    largest = max(abs(mean), abs(spread), 1e-3)
+    decimals = max(0, 2 - math.floor(math.log10(largest))) if math.isfinite(largest) else 2
+    return f"mean {mean:.{decimals}f}, SD {spread:.{decimals}f}"
 
 
 def _picture(matrix: np.ndarray, low: float, high: float, quantity: str) -> bytes:

@@ -37,6 +37,7 @@ def outlier_section(store: Store, scope: Scope, outlier_z: float | None) -> Sect
         nothing=f"No mark has a dimension more than {outlier_z:g} standard deviations from its mean, so all are kept."
         if outlier_z
         else "The study leaves no dimension out (--outlier-z none).",
+        decimals={f"share_{name}": 3 for name in names},
     )
     if not (outlier_z and scope.rows_kept):
         return Section(KEY, TITLE, "", (table,))
