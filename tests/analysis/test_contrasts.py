@@ -178,6 +178,29 @@ def test_explained_share_is_that_of_a_matrix_of_distances(generator):
     np.testing.assert_allclose(contrasts.explained_share(*parts), [1 - within / total])
 
 
+@pytest.mark.slow  # loading scikit-bio takes 6 s: it loads torch
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_explained_share_is_scikit_bios(generator):
+    """scikit-bio gives the pseudo-F of PERMANOVA of a matrix of distances; of two groups R^2 is F / (F + N - 2)."""
+    from skbio.stats.distance import DistanceMatrix, permanova
+
+    for count, apart in ((25, 10), (40, 20), (60, 7)):
+        vectors = generator.normal(size=(count, 40))
+        vectors[apart:] += generator.normal(scale=0.6, size=40)
+        correlation = np.corrcoef(vectors)
+        half = np.triu(np.sqrt(np.clip(1 - correlation, 0, None)), 1)
+        distances = DistanceMatrix(half + half.T)
+        groups = (np.arange(count) >= apart).astype(int)
+        f = float(permanova(distances, groups, permutations=0)["test statistic"])
+        one, of = np.zeros(count, dtype=int), np.flatnonzero
+        a, b = of(groups == 0), of(groups == 1)
+        parts = [
+            pair_sums(correlation[None][:, x][:, :, y], one[x], one[y], 1, within=x is y)
+            for x, y in ((a, a), (b, b), (a, b))
+        ]
+        np.testing.assert_allclose(contrasts.explained_share(*parts), [f / (f + count - 2)], rtol=1e-12)
+
+
 def test_the_jackknife_of_the_explained_share_leaves_out_a_passages_marks(generator):
     passages = 4
     correlation = np.corrcoef(generator.normal(size=(25, 40)) + np.repeat([[0.0], [0.6]], [10, 15], axis=0))
