@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import shlex
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -28,7 +30,7 @@ from reports.sections.changes import changes_section
 from reports.sections.clusters import KEY as CLUSTERS
 from reports.sections.clusters import TITLE as CLUSTERS_TITLE
 from reports.sections.clusters import clusters_section
-from reports.sections.comparison import comparison_section
+from reports.sections.comparison import Compared, comparison_section, names_apart, overview_section
 from reports.sections.explorer import explorer_data, triangles
 from reports.sections.layer_measures import KEY as LAYER_MEASURES
 from reports.sections.layer_measures import TITLE as LAYER_MEASURES_TITLE
@@ -75,12 +77,12 @@ def build_report(
     layer: int | None = None,
     books: tuple[str, ...] = (),
     title: str | None = None,
-    other: StudyStore | None = None,
+    others: Sequence[StudyStore] = (),
     before: Mapping[str, Any] | None = None,
 ) -> Report:
     """The report of what is committed in the store, about one layer in detail and some books or all.
 
-    `other` is a store to compare with, `before` the facts of the report that this one follows. A section or a figure
+    `others` are stores to compare with, `before` the facts of the report that this one follows. A section or a figure
     that fails is a sentence in its place. Raises ReportUsageError for a layer or a book the store does not have.
     """
     scope = choose_scope(store, layer, books)
@@ -98,11 +100,17 @@ def build_report(
         store.snapshot,
         _in_short(store, scope, results, survival),
         numbers(store.study.config, scope, _pairs_between(store, scope)),
-        _sections(store, scope, results, survival, other, (before, now)),
+        _sections(store, scope, results, survival, others, (before, now)),
         now,
         (*results.missing, *((tried,) if isinstance(tried, Failure) else ())),
         results.answers.results,
+        _choice(scope, books),
     )
+
+
+def _choice(scope: Scope, books: tuple[str, ...]) -> str:
+    chosen = f" --books {shlex.join(books)}" if books else ""
+    return f" --layer {scope.layer}{chosen}"
 
 
 def _survival(store: Store, scope: Scope) -> Survival | None:
@@ -128,7 +136,7 @@ def _sections(
     scope: Scope,
     results: Numbers,
     survival: Survival | None,
-    other: StudyStore | None,
+    others: Sequence[StudyStore],
     then_and_now: tuple[Mapping[str, Any] | None, Mapping[str, Any]],
 ) -> tuple[Section, ...]:
     """What was found and the evidence for it, then everything else, folded."""
@@ -148,9 +156,10 @@ def _sections(
         (CLUSTERS, CLUSTERS_TITLE, lambda: clusters_section(store, scope)),
         ("six-figures", NOTEBOOK_TITLE, lambda: notebook_section(store, scope, results.moments, results.means)),
     ]
-    if other is not None:
-        makers.append(("comparison", "Comparison", lambda: _comparison_section(store, other, scope)))
-    makers.append(("changes", "Since the last report", lambda: changes_section(*then_and_now, scope.classes)))
+    shown = [attempt_section(key, title, make) for key, title, make in makers]
+    shown += _comparisons(store, others, scope)
+    changes = "Since the last report"
+    shown.append(attempt_section("changes", changes, lambda: changes_section(*then_and_now, scope.classes)))
     everything_else: list[tuple[str, str, Callable[[], Section]]] = [
         ("layers-section", "Every layer", lambda: _layer_section(store, scope, results)),
         ("books", "Book by book", lambda: books_section(scope)),
@@ -165,7 +174,6 @@ def _sections(
         ),
         ("study-section", "What was run", lambda: _study(store)),
     ]
-    shown = [attempt_section(key, title, make) for key, title, make in makers]
     folded = [replace(attempt_section(key, title, make), folded=True) for key, title, make in everything_else]
     return (*shown, *folded)
 
@@ -255,15 +263,34 @@ def _layer_section(store: Store, scope: Scope, results: Numbers) -> Section:
     return Section("layers-section", "Every layer", introduction, (table,), explorer)
 
 
-def _comparison_section(store: StudyStore, other: StudyStore, scope: Scope) -> Section:
+def _comparisons(store: StudyStore, others: Sequence[StudyStore], scope: Scope) -> list[Section]:
+    """A section for each other store, after one that sets all side by side where there are several."""
+    names = names_apart(store.study.called, [other.study.called for other in others])
+    compared: list[Compared] = []
+    sections: list[Section] = []
+    for number, (name, other) in enumerate(zip(names, others, strict=True), start=1):
+        title = f"Compared with {name}"
+        found = attempt(f"comparison-{number}-failed", title, partial(_compared, store, other, scope, name))
+        if isinstance(found, Failure):
+            sections.append(Section(f"comparison-{number}", title, "", (found,)))
+            continue
+        compared.append(found)
+        sections.append(attempt_section(f"comparison-{number}", title, partial(comparison_section, found, number)))
+    if len(compared) > 1:
+        overview = partial(overview_section, compared)
+        sections.insert(0, attempt_section("comparison-overview", "Comparison", overview))
+    return sections
+
+
+def _compared(store: StudyStore, other: StudyStore, scope: Scope, name: str) -> Compared:
     other_scope = choose_scope(other)
     if other_scope is None:
         why = _why_no_pairs(other)
-        raise ReportUsageError(f"the store named by --compare has no pairs: {why}; leave out --compare until it has")
+        raise ReportUsageError(f"a store named by --compare has no pairs: {why}; leave it out until it has")
     pair, theirs = scope.classes.compared, other_scope.classes.named
-    common = pair is not None and [name for name in theirs if name in pair] == list(pair)
+    common = pair is not None and [each for each in theirs if each in pair] == list(pair)
     found = compare_stores(store, other, pair, scope.books) if pair is not None and common else None
-    return comparison_section(found, store.study.differences(other.study))
+    return Compared(store.study.called, name, found, store.study.differences(other.study))
 
 
 def _pairs_between(store: Store, scope: Scope) -> int:

@@ -5,7 +5,8 @@ The names are those of the page and of the files in `figures/`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from os import PathLike
 from pathlib import Path
 from weakref import WeakKeyDictionary
@@ -16,22 +17,24 @@ from matplotlib.figure import Figure
 from reports.build import build_report, compute_numbers
 from reports.data.measured import Measured
 from reports.data.queries import StudyStore, ask
-from reports.data.scope import GRID_PAIRS, SCATTER_PAIRS, Scope, choose_scope
+from reports.data.scope import GRID_PAIRS, SCATTER_PAIRS, choose_scope
 from reports.data.statistics import gaussian_reference
 from reports.errors import ReportError, ReportUsageError
 from reports.figures.activations import mean_activations
 from reports.figures.layers import distributions_by_layer
 from reports.figures.matrices import pair_matrices
 from reports.figures.scatter import mi_against_correlation, mi_against_covariance, mi_against_covariance_by_layer
+from reports.figures.style import to_pdf, to_png, to_svg
 from reports.page.exhibits import Exhibit, Report
+from reports.page.paper import paper_files, standalone
 from reports.sections.notebook import KEYS, notebook_makers
 from store.query.reader import open_store
 
 MEASURED_HERE = "the marks measured"
 """What stands for the name of a book where there is none."""
 
-_REPORTS: WeakKeyDictionary[StudyStore, dict[tuple[str, int | None, str | None], Report]] = WeakKeyDictionary()
-"""Reports already built, by what is committed, the layer and the book: a notebook asks for one figure after another."""
+_REPORTS: WeakKeyDictionary[StudyStore, dict[tuple[str, int | None, tuple[str, ...]], Report]] = WeakKeyDictionary()
+"""Reports already built, by what is committed, layer and books: a notebook asks for one figure after another."""
 
 
 def figure(
@@ -48,12 +51,43 @@ def figure(
         return _of_measured(source, name, layer)
     if isinstance(source, str | PathLike):
         with open_store(Path(source) if isinstance(source, PathLike) else source) as store:
-            return _of_store(store, name, layer, book)
-    return _of_store(source, name, layer, book)
+            return _of_store(store, name, layer, (book,) if book else ())
+    return _of_store(source, name, layer, (book,) if book else ())
 
 
-def _of_store(store: StudyStore, name: str, layer: int | None, book: str | None) -> Figure:
-    scope = choose_scope(store, layer, (book,) if book else ())
+def figure_file(
+    location: str,
+    name: str,
+    ending: str,
+    *,
+    layer: int | None = None,
+    books: tuple[str, ...] = (),
+    compare: tuple[str, ...] = (),
+    width_mm: float | None = None,
+) -> bytes:
+    """The figure of this name of a report with these options, as `svg`, `pdf` or `png`; the store is named by location.
+
+    Without `width_mm` it has the size it has on the page. Raises ReportUsageError as `figure` does.
+    """
+    with ExitStack() as stack:
+        store, *others = (stack.enter_context(open_store(each)) for each in (location, *compare))
+        drawn = _of_store(store, name, layer, books, others)
+    if width_mm is not None:
+        return paper_files(drawn, name, width_mm)[ending]
+    forms = {"svg": lambda: standalone(to_svg(drawn, name)), "pdf": lambda: to_pdf(drawn), "png": lambda: to_png(drawn)}
+    return forms[ending]()
+
+
+def titles_of_figures(location: str) -> Mapping[str, str]:
+    """The figures of a store's report: the title of each, by its name, in the order of the page."""
+    with open_store(location) as store:
+        return names_of(_report(store, None, ()))
+
+
+def _of_store(
+    store: StudyStore, name: str, layer: int | None, books: tuple[str, ...], others: Sequence[StudyStore] = ()
+) -> Figure:
+    scope = choose_scope(store, layer, books)
     if scope is None:
         raise ReportUsageError("the store holds no pairs yet, so there is nothing to draw")
     makers = notebook_makers(
@@ -62,13 +96,15 @@ def _of_store(store: StudyStore, name: str, layer: int | None, book: str | None)
         lambda: ask(store, "layer_moments", books=scope.books),
         lambda: compute_numbers(store, scope).means,
     )
-    exhibit = makers[name]() if name in makers else _of_report(store, scope, name, layer, book)
+    exhibit = makers[name]() if name in makers else _of_report(store, name, layer, books, others)
     return _on_paper(exhibit.figure)
 
 
-def _of_report(store: StudyStore, scope: Scope, name: str, layer: int | None, book: str | None) -> Exhibit:
+def _of_report(
+    store: StudyStore, name: str, layer: int | None, books: tuple[str, ...], others: Sequence[StudyStore]
+) -> Exhibit:
     """The figure from the whole report, which is built once."""
-    report = _report(store, layer, book)
+    report = build_report(store, layer, books, others=others) if others else _report(store, layer, books)
     for section in report.sections:
         for part in section.parts:
             if part.key == name and isinstance(part, Exhibit):
@@ -79,10 +115,10 @@ def _of_report(store: StudyStore, scope: Scope, name: str, layer: int | None, bo
     raise _no_such(name, names_of(report))
 
 
-def _report(store: StudyStore, layer: int | None, book: str | None) -> Report:
-    known, key = _REPORTS.setdefault(store, {}), (store.snapshot, layer, book)
+def _report(store: StudyStore, layer: int | None, books: tuple[str, ...]) -> Report:
+    known, key = _REPORTS.setdefault(store, {}), (store.snapshot, layer, books)
     if key not in known:
-        known[key] = build_report(store, layer=layer, books=(book,) if book else ())
+        known[key] = build_report(store, layer, books)
     return known[key]
 
 

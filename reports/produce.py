@@ -29,7 +29,7 @@ PARTS_FAILED = 1
 PAGE = "index.html"
 PDF = "report.pdf"
 RESULTS = "results.parquet"
-FORMAT = 5
+FORMAT = 6
 """Raised when the same snapshot makes another page, so that reports are made anew after an upgrade."""
 
 
@@ -41,8 +41,9 @@ class Request:
     out: str
     layer: int | None = None
     books: tuple[str, ...] = ()
-    compare: str | None = None
+    compare: tuple[str, ...] = ()
     pdf: bool = False
+    width_mm: float | None = None
     keep: int = 10
     title: str | None = None
     name: str | None = None
@@ -50,8 +51,8 @@ class Request:
 
     def options(self) -> dict[str, object]:
         """What changes the content of the report, as JSON values."""
-        chosen = {name: asdict(self)[name] for name in ("layer", "books", "compare", "pdf", "title", "name")}
-        return {**chosen, "books": sorted(self.books), "format": FORMAT}
+        chosen = {name: asdict(self)[name] for name in ("layer", "pdf", "width_mm", "title", "name")}
+        return {**chosen, "books": sorted(self.books), "compare": list(self.compare), "format": FORMAT}
 
 
 @dataclass(frozen=True)
@@ -88,21 +89,20 @@ def produce_report(request: Request, now: datetime | None = None) -> Produced:
     """
     out = Path(request.out)
     now = now or datetime.now(UTC)
-    stores = (request.store, request.compare) if request.compare else (request.store,)
     with contextlib.ExitStack() as stack:
         store = stack.enter_context(open_store(request.store))
-        stack.enter_context(publishing(out, stores))
+        stack.enter_context(publishing(out, (request.store, *request.compare)))
         if request.name:
             store.study = replace(store.study, name=request.name)
-        other = stack.enter_context(open_store(request.compare)) if request.compare else None
+        others = tuple(stack.enter_context(open_store(location)) for location in request.compare)
         before = latest_facts(out)
-        snapshots = {"snapshot": store.snapshot, "compared": other.snapshot if other else None}
+        snapshots = {"snapshot": store.snapshot, "compared": [other.snapshot for other in others]}
         pinned = {**snapshots, "options": request.options()}
         same = not request.force and before is not None and {key: before.get(key) for key in pinned} == pinned
         if same and before and not before.get("failed"):
             return Produced(out / LATEST / PAGE, tuple(before["findings"]), changed=False)
         report, rendered, pdf = _draw(
-            build_report(store, request.layer, request.books, request.title, other, before), request.pdf, now
+            build_report(store, request.layer, request.books, request.title, others, before), request, now
         )
         failed = [failure.sentence for failure in report.failures]
         if same and before and before.get("failed") == failed:
@@ -118,13 +118,13 @@ def produce_report(request: Request, now: datetime | None = None) -> Produced:
     return Produced(out / LATEST / PAGE, report.findings, changed=True, failures=report.failures)
 
 
-def _draw(report: Report, with_pdf: bool, now: datetime) -> tuple[Report, Rendered, bytes | None]:
+def _draw(report: Report, request: Request, now: datetime) -> tuple[Report, Rendered, bytes | None]:
     """Figures and data as files, and the PDF where it is wanted; what fails is said in the report that returns."""
-    rendered = render_parts(report, as_pdf=with_pdf)
+    rendered = render_parts(report, request.pdf, request.width_mm)
     report = report.without(rendered.failures)
-    if not with_pdf:
+    if not request.pdf:
         return report, rendered, None
-    pdf = attempt("pdf", PDF, lambda: render_pdf(report, rendered.pictures, now))
+    pdf = attempt("pdf", PDF, lambda: render_pdf(report, rendered.papers, now))
     if isinstance(pdf, Failure):
         return replace(report, missing=(*report.missing, pdf)), rendered, None
     return report, rendered, pdf

@@ -1,36 +1,84 @@
-"""Two stores on the same books over relative depth: what each finds, and the paired difference."""
+"""Stores on the same books over relative depth: what each finds, and the paired differences."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from reports.figures.style import INK, NEUTRAL, legend, new_figure, note, report_style
+from reports.figures.style import (
+    INK,
+    MARKERS,
+    NEUTRAL,
+    TYPE_COLOURS,
+    WIDTH,
+    cut,
+    in_figure,
+    legend,
+    new_figure,
+    note,
+    panel_title,
+    report_style,
+)
 
-STUDIES = ("this store", "the other")
+NAME_CHARACTERS = 28
 
 
-def compare_depths(rows: pd.DataFrame, label: str) -> Figure:
+def compare_depths(rows: pd.DataFrame, label: str, here: str, there: str) -> Figure:
     """Left: one quantity in either store. Right: the first less the second, with its band.
 
     `rows` has depth, here, there, difference, low, high of one quantity, see `reports.data.comparison`; `label` names
-    the quantity.
+    the quantity, `here` and `there` the stores.
     """
+    here, there = short(here), short(there)
     with report_style():
         figure = new_figure(10, 3.6)
         left, right = figure.subplots(1, 2)
-        left.set(xlabel="relative depth", ylabel=label, title="Each store")
-        right.set(xlabel="relative depth", ylabel=f"difference of {label}", title=f"{STUDIES[0]} less {STUDIES[1]}")
-        for axes in (left, right):
-            axes.grid(axis="y")
+        _axes(left, label, "Each store")
+        _axes(right, f"difference of {label}", f"{here} less {there}")
         if rows.empty:
             note(left, "not measured in both")
             note(right, "not measured in both")
             return figure
-        left.plot(rows["depth"], rows["here"], color=INK, marker="o", markersize=3.2, label=STUDIES[0])
-        left.plot(rows["depth"], rows["there"], color=NEUTRAL, linestyle="--", label=STUDIES[1])
+        left.plot(rows["depth"], rows["here"], color=INK, marker="o", markersize=3.2, label=here)
+        left.plot(rows["depth"], rows["there"], color=NEUTRAL, linestyle="--", label=there)
         legend(left)
         right.axhline(0, color=INK, linewidth=0.8)
-        right.plot(rows["depth"], rows["difference"], color=INK, marker="o", markersize=3.2)
-        right.fill_between(rows["depth"], rows["low"], rows["high"], color=INK, alpha=0.15, linewidth=0)
+        _difference(right, rows, INK, "o", "")
     return figure
+
+
+def differences_by_store(found: Mapping[str, pd.DataFrame], label: str, here: str) -> Figure:
+    """The paired difference of one quantity from each of several stores, with its band; see `compare_depths`."""
+    with report_style():
+        figure = new_figure(WIDTH, 3.8)
+        axes = figure.subplots()
+        _axes(axes, f"difference of {label}", f"{short(here)} less each other store")
+        measured = {name: rows for name, rows in found.items() if len(rows)}
+        if not measured:
+            note(axes, "not measured in both")
+            return figure
+        axes.axhline(0, color=INK, linewidth=0.8)
+        for place, (name, rows) in enumerate(measured.items()):
+            colour = TYPE_COLOURS[place % len(TYPE_COLOURS)]
+            _difference(axes, rows, colour, MARKERS[place % len(MARKERS)], f"less {short(name)}")
+        legend(axes)
+    return figure
+
+
+def short(name: str) -> str:
+    """A store's name as a legend and a panel's title have room for."""
+    return in_figure(cut(name, NAME_CHARACTERS))
+
+
+def _axes(axes: Axes, label: str, title: str) -> None:
+    axes.set(xlabel="relative depth", ylabel=label)
+    panel_title(axes, title)
+    axes.grid(axis="y")
+
+
+def _difference(axes: Axes, rows: pd.DataFrame, colour: str, marker: object, label: str) -> None:
+    axes.plot(rows["depth"], rows["difference"], color=colour, marker=marker, markersize=3.2, label=label or None)
+    axes.fill_between(rows["depth"], rows["low"], rows["high"], color=colour, alpha=0.15, linewidth=0)

@@ -26,7 +26,8 @@ class Exhibit:
     """One figure with everything that belongs to it.
 
     `key` names its files; `caption` says in a few lines what is shown, `reading` how to read it; `alt` is read where
-    the picture cannot be seen; `sql` are the queries as they were run; `data` the frames that were drawn, by file name.
+    the picture cannot be seen; `sql` are the queries as they were run; `data` the frames that were drawn, by file name;
+    `needs` the options without which `interpunct figure` does not make it.
     """
 
     key: str
@@ -37,6 +38,7 @@ class Exhibit:
     sql: tuple[str, ...]
     data: Mapping[str, pd.DataFrame]
     reading: str = ""
+    needs: str = ""
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,8 @@ class Report:
     """A whole report. `facts` is what a later report compares itself with: plain JSON values.
 
     `missing` names what failed and has no place in a section, such as the PDF. `results` are the answer's numbers, see
-    `reports.data.answer`, for those who go on computing.
+    `reports.data.answer`, for those who go on computing. `choice` are the options with which `interpunct figure` makes
+    its figures again.
     """
 
     title: str
@@ -114,6 +117,7 @@ class Report:
     facts: Mapping[str, Any]
     missing: tuple[Failure, ...] = ()
     results: pd.DataFrame | None = None
+    choice: str = ""
 
     @property
     def failures(self) -> tuple[Failure, ...]:

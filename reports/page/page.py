@@ -11,7 +11,6 @@ import functools
 import gzip
 import io
 import math
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.resources import files
@@ -27,6 +26,7 @@ from markupsafe import Markup
 
 from reports.figures.style import colour_variables, cut, to_pdf, to_png, to_svg
 from reports.page.exhibits import Exhibit, Failure, Report, Table, attempt
+from reports.page.paper import paper_files, standalone
 from store.foreign_text import for_page, for_spreadsheet
 
 CELL_CHARACTERS = 400
@@ -50,34 +50,37 @@ class Download:
 
 @dataclass(frozen=True)
 class Rendered:
-    """The parts of a report as files, by key: SVG and PNG of each exhibit, CSV of each frame of each part.
+    """The parts of a report as files, by key: each exhibit's SVG as the page sets it, CSV of each frame of each part.
 
-    `papers` has each exhibit as PDF, where those were wanted; `failures` has the parts that could not be drawn or
-    written: they are in none of the others.
+    `figures` has each exhibit's files by their ending: `svg`, `png`, and `pdf` where that was wanted; `papers` the PDF
+    that `report.pdf` sets. `failures` has the parts that could not be drawn or written: they are in none of the others.
     """
 
     drawings: Mapping[str, str]
-    pictures: Mapping[str, bytes]
+    figures: Mapping[str, Mapping[str, bytes]]
     data: Mapping[str, Mapping[str, bytes]]
     failures: Mapping[str, Failure]
     papers: Mapping[str, bytes] = field(default_factory=dict)
 
 
-def render_parts(report: Report, as_pdf: bool = False) -> Rendered:
-    """Draw every exhibit and write every frame, once for all the forms a report takes; `as_pdf`, as PDF too."""
+def render_parts(report: Report, as_pdf: bool = False, width_mm: float | None = None) -> Rendered:
+    """Draw every exhibit and write every frame, once for all the forms a report takes.
+
+    `as_pdf`: as PDF too. `width_mm`: the files of the figures have this width, the page and `report.pdf` their own.
+    """
     parts = [part for section in report.sections for part in section.parts if not isinstance(part, Failure)]
-    drawings, pictures, data, failures, papers = {}, {}, {}, {}, {}
+    drawings, figures, data, failures, papers = {}, {}, {}, {}, {}
     for part in parts:
-        made = attempt(part.key, part.title, functools.partial(_render_part, part, as_pdf))
+        made = attempt(part.key, part.title, functools.partial(_render_part, part, as_pdf, width_mm))
         if isinstance(made, Failure):
             failures[part.key] = made
             continue
-        if made.svg is not None and made.png is not None:
-            drawings[part.key], pictures[part.key] = made.svg, made.png
-        if made.pdf is not None:
-            papers[part.key] = made.pdf
+        if made.drawing is not None:
+            drawings[part.key], figures[part.key] = made.drawing, made.figure
+        if made.paper is not None:
+            papers[part.key] = made.paper
         data[part.key] = made.data
-    return Rendered(drawings, pictures, data, failures, papers)
+    return Rendered(drawings, figures, data, failures, papers)
 
 
 def render_page(report: Report, rendered: Rendered) -> str:
@@ -109,10 +112,8 @@ def files_beside(report: Report, rendered: Rendered) -> dict[str, bytes]:
                 contents[f"queries/{part.key}.sql"] = "\n".join(f"{query.strip()};\n" for query in part.sql).encode()
             contents.update({f"data/{name}.csv": csv for name, csv in rendered.data[part.key].items()})
             contents.update({f"data/{name}.parquet": to_parquet(frame) for name, frame in _frames(part).items()})
-    for key, svg in rendered.drawings.items():
-        contents[f"figures/{key}.svg"] = _standalone(svg).encode()
-        contents[f"figures/{key}.png"] = rendered.pictures[key]
-    contents.update({f"figures/{key}.pdf": paper for key, paper in rendered.papers.items()})
+    for key, made in rendered.figures.items():
+        contents.update({f"figures/{key}.{ending}": file for ending, file in made.items()})
     return contents
 
 
@@ -194,20 +195,24 @@ def png_uri(data: bytes) -> str:
 
 @dataclass(frozen=True)
 class _RenderedPart:
-    """One part as files; a table has no drawing."""
+    """One part as files; a table has no drawing, no figure and no paper."""
 
-    svg: str | None
-    png: bytes | None
-    pdf: bytes | None
     data: Mapping[str, bytes]
+    drawing: str | None = None
+    figure: Mapping[str, bytes] = field(default_factory=dict)
+    paper: bytes | None = None
 
 
-def _render_part(part: Exhibit | Table, as_pdf: bool) -> _RenderedPart:
+def _render_part(part: Exhibit | Table, as_pdf: bool, width_mm: float | None) -> _RenderedPart:
     data = {name: to_csv(frame) for name, frame in _frames(part).items()}
     if isinstance(part, Table):
-        return _RenderedPart(None, None, None, data)
-    svg, png = to_svg(part.figure, part.key), to_png(part.figure)
-    return _RenderedPart(svg, png, to_pdf(part.figure) if as_pdf else None, data)
+        return _RenderedPart(data)
+    drawing = to_svg(part.figure, part.key)
+    paper = to_pdf(part.figure) if as_pdf else None
+    if width_mm is not None:
+        return _RenderedPart(data, drawing, paper_files(part.figure, part.key, width_mm), paper)
+    files = {"svg": standalone(drawing), "png": to_png(part.figure)} | ({"pdf": paper} if paper is not None else {})
+    return _RenderedPart(data, drawing, files, paper)
 
 
 def _class_colours() -> str:
@@ -222,12 +227,6 @@ def _class_colours() -> str:
 
 def _frames(part: Exhibit | Table) -> Mapping[str, pd.DataFrame]:
     return part.data if isinstance(part, Exhibit) else {part.key: part.frame}
-
-
-def _standalone(svg: str) -> str:
-    """An SVG file of its own: colours that every program reads, dark ink for white paper."""
-    plain = re.sub(r"var\(--[\w-]+, (#\w+)\)", r"\1", svg).replace("currentColor", "#111418")
-    return '<?xml version="1.0" encoding="utf-8"?>\n' + plain
 
 
 def _visible(value: Any) -> Any:

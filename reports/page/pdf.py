@@ -1,14 +1,20 @@
-"""The report as a PDF with real pages: headings in an outline, figures, captions, tables, page numbers."""
+"""The report as a PDF with real pages: headings in an outline, figures, captions, tables, page numbers.
+
+Figures are the PDFs that matplotlib makes, laid over their places: vectors, and text that can be searched and copied.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
 import pandas as pd
+import pikepdf
 from fpdf import FPDF
 from fpdf.fonts import FontFace, TTFFont
 from PIL import Image
@@ -38,10 +44,11 @@ INK = (17, 20, 24)
 QUIET = (90, 100, 114)
 LINE = (205, 211, 219)
 MARGIN = 16.0
+POINTS_A_MILLIMETRE = 72 / 25.4
 
 
-def render_pdf(report: Report, pictures: Mapping[str, bytes], now: datetime) -> bytes:
-    """The report on A4 pages. `pictures` holds each exhibit's PNG by key.
+def render_pdf(report: Report, papers: Mapping[str, bytes], now: datetime) -> bytes:
+    """The report on A4 pages. `papers` holds each exhibit by key as a PDF of one page.
 
     Text is of any script that DejaVu or a font of this machine covers; other characters are squares, and it is said so.
     """
@@ -49,22 +56,61 @@ def render_pdf(report: Report, pictures: Mapping[str, bytes], now: datetime) -> 
         document.set_creation_date(now)
         document.title_page(report)
         for section in report.sections:
-            document.section(section.title, section.introduction)
+            document.section(section.title, section.introduction, section.parts[:1], papers)
             for part in section.parts:
                 if isinstance(part, Failure):
                     document.failure(part)
                 elif isinstance(part, Exhibit):
-                    document.exhibit(part, pictures[part.key])
+                    document.exhibit(part, papers[part.key])
                 else:
                     document.table_part(part)
-        return bytes(document.output())
+        return _with_drawings(bytes(document.output()), document.placed)
+
+
+@dataclass(frozen=True)
+class _Placed:
+    """A figure and where it stands: the page, from 1, and its corners in points from the page's lower left."""
+
+    drawing: bytes
+    page: int
+    corners: tuple[float, float, float, float]
+
+
+def _with_drawings(pages: bytes, placed: Sequence[_Placed]) -> bytes:
+    """The pages with each figure over its place, under a name that is the same every time."""
+    made = io.BytesIO()
+    with pikepdf.open(io.BytesIO(pages)) as document:
+        for number, figure in enumerate(placed, start=1):
+            page = document.pages[figure.page - 1]
+            with pikepdf.open(io.BytesIO(figure.drawing)) as drawing:
+                form = document.copy_foreign(drawing.pages[0].as_form_xobject())
+            name = page.add_resource(form, pikepdf.Name.XObject, pikepdf.Name(f"/Figure{number}"))
+            page.contents_add(b"q\n", prepend=True)
+            page.contents_add(b"Q\n" + page.calc_form_xobject_placement(form, name, pikepdf.Rectangle(*figure.corners)))
+        document.save(made, deterministic_id=True)
+    return made.getvalue()
+
+
+def _size(drawing: bytes) -> tuple[float, float]:
+    """Width and height of a PDF of one page in millimetres."""
+    with pikepdf.open(io.BytesIO(drawing)) as document:
+        left, low, right, high = map(float, document.pages[0].mediabox)
+    return (right - left) / POINTS_A_MILLIMETRE, (high - low) / POINTS_A_MILLIMETRE
+
+
+def _blank() -> io.BytesIO:
+    """A white pixel: it holds a figure's place, and the words for those who cannot see it."""
+    buffer = io.BytesIO()
+    Image.new("L", (1, 1), 255).save(buffer, "PNG")
+    return buffer
 
 
 class _Document(FPDF):
-    """A4 with a footer; its methods set one part of a report each."""
+    """A4 with a footer; its methods set one part of a report each. `placed` are the figures to be laid over it."""
 
     def __init__(self, title: str, characters: set[str]) -> None:
         super().__init__(format="A4")
+        self.placed: list[_Placed] = []
         self.add_font(FONT, "", REGULAR)
         self.add_font(FONT, "B", BOLD)
         self._covered = self._glyphs(FONT)
@@ -118,9 +164,17 @@ class _Document(FPDF):
                 5,
             )
 
-    def section(self, title: str, introduction: str) -> None:
-        """A heading, which also goes into the document's outline."""
-        self._room_for(45)
+    def section(
+        self,
+        title: str,
+        introduction: str,
+        first: Sequence[Exhibit | Table | Failure],
+        papers: Mapping[str, bytes],
+    ) -> None:
+        """A heading, which also goes into the document's outline, on one page with the first part if that can be."""
+        wanted = 30.0 + 5 * math.ceil(len(introduction) / 100)
+        wanted += sum(self._needed(papers[part.key]) if isinstance(part, Exhibit) else 50 for part in first)
+        self._room_for(wanted if wanted <= self.eph else 45)
         self.ln(6)
         self.start_section(self._printable(title))
         self._font(15, bold=True)
@@ -129,17 +183,29 @@ class _Document(FPDF):
             self._font(9.5, colour=QUIET)
             self._paragraph(introduction, 5)
 
-    def exhibit(self, exhibit: Exhibit, picture: bytes) -> None:
-        """Title, figure over the whole width, caption; on one page together."""
-        width, height = Image.open(io.BytesIO(picture)).size
+    def exhibit(self, exhibit: Exhibit, drawing: bytes) -> None:
+        """Title, room for the figure over the whole width, caption; on one page together."""
+        width, height = _size(drawing)
         shown = self.epw * height / width
-        self._room_for(min(shown + 40, self.eph))
+        self._room_for(self._needed(drawing))
         self._part_title(exhibit.title, level=1)
         scale = min(1.0, (self.eph - 45) / shown)
-        self.image(io.BytesIO(picture), w=self.epw * scale, alt_text=for_page(exhibit.alt))
+        self._place(drawing, self.epw * scale, shown * scale, for_page(exhibit.alt))
         self.ln(1.5)
         self._font(8.5, colour=QUIET)
         self._paragraph(f"{exhibit.caption} {exhibit.reading}".strip(), 4.4)
+
+    def _needed(self, drawing: bytes) -> float:
+        """The height of a figure with its title and caption."""
+        width, height = _size(drawing)
+        return min(self.epw * height / width + 40, self.eph)
+
+    def _place(self, drawing: bytes, width: float, height: float, alt: str) -> None:
+        left, top = self.get_x(), self.get_y()
+        self.image(_blank(), w=width, h=height, alt_text=alt)
+        corners = (left, self.h - top - height, left + width, self.h - top)
+        low, bottom, high, upper = (POINTS_A_MILLIMETRE * place for place in corners)
+        self.placed.append(_Placed(drawing, self.page_no(), (low, bottom, high, upper)))
 
     def failure(self, failure: Failure) -> None:
         """The sentence that stands in the place of a part."""
@@ -169,7 +235,7 @@ class _Document(FPDF):
         bold = FontFace(emphasis="BOLD", fill_color=(240, 242, 245))
         self.set_draw_color(*LINE)
         self.set_line_width(0.15)
-        widths = tuple(_column_widths(part)[column] for column in columns)
+        widths = tuple(_fitted({column: _column_widths(part)[column] for column in columns}).values())
         style = {"headings_style": bold, "borders_layout": "HORIZONTAL_LINES", "padding": (0.4, 0.6)}
         with self.table(col_widths=widths, line_height=3.6, text_align="LEFT", **style) as table:
             table.row([self._printable(heading(part, column)) for column in columns])
@@ -251,10 +317,19 @@ def _columns_that_fit(part: Table) -> list[list[str]]:
     return groups
 
 
+def _fitted(widths: dict[str, int]) -> dict[str, float]:
+    """The same widths, of which the wide ones give way where all are too many: narrow columns keep whole words."""
+    least = {column: min(width, BROKEN_CHARACTERS) for column, width in widths.items()}
+    more = sum(widths.values()) - sum(least.values())
+    share = max(0.0, min(1.0, (CHARACTERS_ACROSS - sum(least.values())) / more)) if more else 1.0
+    return {column: least[column] + share * (widths[column] - least[column]) for column in widths}
+
+
 def _column_widths(part: Table) -> dict[str, int]:
     """Shares of the width by what the columns hold: whole words of headings, whole numbers, texts up to a limit."""
     columns = part.frame.columns.tolist()
-    lengths = [max(map(len, heading(part, column).split())) + 2 for column in columns]
+    # A heading is bold: a word of it takes about a sixth more.
+    lengths = [math.ceil(max(map(len, heading(part, column).split())) * 7 / 6) + 2 for column in columns]
     for row in table_rows(part.frame.head(TABLE_ROWS), part.decimals):
         for number, (shown, _) in enumerate(row):
             lengths[number] = max(lengths[number], min(len(shown) + 2, 36))

@@ -1,38 +1,95 @@
-"""Two stores side by side: two models, or two configurations, on the books that both have."""
+"""Stores side by side: models, or configurations, on the books that this store and another both have."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import pandas as pd
 
 from analysis import inference
 from reports.data.classes import quoted
 from reports.data.comparison import COMPARED, Comparison
-from reports.figures.comparison import compare_depths
+from reports.figures.comparison import compare_depths, differences_by_store
+from reports.figures.style import cut
 from reports.page.exhibits import Exhibit, Failure, Section, Table, attempt
 
+KEY = "comparison"
+TITLE = "Comparison"
 BOOKS_NAMED = 10
+SHOWN = ("separation", "corr")
+"""Quantity and measure that the figures show."""
+ANOTHER = " --compare OTHER"
+"""What makes a figure of another store again takes, once a store."""
 
 
-def comparison_section(found: Comparison | None, settings: list[str]) -> Section:
-    """What differs between two stores; `settings` has one line a setting with its value here and there.
+@dataclass(frozen=True)
+class Compared:
+    """What was found of another store.
 
-    `found` is None where the two do not name the same two classes first.
+    `here` and `there` are what the two are called. `found` is None where they do not name the same two classes first.
+    `settings` has one line a setting that differs, with its value here and there.
     """
+
+    here: str
+    there: str
+    found: Comparison | None
+    settings: Sequence[str]
+
+
+def names_apart(here: str, others: Sequence[str]) -> tuple[str, ...]:
+    """What the other stores are called; one whose name is taken has a number.
+
+    >>> names_apart("gpt2", ["gpt2", "smollm2", "gpt2"])
+    ('gpt2 (2)', 'smollm2', 'gpt2 (3)')
+    """
+    taken, names = [here], []
+    for name in others:
+        count = taken.count(name)
+        names.append(f"{name} ({count + 1})" if count else name)
+        taken.append(name)
+    return tuple(names)
+
+
+def comparison_section(compared: Compared, number: int = 1) -> Section:
+    """What differs between this store and another; `number` counts the others from 1."""
+    key = KEY if number == 1 else f"{KEY}-{number}"
+    title, found = f"Compared with {cut(compared.there, 80)}", compared.found
+    settings = list(compared.settings) or ["nothing: both stores hold the same study"]
     differing = Table(
-        "comparison-settings",
+        f"{key}-settings",
         "What differs",
         "Settings and model identity that differ; each line names the value here, then the value there.",
-        pd.DataFrame({"setting: here and there": settings or ["nothing: both stores hold the same study"]}),
+        pd.DataFrame({"setting: here and there": settings}),
     )
     if found is None:
         said = "The stores do not share two named classes: there is nothing to compare."
-        return Section("comparison", "Comparison", said, (differing,))
+        return Section(f"{key}-section", title, said, (differing,))
     parts: tuple[Exhibit | Table | Failure, ...] = (
-        attempt("comparison", "The figure of the comparison", lambda: _exhibit(found)),
-        attempt("comparison-quantities", "The table of the comparison", lambda: _table(found)),
+        attempt(key, "The figure of the comparison", lambda: _exhibit(key, compared, found, ANOTHER * number)),
+        attempt(f"{key}-quantities", "The table of the comparison", lambda: _table(key, compared, found)),
     )
     parts = parts if len(found.rows) else ()
-    return Section("comparison", "Comparison", _introduction(found), (*parts, differing))
+    return Section(f"{key}-section", title, _introduction(found), (*parts, differing))
+
+
+def overview_section(compared: Sequence[Compared]) -> Section:
+    """This store set against each of several others, in one figure and one table."""
+    found = {each.there: each.found for each in compared if each.found is not None and len(each.found.rows)}
+    here = compared[0].here
+    said = (
+        f"{here} is set against {len(compared)} other stores, each on the books that both have, with intervals of its "
+        "own: they hold in all layers at once, and not for all stores at once."
+    )
+    if not found:
+        return Section(f"{KEY}-overview", TITLE, said)
+    parts = (
+        attempt(
+            f"{KEY}-all", "The figure of all stores", lambda: _exhibit_of_all(here, found, ANOTHER * len(compared))
+        ),
+        attempt(f"{KEY}-all-quantities", "The table of all stores", lambda: _table_of_all(here, found)),
+    )
+    return Section(f"{KEY}-overview", TITLE, said, parts)
 
 
 def _introduction(found: Comparison) -> str:
@@ -65,24 +122,75 @@ def _how(found: Comparison) -> str:
     return f"Bands are 95 % intervals over {paired} of these books, in all layers at once; they speak of no other book."
 
 
-def _exhibit(found: Comparison) -> Exhibit:
-    rows = found.rows[(found.rows["quantity"] == "separation") & (found.rows["measure"] == "corr")]
+def _exhibit(key: str, compared: Compared, found: Comparison, needs: str) -> Exhibit:
     return Exhibit(
-        "comparison",
+        key,
         "Two stores on the same books",
         "Left: separation in correlation. Right: this store's less the other's, book by book, averaged. Depth runs "
         "from 0, the embeddings, to 1, the last layer.",
         "Line charts over relative depth of the separation in two stores, and of its paired difference.",
-        compare_depths(rows, COMPARED["separation", "corr"]),
+        compare_depths(_shown(found), COMPARED[SHOWN], compared.here, compared.there),
         found.sql,
-        {"comparison": found.rows},
+        {key: found.rows},
         "Relative depth sets models with different numbers of layers beside each other; the other's values are "
         "interpolated between its layers. Correlations do not depend on how many dimensions or bins there are, as "
         "mutual information from histograms does. Layer 0, the embeddings, is left out.",
+        needs,
     )
 
 
-def _table(found: Comparison) -> Table:
+def _exhibit_of_all(here: str, found: dict[str, Comparison], needs: str) -> Exhibit:
+    rows = [each.rows.assign(store=name) for name, each in found.items()]
+    return Exhibit(
+        f"{KEY}-all",
+        "This store less each other store",
+        "The paired difference of separation in correlation from each store, over relative depth. A band that leaves "
+        "zero out says that the two stores differ there.",
+        "A line chart over relative depth of the paired difference of separation from each of several stores.",
+        differences_by_store({name: _shown(each) for name, each in found.items()}, COMPARED[SHOWN], here),
+        tuple(dict.fromkeys(query for each in found.values() for query in each.sql)),
+        {f"{KEY}-all": pd.concat(rows, ignore_index=True)},
+        needs=needs,
+    )
+
+
+def _shown(found: Comparison) -> pd.DataFrame:
+    quantity, measure = SHOWN
+    return found.rows[(found.rows["quantity"] == quantity) & (found.rows["measure"] == measure)]
+
+
+_HEADINGS = {
+    "store": "less",
+    "above": "more here",
+    "below": "more there",
+    "layers": "of layers",
+    "layer": "largest in layer",
+    "interval": "95 % interval",
+}
+_COLUMNS = ["quantity", "above", "below", "layers", "layer", "difference", "interval"]
+_COUNTS = "In how many layers the interval lies above zero (more here) and below it (more there), and the most."
+
+
+def _table(key: str, compared: Compared, found: Comparison) -> Table:
+    title = f"{cut(compared.here, 40)} less {cut(compared.there, 40)}"
+    return Table(f"{key}-quantities", title, _COUNTS, _most(found), _HEADINGS, found.sql)
+
+
+def _table_of_all(here: str, found: dict[str, Comparison]) -> Table:
+    rows = pd.concat([_most(each).assign(store=name) for name, each in found.items()], ignore_index=True)
+    order = {name: place for place, (name, _) in enumerate(found.items())}
+    names = {name: place for place, name in enumerate(COMPARED.values())}
+    rows = rows.sort_values(
+        ["quantity", "store"],
+        key=lambda column: column.map(names if column.name == "quantity" else order),
+        ignore_index=True,
+    )
+    title = f"{cut(here, 40)} less each other store"
+    return Table(f"{KEY}-all-quantities", title, _COUNTS, rows[["quantity", "store", *_COLUMNS[1:]]], _HEADINGS)
+
+
+def _most(found: Comparison) -> pd.DataFrame:
+    """A row a quantity: in how many layers it differs, and where the most."""
     rows = []
     for (quantity, measure), name in COMPARED.items():
         of = found.rows[(found.rows["quantity"] == quantity) & (found.rows["measure"] == measure)]
@@ -92,21 +200,7 @@ def _table(found: Comparison) -> Table:
         above, below = int((of["low"] > 0).sum()), int((of["high"] < 0).sum())
         interval = "" if pd.isna(most["low"]) else f"{most['low']:.3f} to {most['high']:.3f}"
         rows.append((name, above, below, len(of), int(most["layer"]), most["difference"], interval))
-    columns = ["quantity", "above", "below", "layers", "layer", "difference", "interval"]
-    return Table(
-        "comparison-quantities",
-        "This store less the other",
-        "In how many layers the interval lies above zero (more here) and below it (more there), and the most.",
-        pd.DataFrame(rows, columns=columns),
-        {
-            "above": "more here",
-            "below": "more there",
-            "layers": "of layers",
-            "layer": "largest in layer",
-            "interval": "95 % interval",
-        },
-        found.sql,
-    )
+    return pd.DataFrame(rows, columns=_COLUMNS)
 
 
 def _books(count: int) -> str:

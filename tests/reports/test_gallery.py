@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pikepdf
 import pytest
 from matplotlib.figure import Figure
 
+import interpunct
 from analysis.pairwise import pair_statistics
 from reports.data.measured import measure
 from reports.data.queries import ask
@@ -20,6 +23,7 @@ from reports.gallery import figure, names_of
 from tests.builders import build_store, hidden_states, synthetic_study
 from tests.reports.classes import TWO
 
+ROOT = Path(__file__).resolve().parents[2]
 LAYER = 2
 LIVE = (
     "mean-activations",
@@ -73,6 +77,36 @@ def test_a_name_that_is_not_there_lists_those_that_are(store):
         figure(store, "mutual information", layer=LAYER)
     with pytest.raises(ReportUsageError, match="layer 9 is not in the store"):
         figure(store, "mutual-information", layer=9)
+
+
+def test_the_command_of_the_page_makes_a_figure_for_a_column_of_a_paper(three_books, tmp_path, capsys):
+    (words,) = re.findall(r"^interpunct (figure .*)$", (ROOT / "docs" / "reports.md").read_text(), re.MULTILINE)
+    out = tmp_path / "means.pdf"
+    command = words.replace("--store study", f"--store {three_books}").replace("means.pdf", str(out))
+    assert interpunct.main(command.split()) == 0
+    assert capsys.readouterr().out == f"figure: {out}\n"
+    with pikepdf.open(out) as paper:
+        assert float(paper.pages[0].mediabox[2]) / 72 * 25.4 == pytest.approx(89, abs=0.1)
+
+
+def test_the_command_lists_the_names_and_refuses_what_is_no_figure(three_books, report, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("reports.gallery._report", lambda *arguments: report)
+    assert interpunct.main(["figure", "--store", str(three_books)]) == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == list(names_of(report))
+    for wrong, says in (
+        (["forest", "-o", str(tmp_path / "forest.jpg")], "ends with .svg, .pdf or .png"),
+        (["forrest"], "there is no figure 'forrest'"),
+        (["forest", "-o", str(tmp_path / "no" / "forest.svg")], "cannot be written"),
+    ):
+        assert interpunct.main(["figure", *wrong, "--store", str(three_books)]) == 2
+        assert says in capsys.readouterr().err
+
+
+def test_a_width_that_no_paper_has(capsys):
+    for width in ("20", "wide"):
+        with pytest.raises(SystemExit, match="2"):
+            interpunct.main(["figure", "forest", "--store", "s", "--width-mm", width])
+        assert f"'{width}' is not a width in millimetres from 40 to 400" in capsys.readouterr().err
 
 
 @pytest.fixture(scope="module")

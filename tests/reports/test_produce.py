@@ -156,15 +156,27 @@ def test_only_some_books(three_books, tmp_path):
 
 
 @pytest.mark.usefixtures("undrawn")
-def test_two_stores_side_by_side(three_books, tmp_path):
+def test_stores_side_by_side(three_books, tmp_path):
+    """Two others of the same name: one of two of the three books, and the store itself, which differs by nothing."""
     build_store(tmp_path / "other", books=2, layers=6, marks=5, width=10, seed=7)
-    produced = produce_report(Request(str(three_books), str(tmp_path / "out"), compare=str(tmp_path / "other")), NOW)
+    others = (str(tmp_path / "other"), str(three_books))
+    produced = produce_report(Request(str(three_books), str(tmp_path / "out"), compare=others), NOW)
     page = produced.page.read_text()
-    assert "Two stores on the same books" in page
     assert "seed: 1 and 7" in page
     assert "Left out, since this store alone has them: book2." in page
-    drawn = pd.read_csv(produced.page.parent / "data" / "comparison.csv")
-    assert set(drawn["depth"].round(3)) == {0.333, 0.667, 1.0}, "this store's layers but for the embeddings"
+    assert [title for title in re.findall(r"<h2>(.*?)</h2>", page) if "ompar" in title] == [
+        "Comparison", "Compared with synthetic (2)", "Compared with synthetic (3)",
+    ]  # fmt: skip
+    keys = re.findall(r'\bid="([^"]+)"', page)
+    assert len(keys) == len(set(keys))
+    one, same, both = (
+        pd.read_csv(produced.page.parent / "data" / f"{name}.csv")
+        for name in ("comparison", "comparison-2", "comparison-all")
+    )
+    assert set(one["depth"].round(3)) == {0.333, 0.667, 1.0}, "this store's layers but for the embeddings"
+    assert (same["difference"] == 0).all()
+    assert (one["difference"] != 0).any()
+    assert len(both) == len(one) + len(same)
 
 
 @pytest.mark.parametrize(

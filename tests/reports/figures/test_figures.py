@@ -17,7 +17,7 @@ from reports.data.queries import ask
 from reports.data.statistics import by_class, densities, gaussian_reference, spread_over_books
 from reports.figures.activations import mean_activations
 from reports.figures.books import means_by_book
-from reports.figures.comparison import compare_depths
+from reports.figures.comparison import compare_depths, differences_by_store
 from reports.figures.headline import headline
 from reports.figures.layers import distributions_by_layer
 from reports.figures.matrices import pair_matrices
@@ -236,12 +236,22 @@ def test_books_are_lines_where_few_and_bands_where_many(books):
 def test_two_studies_are_solid_and_dashed_and_their_difference_has_a_band():
     rows = pd.DataFrame({"depth": [0.5, 1.0], "here": [0.3, 0.4], "there": [0.1, 0.1]})
     rows = rows.assign(difference=[0.2, 0.3], low=[0.1, 0.2], high=[0.3, 0.4])
-    left, right = compare_depths(rows, "separation").axes
+    left, right = compare_depths(rows, "separation", "one study", "another").axes
+    assert (right.get_title(), left.get_legend().texts[1].get_text()) == ("one study less another", "another")
     assert [line.get_linestyle() for line in left.lines] == ["-", "--"]
     np.testing.assert_array_equal(left.lines[1].get_ydata(), rows["there"])
     np.testing.assert_array_equal(right.lines[-1].get_ydata(), rows["difference"])
     assert len(right.collections) == 1
-    assert compare_depths(rows.iloc[:0], "separation").axes[0].texts[0].get_text() == "not measured in both"
+    empty = compare_depths(rows.iloc[:0], "separation", "one study", "another")
+    assert empty.axes[0].texts[0].get_text() == "not measured in both"
+
+
+def test_differences_from_several_studies_have_a_line_and_a_band_each():
+    rows = pd.DataFrame({"depth": [0.5, 1.0], "difference": [0.2, 0.3], "low": [0.1, 0.2], "high": [0.3, 0.4]})
+    (axes,) = differences_by_store({"b": rows, "c": rows.iloc[:0], "d": -rows}, "separation", "a").axes
+    assert [line.get_label() for line in axes.lines[1:]] == ["less b", "less d"]
+    np.testing.assert_array_equal(axes.lines[2].get_ydata(), [-0.2, -0.3])
+    assert len({line.get_color() for line in axes.lines}) == len(axes.collections) + 1 == 3
 
 
 def test_one_class_without_pairs_is_said_and_not_drawn(store, activations, moments):

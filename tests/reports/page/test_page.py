@@ -88,6 +88,7 @@ def test_every_figure_has_caption_alternative_text_sql_data_and_drawing(report, 
         assert all(len(frame) for frame in exhibit.data.values())
         assert f'<figure id="{exhibit.key}">' in page
         assert html.escape(exhibit.alt) in page
+        assert f"interpunct figure {exhibit.key} --store STORE --layer 2 -o {exhibit.key}.pdf" in page
     assert page.count("<svg ") >= len(exhibits(report))
 
 
