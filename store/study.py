@@ -174,7 +174,10 @@ def require_study(objects: ObjectStore) -> Study:
     """The study of a store that has to be there. Raises NoStore where there is none."""
     study = read_study(objects)
     if study is None:
-        raise NoStore(f"{objects.location} holds no store; `interpunct run BOOK --store {objects.location}` makes one")
+        raise NoStore(
+            f"{objects.location} holds no store; `interpunct run BOOK --store {objects.location}` makes one, as soon as"
+            " its model has given its first states"
+        )
     return study
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from jobs.cluster import ray_start
 from jobs.cluster.ray_start import CLUSTER_ENVIRONMENT, LOCAL_ENVIRONMENT, join, refuse_open_token, set_environment
-from jobs.errors import UsageError
+from jobs.errors import JobError, UsageError
 
 ROOT = Path(__file__).resolve().parent.parent.parent.parent
 LOOK = """
@@ -134,6 +134,21 @@ def test_the_users_own_settings_of_ray_are_kept(monkeypatch):
     set_environment(CLUSTER_ENVIRONMENT)
     assert os.environ[name] == "1234"
     assert set(CLUSTER_ENVIRONMENT) < set(LOCAL_ENVIRONMENT)
+
+
+def test_where_ray_does_not_start_the_remedy_is_told_and_its_folder_goes(tmp_path, own, monkeypatch):
+    """Ray's own word for a machine that is too busy, an exception of no kind."""
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    monkeypatch.setattr(ray_start, "_started", [])
+
+    def too_slow(**_):
+        raise Exception("The current node timed out during startup.")
+
+    monkeypatch.setattr(ray_start.ray, "init", too_slow)
+    monkeypatch.setattr(ray_start.ray, "shutdown", lambda: None)
+    with pytest.raises(JobError, match=r"does not start on this machine: The current node timed out.*--serial does"):
+        ray_start.start_local()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_no_cluster_at_an_address_is_wrong_use():
