@@ -198,7 +198,9 @@ def _add_options(group: argparse._ArgumentGroup, settings: Iterable[Setting]) ->
     """Add one option a setting. One that is not given leaves no trace, so that only explicit ones win over a file."""
     for setting in settings:
         options: dict[str, Any] = {"default": argparse.SUPPRESS, "help": _help(setting), "dest": setting.name}
-        if setting.type is bool:
+        if setting.type is bool and setting.default:  # what is on is given a word to turn it off with
+            options |= {"type": _yes_or_no, "metavar": "yes|no"}
+        elif setting.type is bool:
             options["action"] = argparse.BooleanOptionalAction
         elif setting.type is tuple:
             options |= {"action": "append", "nargs": "+", "metavar": tuple((setting.metavar or "").split())}
@@ -206,6 +208,13 @@ def _add_options(group: argparse._ArgumentGroup, settings: Iterable[Setting]) ->
             options |= {"type": _parser_of(setting), "choices": setting.choices or None}
             options["metavar"] = None if setting.choices else setting.metavar or setting.type.__name__.upper()
         group.add_argument(setting.option, **options)
+
+
+def _yes_or_no(text: str) -> bool:
+    """True for yes and False for no."""
+    if text not in ("yes", "no"):
+        raise argparse.ArgumentTypeError(f"{text!r} is neither yes nor no")
+    return text == "yes"
 
 
 def _parser_of(setting: Setting) -> Callable[[str], Any]:
@@ -223,8 +232,10 @@ def _parser_of(setting: Setting) -> Callable[[str], Any]:
 def _help(setting: Setting) -> str:
     text = setting.help.replace("%", "%%")
     default = setting.default
-    if default is None or isinstance(default, bool):
+    if default is None or default is False:
         return text
+    if default is True:
+        return f"{text} (default: yes)"
     return text if isinstance(default, tuple) else f"{text} (default: {default})"
 
 

@@ -91,7 +91,7 @@ _DECIMALS = dict.fromkeys(
 def clusters_section(store: StudyStore, scope: Scope) -> Section:
     """What was found in the example book and over all books, or a sentence that marks are one group in every layer."""
     if "clusters" not in store.tables() or not store.study.config.get("clusters", False):
-        return Section(KEY, TITLE, "The study did not look for clusters (--no-clusters).")
+        return Section(KEY, TITLE, "The study did not look for clusters (--clusters no).")
     answer = ask(store, "clusters", book=scope.example_book)
     frame = answer.frame[answer.frame["among"].isin((*scope.classes.named, ALL_CLASSES))]
     frame = frame.assign(told=frame["told"].clip(lower=0))

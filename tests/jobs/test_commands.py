@@ -54,7 +54,7 @@ def test_without_options_all_is_default(parser):
 def test_every_setting_is_an_option(parser, setting):
     option = "--class" if setting.name == "classes" else f"--{setting.name.replace('_', '-')}"
     if setting.type is bool:
-        given, expected = [option], True
+        given, expected = ([option, "no"], False) if setting.default else ([option], True)
     elif setting.name == "classes":
         given, expected = [option, "a", "!", "?", option, "b", "re:x"], parse_classes({"a": ["!", "?"], "b": ["re:x"]})
     elif setting.name == "passage_tokens":
