@@ -15,9 +15,13 @@ _SEEN = (0.3, 0.8)
 
 
 def separation_of_pairs(rows: pd.DataFrame) -> Figure:
-    """One line a pair of classes, without layer 0 where there are others; `rows` is from `compare_pairs`."""
+    """One line a pair of classes, without layer 0 where there are others; `rows` is from `compare_pairs`.
+
+    More than MOST_NAMED pairs have thin lines without bands, which would hide each other.
+    """
     deep = rows[rows["layer"] > 0] if rows["layer"].nunique() > 1 else rows
     pairs = list(dict.fromkeys(zip(deep["first"], deep["second"], strict=True)))
+    named = len(pairs) <= MOST_NAMED
     colours = matplotlib.colormaps["viridis"](np.linspace(*_SEEN, len(pairs)))
     with report_style():
         figure = new_figure(7.6, 4)
@@ -26,13 +30,13 @@ def separation_of_pairs(rows: pd.DataFrame) -> Figure:
         for (first, second), colour in zip(pairs, colours, strict=True):
             mine = deep[(deep["first"] == first) & (deep["second"] == second)]
             label = in_figure(f"{first} and {second}")
-            axes.plot(mine["layer"], mine["separation"], color=colour, linewidth=1.3, label=label)
-            axes.fill_between(
-                mine["layer"], mine["separation_low"], mine["separation_high"], color=colour, alpha=0.12, linewidth=0
-            )
+            axes.plot(mine["layer"], mine["separation"], color=colour, linewidth=1.3 if named else 0.6, label=label)
+            if named:
+                low, high = mine["separation_low"], mine["separation_high"]
+                axes.fill_between(mine["layer"], low, high, color=colour, alpha=0.12, linewidth=0)
         axes.set(xlabel="layer", ylabel="separation (bits)")
         axes.grid(axis="y")
         over_layers(axes)
-        if len(pairs) <= MOST_NAMED:
+        if named:
             axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
     return figure

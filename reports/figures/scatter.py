@@ -34,6 +34,7 @@ from reports.figures.style import (
 GRID_COLUMNS = 8
 PANEL_COLUMNS = 2
 CORRELATIONS_SHOWN = 3
+LEGEND_CLASSES = 6
 GRID_LEFT_OUT = 0.003
 """Share of the points at either end of an axis of the grid that its limits leave out."""
 TYPE_PAIRS = len(TYPE_COLOURS)
@@ -198,13 +199,8 @@ def _draw_types(axes: Axes, points: pd.DataFrame, quantity: str, kinds: pd.Serie
 def _draw_all(axes: Axes, sample: pd.DataFrame, quantity: str, classes: Classes) -> None:
     axes.set(title="both" if len(classes.names) == 2 else "all")
     _scatter_mixed(axes, sample, quantity, classes, size=3)
-    axes.legend(
-        handles=_class_handles(classes),
-        loc="upper left",
-        fontsize=7.5,
-        handletextpad=0.1,
-        ncols=1 if len(classes.names) <= 6 else 2,
-    )
+    if len(classes.names) <= LEGEND_CLASSES:  # a longer one would lie on the points, and the panels name the colours
+        axes.legend(handles=_class_handles(classes), loc="upper left", fontsize=7.5, handletextpad=0.1)
 
 
 def _draw_small(axes: Axes, points: pd.DataFrame, correlations: dict[str, float], layer: int, classes: Classes) -> None:

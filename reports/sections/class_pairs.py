@@ -6,7 +6,7 @@ import pandas as pd
 
 from reports.data.answer import Answers
 from reports.data.class_pairs import compare_pairs, flagged_layers
-from reports.figures.class_pairs import separation_of_pairs
+from reports.figures.class_pairs import MOST_NAMED, separation_of_pairs
 from reports.page.exhibits import Exhibit, Failure, Table, attempt
 
 HEADINGS = {
@@ -38,11 +38,13 @@ def parts_of_pairs(answers: Answers, layer: int) -> tuple[Exhibit | Table | Fail
 
 def _exhibit(answers: Answers) -> Exhibit:
     rows = compare_pairs(answers)
+    bands = "Bands are 95 % intervals that hold in all layers and for all pairs at once."
+    if len(answers.pairs) > MOST_NAMED:
+        bands = "They are too many to be named here: the table and the data name each, with its interval."
     return Exhibit(
         "class-pairs-figure",
         "Every pair of classes",
-        f"Separation of each of the {len(answers.pairs)} pairs of classes in mutual information. Bands are 95 % "
-        "intervals that hold in all layers and for all pairs at once.",
+        f"Separation of each of the {len(answers.pairs)} pairs of classes in mutual information. {bands}",
         "Line chart over the layers of the separation of each pair of classes.",
         separation_of_pairs(rows),
         answers.sql,

@@ -17,6 +17,7 @@ from reports.data.queries import ask
 from reports.data.statistics import by_class, densities, gaussian_reference, spread_over_books
 from reports.figures.activations import mean_activations
 from reports.figures.books import means_by_book
+from reports.figures.class_pairs import separation_of_pairs
 from reports.figures.comparison import compare_depths, differences_by_store
 from reports.figures.headline import headline
 from reports.figures.layers import distributions_by_layer
@@ -369,3 +370,12 @@ def test_layers_are_whole_numbers_on_every_axis(layers):
                     assert ticks
                     assert all(tick == round(tick) for tick in ticks)
     assert axes_of_layers == 6
+
+
+@pytest.mark.parametrize("pairs", [3, 16])
+def test_few_pairs_of_classes_have_names_and_bands_and_many_only_lines(pairs):
+    rows = pd.DataFrame({"layer": [1, 2] * pairs, "first": "a", "second": [f"c{n // 2}" for n in range(2 * pairs)]})
+    rows = rows.assign(separation=0.2, separation_low=0.1, separation_high=0.3)
+    (axes,) = separation_of_pairs(rows).axes
+    assert len(axes.lines) == pairs + 1
+    assert (len(axes.collections), axes.get_legend() is not None) == ((3, True) if pairs == 3 else (0, False))
