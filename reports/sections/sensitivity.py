@@ -48,7 +48,7 @@ def sensitivity_section(survival: Survival | None, first: str, second: str, laye
         return Section(
             KEY,
             TITLE,
-            "Not tried. `interpunct sensitivity` computes the difference and the separation with other bins, "
+            "Not tried. The command interpunct sensitivity computes the difference and the separation with other bins, "
             "thresholds, forms of the states, estimators, contexts and marks, and under controls, and this section "
             "then shows what survives.",
         )
