@@ -56,7 +56,7 @@ def _lay_out(figure: Figure, inches: float) -> float:
 
 
 def _fits(figure: Figure) -> bool:
-    """Whether all panels have room, no legend, title or label is cut off, and no title lies on another."""
+    """Whether panels have room for what is written in them, no word is cut off, and no title lies on another."""
     with report_style(), warnings.catch_warnings():
         warnings.filterwarnings("error", "constrained_layout not applied")
         figure.set_layout_engine("constrained")
@@ -72,7 +72,9 @@ def _fits(figure: Figure) -> bool:
     words = [*titles, *(each.get_window_extent() for each in (*legends, *labels))]
     paper = figure.bbox.padded(2)
     inside = all(paper.containsx(x) and paper.containsy(y) for box in words for x, y in (box.min, box.max))
-    return inside and not any(one.overlaps(other) for one, other in itertools.combinations(titles, 2))
+    apart = not any(one.overlaps(other) for one, other in itertools.combinations(titles, 2))
+    notes = [(text.get_window_extent(), axes.bbox) for axes in shown for text in axes.texts]
+    return inside and apart and all(box.width <= panel.width for box, panel in notes)
 
 
 def _sized_svg(svg: str, width: float, height: float) -> str:

@@ -45,12 +45,14 @@ def test_every_form_is_as_wide_as_wanted_and_its_text_can_be_read(width):
     assert Image.open(io.BytesIO(made["png"])).width == pytest.approx(width / 25.4 * 300, abs=6)
 
 
-@pytest.mark.parametrize("crowd", ["panels", "title", "legend"])
+@pytest.mark.parametrize("crowd", ["panels", "title", "legend", "note"])
 def test_words_are_smaller_before_panels_have_no_room_or_words_are_cut_off(crowd):
     figure = drawn(6 if crowd == "panels" else 2)
     if crowd == "title":
         for axes in figure.axes:
             axes.set_title("a title that is as wide as its panel on the page")
+    if crowd == "note":
+        figure.axes[0].text(0, 1, "written across the whole of a panel, on the page")
     if crowd == "legend":
         handles = [Line2D([], [], label=f"a long name of a class, number {number}") for number in range(3)]
         figure.legend(handles=handles, ncols=3, loc="outside lower center")
