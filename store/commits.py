@@ -16,30 +16,37 @@ from store.books import BookStatus
 from store.entries import CommitRecord, CommittedBook, FileReceipt
 from store.log import CommitLog
 from store.objects.base import ObjectStore
+from store.trials import Tried
 
 __all__ = [
     "CommitRecord",
     "Committed",
     "CommittedBook",
     "FileReceipt",
+    "Tried",
     "committed",
     "live_records",
     "load_records",
+    "outdated_trials",
     "superseded_books",
 ]
 
 
 @dataclass(frozen=True)
 class Committed:
-    """What is done: the shards' names, and for each book key its newest word."""
+    """What is done: the shards' names, and for each book key its newest word.
+
+    `tried`: specification and book key of what the table `sensitivity` holds of the texts that are used now.
+    """
 
     shards: frozenset[str]
     books: dict[str, CommittedBook]
+    tried: frozenset[tuple[str, str]] = frozenset()
 
     def but(self, keys: Collection[str]) -> Committed:
         """The same as if nothing had been said of these books; shards then tell nothing, for they may hold them."""
         others = {key: book for key, book in self.books.items() if key not in keys}
-        return Committed(frozenset(), others) if keys else self
+        return Committed(frozenset(), others, self.tried) if keys else self
 
 
 def load_records(objects: ObjectStore) -> list[CommitRecord]:
@@ -84,6 +91,22 @@ def superseded_books(live: Iterable[CommitRecord]) -> dict[str, set[tuple[str, s
     return superseded
 
 
+def outdated_trials(live: Iterable[CommitRecord]) -> dict[str, frozenset[str]]:
+    """Books whose rows of `sensitivity` do not count: record path -> keys.
+
+    The book is not used any more, or was taken again with another text. With the old text the rows count once more. No
+    record holds rows of two texts of a book, for a compaction leaves out those that do not count.
+    """
+    live = list(live)
+    texts = {book.key: book.sha256 for record in live for book in record.books if book.status is BookStatus.USED}
+    found = {
+        record.path: frozenset(tried.key for tried in record.tried if texts.get(tried.key) != tried.sha256)
+        for record in live
+        if record.tried
+    }
+    return {path: keys for path, keys in found.items() if keys}
+
+
 class _Attempt(NamedTuple):
     """One word on one book; the better of two sorts last."""
 
@@ -106,4 +129,12 @@ def committed(live: Iterable[CommitRecord]) -> Committed:
         retried_over_read = before is not None and not before.status.retried and book.status.retried
         if (book.key, book.source) not in superseded.get(path, set()) and not retried_over_read:
             books[book.key] = book
-    return Committed(frozenset(name for record in live for name in record.holds), books)
+    outdated = outdated_trials(live)
+    tried = frozenset(
+        (name, of_text.key)
+        for record in live
+        for of_text in record.tried
+        if of_text.key not in outdated.get(record.path, ())
+        for name in of_text.specifications
+    )
+    return Committed(frozenset(name for record in live for name in record.holds), books, tried)

@@ -21,6 +21,7 @@ from store import documents, paths
 from store.books import BookStatus
 from store.errors import DocumentDamaged
 from store.keys import ShardKey
+from store.trials import Tried, tried_from
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _OWNERS_TEXTS = ("nonce", "host", "machine", "started")
@@ -69,6 +70,7 @@ class CommitRecord:
     `run` made the files and its attempt is in their names. `number`, `term` and `committed` (UTC, for humans) are set
     when the record is committed: its place in the log, and the entry that began the term it was made in. `shards` and
     `replaces` are set for generations only: the shards whose rows it holds, and the entries it takes the place of.
+    `tried` is set where it holds rows of `sensitivity`; their books are those of other commits.
 
     `hidden` is never written: the log sets it, for readers, to the keys of books whose rows the files hold and that
     were removed since; among `books` they then have the status `removed`.
@@ -83,10 +85,11 @@ class CommitRecord:
     committed: str = ""
     shards: tuple[str, ...] = ()
     replaces: tuple[int, ...] = ()
+    tried: tuple[Tried, ...] = ()
     hidden: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        for name in ("files", "books", "shards", "replaces"):
+        for name in ("files", "books", "shards", "replaces", "tried"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
 
     @property
@@ -240,6 +243,8 @@ def entry_values(entry: Entry) -> dict[str, Any]:
     if isinstance(entry, Retitling):
         return {"kind": "retitling"} | values
     del values["hidden"]
+    if not entry.tried:
+        del values["tried"]
     values["shard"] = entry.shard.name
     return {"kind": "generation" if entry.is_generation else "commit"} | values
 
@@ -319,6 +324,7 @@ def _commit(values: dict[str, Any], is_generation: bool) -> CommitRecord:
         documents.field(values, "committed", str),
         tuple(map(_shard, documents.items(values, "shards", str))),
         _earlier(values, "replaces"),
+        tuple(map(tried_from, documents.items(values, "tried", dict))) if "tried" in values else (),
     )
     if record.is_generation != is_generation or bool(record.shards) != is_generation:
         raise DocumentDamaged(

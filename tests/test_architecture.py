@@ -33,7 +33,8 @@ FLOORS: dict[str, tuple[tuple[str, ...], ...]] = {
     "store": (
         ("books", "columns", "errors", "foreign_text", "keys", "streams", "teaching"),
         ("documents", "encoding", "paths"),
-        ("entries", "objects"),
+        ("objects", "trials"),
+        ("entries",),
         ("log", "study"),
         ("commits", "lock"),
         ("amendments",),

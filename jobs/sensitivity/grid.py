@@ -23,6 +23,9 @@ THRESHOLDS: tuple[float | None, ...] = (3.0, 5.0, 8.0, None)
 WINDOWS = (20, 60)
 SELECTIONS = ("strict", "notebook")
 
+MOST_PASSAGES = 24
+"""Passages of a book that are read at most: where a class is rare, its marks in an even choice of passages do."""
+
 WHOLE, FIRST_HALF, SECOND_HALF = "whole", "first", "second"
 HALVES = (FIRST_HALF, SECOND_HALF)
 
@@ -72,11 +75,15 @@ class Specification:
 
 @dataclass(frozen=True)
 class Trial:
-    """Specifications that share a condition: one unit of work for each book."""
+    """Specifications that share a condition: one unit of work for each book.
+
+    `kept`: the states are those that the study keeps, and the model reads nothing.
+    """
 
     name: str
     condition: Condition
     specifications: tuple[Specification, ...] = field(repr=False)
+    kept: bool = False
 
     @property
     def selections(self) -> tuple[str, ...]:

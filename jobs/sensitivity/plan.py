@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from rich.box import SIMPLE_HEAD
@@ -18,6 +18,7 @@ from jobs.sensitivity.grid import Trial
 from jobs.sensitivity.reading import prepare_trial
 from jobs.stages.partition import ShardWork
 from jobs.stages.prepare import RunContext
+from store.commits import committed
 from store.keys import ShardKey
 from store.query.reader import open_store
 from store.query.sandbox import quoted
@@ -36,7 +37,7 @@ class TrialCost:
 
 
 def planned(
-    trials: Sequence[Trial], books: Sequence[NamedBook], done: set[tuple[str, str]]
+    trials: Sequence[Trial], books: Sequence[NamedBook], done: Collection[tuple[str, str]]
 ) -> Iterator[tuple[Trial, NamedBook]]:
     """Each trial of each book with the specifications of it that are not in the table yet: (specification, book).
 
@@ -57,10 +58,9 @@ def show_plan(
     `works`: for each model its context, its hidden layers and its trials.
     """
     with open_store(location) as store:
-        rows = store.sql("SELECT DISTINCT specification, book FROM sensitivity").fetchall()
+        done = committed(store.records).tried
         keys = ", ".join(quoted(book.key) for book in books)
         read = store.sql(f"SELECT coalesce(sum(tokens), 0) FROM passages WHERE book IN ({keys})").fetchall()[0][0]
-    done = {(str(specification), str(book)) for specification, book in rows}
     costs = [costs_of(context, trials, books, done) for context, _, trials in works]
     console = Console()
     show(console, _table([cost for of_model in costs for cost in of_model]))
@@ -82,7 +82,7 @@ def _seconds(costs: Sequence[TrialCost], hidden_layers: int, rates: Rates) -> fl
 
 
 def costs_of(
-    context: RunContext, trials: Sequence[Trial], books: Sequence[NamedBook], done: set[tuple[str, str]]
+    context: RunContext, trials: Sequence[Trial], books: Sequence[NamedBook], done: Collection[tuple[str, str]]
 ) -> list[TrialCost]:
     """The cost of what is left of each trial, from the marks themselves: the books are read, no model is loaded."""
     costs: dict[str, TrialCost] = {}

@@ -18,24 +18,22 @@ from numpy.typing import NDArray
 from jobs.config import RunConfig, StudyConfig
 from jobs.corpus.cleaning import text_of_book
 from jobs.corpus.decoding import decode
-from jobs.corpus.references import BookRef
+from jobs.corpus.references import BookRef, NamedBook
 from jobs.corpus.survey import read_book
 from jobs.marks.class_table import class_table
-from jobs.marks.labels import labels_of
+from jobs.marks.labels import BookLabels, labels_of
 from jobs.marks.passages import PassageGrid, evenly, thin
 from jobs.marks.selection import Selection, select
 from jobs.marks.tokens import Tokenization, tokenize
 from jobs.model.encoder import beginning_of_text, load_encoder
 from jobs.model.models import RecordedModel, check_model
-from jobs.sensitivity.grid import SHUFFLED, WINDOWS, Condition, Trial
+from jobs.sensitivity.grid import MOST_PASSAGES, SHUFFLED, WINDOWS, Condition, Trial
+from jobs.sensitivity.kept import OwnMarks, kept_marks
 from jobs.sensitivity.shuffling import shuffled_words
 from jobs.stages.layout import Layout, layout_of
 from jobs.stages.partition import ShardWork, pairs_of_classes
 from jobs.stages.prepare import PreparedOutline, PreparedShard, Reading, RunContext
 from store.columns import BOOKS, MARKS, PASSAGES
-
-MOST_PASSAGES = 24
-"""Passages of a book that are read at most: where a class is rare, its marks in an even choice of passages do."""
 
 Positions = NDArray[np.int64]
 Ids = NDArray[np.int32]
@@ -47,11 +45,15 @@ Chosen = tuple[Mask, Mask]
 class TrialLayout(Layout):
     """A layout that also says which marks of the two classes each selection takes: bool [marks] for each class.
 
-    `touching`: bool [passages - 1], whether a passage touches the next one in the text.
+    `touching`: bool [passages - 1], whether a passage touches the next one in the text. `book`: which book's text with
+    which checksum it is of; `books` is empty where that has too few marks. `ordinals`: which marks of their classes
+    they are, where their states are kept.
     """
 
     selections: Mapping[str, Chosen] = field(default_factory=dict)
     touching: Mask = field(default_factory=lambda: np.zeros(0, np.bool_))
+    book: tuple[str, str] = ("", "")
+    ordinals: tuple[Positions, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +77,7 @@ def sample_config(config: StudyConfig, per_class: int) -> StudyConfig:
     """
     first_two = config.named_classes[:2]
     tokens = tuple(named for named in config.classes if named.name in first_two)
-    smaller = replace(config, per_class=per_class, baseline=None, keep_hidden_states=False)
+    smaller = replace(config, per_class=per_class, baseline=None)
     if len(tokens) < len(first_two):
         return smaller
     return replace(smaller, classes=tokens, label_classes=(), labels_sha256=None)
@@ -87,57 +89,95 @@ def prepare_trial(trials: Mapping[str, Trial], context: RunContext, work: ShardW
     `trials`: by the names of shards. A book without enough marks becomes a reason. Raises what `prepare_shard` raises.
     """
     started = time.perf_counter()
-    check_model(context.model)
     trial, (book,) = trials[work.key.name], work.books
-    names = context.config.named_classes[:2]
-    text, tokenization = _read(book.ref, context.config.text, context.model, context.run)
-    marks = sample_marks(text, tokenization, context, trial.selections, book.key)
+    config, names = context.config, context.config.named_classes[:2]
+    text = None if trial.kept else _text_of(book, context)
+    if text is None or config.keep_hidden_states:
+        own = kept_marks(context, book.key)
+    else:
+        own = _own_marks(text, config, trial.selections[0])
+    marks = sample_marks(text, config, trial.selections, own)
     if isinstance(marks, str):
         outline = PreparedOutline(work.key, dict.fromkeys(names, 0), 0, 0, 0, {book.key: marks}, 0.0)
-        return _prepared(outline, (), TrialLayout(tuple(names), (), (), np.zeros(0, np.int32), np.zeros(0, np.str_)))
-    reading = _reading(book.key, tokenization, marks, trial.condition, context)
+        none = layout_of(names, [], [])
+        return _prepared(outline, (), _trial_layout(none, {}, np.zeros(0, np.bool_), book))
+    readings = () if text is None else (_reading(book.key, text.tokenization, marks, trial.condition, context),)
     plain = layout_of(names, [book.key], [[of.astype(np.int32) for of in marks.passage_of]])
-    layout = TrialLayout(
-        plain.classes, plain.books, plain.marks, plain.passages, plain.mark_types, marks.selections, marks.touching
-    )
+    layout = _trial_layout(plain, marks.selections, marks.touching, book)
+    layout = replace(layout, ordinals=own.ordinals) if trial.kept else layout
     outline = PreparedOutline(
         work.key,
         dict(zip(names, plain.marks[0], strict=True)),
-        len(reading.sequences),
+        sum(len(reading.sequences) for reading in readings),
         len(trial.specifications) * pairs_of_classes(plain.marks[0], between=True),
         1,
         {},
         time.perf_counter() - started,
     )
-    return _prepared(outline, (reading,), layout)
+    return _prepared(outline, readings, layout)
+
+
+def _trial_layout(plain: Layout, selections: Mapping[str, Chosen], touching: Mask, book: NamedBook) -> TrialLayout:
+    of_text = (book.key, book.ref.sha256 or "")
+    return TrialLayout(
+        plain.classes, plain.books, plain.marks, plain.passages, plain.mark_types, selections, touching, of_text
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Text:
+    """A book's tokens, and which of them a labels file names."""
+
+    tokenization: Tokenization
+    labels: BookLabels
+
+    def marks(self, config: StudyConfig) -> Selection:
+        return select(self.tokenization, config, self.labels)
+
+
+def _text_of(book: NamedBook, context: RunContext) -> _Text:
+    check_model(context.model)
+    text, tokenization = _read(book.ref, context.config.text, context.model, context.run)
+    return _Text(tokenization, labels_of(context.config, context.run).at(book.key, text, tokenization.vocabulary))
+
+
+def _own_marks(text: _Text, config: StudyConfig, selection: str) -> OwnMarks:
+    """The sample that the study's rules give, with another selection where that is the trial's."""
+    found = text.marks(replace(config, selection=selection))
+    positions = _positions(found, config.named_classes[:2])
+    return OwnMarks(selection, positions, len(text.tokenization.ids), found.passage_length)
+
+
+def _positions(selection: Selection, names: Sequence[str]) -> tuple[Positions, Positions]:
+    first, second = (selection.classes[name].taken for name in names)
+    return first, second
 
 
 def sample_marks(
-    text: str, tokenization: Tokenization, context: RunContext, selections: Sequence[str], book: str
+    text: _Text | None, config: StudyConfig, selections: Sequence[str], own: OwnMarks
 ) -> SampledMarks | str:
-    """The marks of a text under each selection; the first decides which passages. A sentence where there are too few.
+    """The marks of a book under each selection; `own` decides which passages. A sentence where there are too few.
 
-    Each class has the marks of all selections together.
+    Each class has the marks of all selections together. `text` is None where no other selection is asked for.
     """
-    config, tokens = context.config, len(tokenization.ids)
-    labels = labels_of(config, context.run).at(book, text, tokenization.vocabulary)
-    names = config.named_classes[:2]
-    cells = _Cells(config, tokens)
-    own = select(tokenization, replace(config, selection=selections[0]), labels)
-    passages = _some(np.unique(np.concatenate([cells.ordinal(own.classes[name].taken) for name in names])))
-    found = {selections[0]: _inside(own, names, cells, passages, None)}
-    for other in selections[1:]:
-        everywhere = select(tokenization, replace(config, selection=other, per_class=None), labels)
-        found[other] = _inside(everywhere, names, cells, passages, config.per_class)
-    for name, positions in zip(names, found[selections[0]], strict=True):
+    names, cells = config.named_classes[:2], _Cells(config, own.tokens)
+    passages = _some(np.unique(cells.ordinal(np.concatenate(own.positions))))
+    sampled = {own.selection: _inside(own.positions, cells, passages, None)}
+    for name, positions in zip(names, sampled[own.selection], strict=True):
         if len(positions) < 2:
             return f"{len(positions)} usable marks of class {name}; a contrast takes 2 of each class"
+    for other in selections:
+        if other != own.selection:
+            assert text is not None
+            everywhere = _positions(text.marks(replace(config, selection=other, per_class=None)), names)
+            sampled[other] = _inside(everywhere, cells, passages, config.per_class)
+    found = {selection: sampled[selection] for selection in selections}
     first, second = (np.unique(np.concatenate([of[place] for of in found.values()])) for place in (0, 1))
     return SampledMarks(
         (first, second),
         (np.searchsorted(passages, cells.ordinal(first)), np.searchsorted(passages, cells.ordinal(second))),
         {name: (np.isin(first, of[0]), np.isin(second, of[1])) for name, of in found.items()},
-        cells.touching(passages, own.passage_length),
+        cells.touching(passages, own.length),
     )
 
 
@@ -169,12 +209,11 @@ def _some(passages: Positions) -> Positions:
 
 
 def _inside(
-    selection: Selection, names: Sequence[str], cells: _Cells, passages: Positions, wanted: int | None
+    positions_of: Sequence[Positions], cells: _Cells, passages: Positions, wanted: int | None
 ) -> list[Positions]:
     """The marks of each class that lie in some passages and have a full window before them, thinned evenly."""
     found = []
-    for name in names:
-        positions = selection.classes[name].taken
+    for positions in positions_of:
         positions = positions[np.isin(cells.ordinal(positions), passages) & (positions >= max(WINDOWS))]
         found.append(thin(positions, wanted, "spread", b""))
     return found

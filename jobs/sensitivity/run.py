@@ -23,6 +23,7 @@ from jobs.model.encoder import beginning_of_text
 from jobs.model.models import ModelIdentity, RecordedModel, identify_model
 from jobs.run import Plan, bundled, carry_out, new_run_id
 from jobs.sensitivity.grid import Trial, trial_of_model, trials_of
+from jobs.sensitivity.kept import from_store
 from jobs.sensitivity.plan import planned, show_plan
 from jobs.sensitivity.reading import sample_config
 from jobs.sensitivity.stages import trial_stages
@@ -86,13 +87,12 @@ def _carry_out(work: _Work, study: Study, books: Sequence[NamedBook], sample: in
     trials: dict[str, Trial] = {}
 
     def plan(committed: Committed) -> Plan:
-        done = _done(work.context.location)
         shards = []
-        for trial, book in planned(work.trials, books, done):
-            shard = shard_of(work.context.fingerprint, trial, book, sample)
-            if shard.key.name not in committed.shards:
-                trials[shard.key.name] = trial
-                shards.append(shard)
+        for trial, book in planned(work.trials, books, committed.tried):
+            known = committed.books.get(book.key)
+            shard = shard_of(work.context.fingerprint, trial, book, sample, known.attempted if known else 0)
+            trials[shard.key.name] = trial
+            shards.append(shard)
         total = len(work.trials) * len(books)
         return Plan(shards, {}, total, total - len(shards))
 
@@ -100,10 +100,14 @@ def _carry_out(work: _Work, study: Study, books: Sequence[NamedBook], sample: in
     return carry_out(work.context, study, trial_stages(trials), work.hidden_layers, plan, unit="trial")
 
 
-def shard_of(fingerprint: str, trial: Trial, book: NamedBook, sample: int) -> ShardWork:
-    """The shard that a trial of a book is: named by the study, the specifications, the sample and the text."""
+def shard_of(fingerprint: str, trial: Trial, book: NamedBook, sample: int, attempted: int) -> ShardWork:
+    """The shard that a trial of a book is: named by the study, the specifications, the sample and the text.
+
+    `attempted`: the commit that took the book. Of a book that was removed and taken again, a compaction may have left
+    out the rows meanwhile, and the shard that held them counts as done for ever.
+    """
     names = " | ".join(specification.name for specification in trial.specifications)
-    identity = f"sensitivity of {sample} marks: {names} of {book.ref.sha256} {book.key}"
+    identity = f"sensitivity of {sample} marks: {names} of {book.ref.sha256} {book.key} taken in {attempted}"
     return ShardWork(ShardKey.of(fingerprint, [identity]), (book,))
 
 
@@ -129,13 +133,6 @@ def _check_sample(store: Store, asked: Asked) -> None:
             f"{store.location} holds a sensitivity table of {held[0]} marks a class, and {asked.per_class} are asked "
             f"for; what is compared must be the same marks: use --per-class {held[0]}"
         )
-
-
-def _done(location: str) -> set[tuple[str, str]]:
-    """Specification and book of all that the table holds."""
-    with open_store(location) as store:
-        rows = store.sql("SELECT DISTINCT specification, book FROM sensitivity").fetchall()
-    return {(str(specification), str(book)) for specification, book in rows}
 
 
 def _books(store: Store, asked: Asked, run: RunConfig, seed: int) -> list[NamedBook]:
@@ -176,6 +173,7 @@ def _own(location: str, study: Study, config: StudyConfig, run: RunConfig, asked
     identity = ModelIdentity(**study.model)
     smaller = sample_config(config, asked.per_class)
     trials = trials_of(config, _other_bos(config), quick=asked.quick)
+    trials = from_store(trials, config) if config.keep_hidden_states else trials
     fitting = tuple(trial for trial in trials if _fits(trial, smaller, identity))
     return _Work(_context(location, study, smaller, run, identity), identity.hidden_layers, fitting)
 
@@ -185,6 +183,7 @@ def _others(location: str, study: Study, config: StudyConfig, run: RunConfig, as
     for name in asked.models:
         identity = identify_model(name)
         other = replace(sample_config(config, asked.per_class), model=name, revision=None, batch_size=None)
+        other = replace(other, keep_hidden_states=False)
         other = settle_passages(other, identity)
         trial = trial_of_model(config, Path(name).stem or name, name)
         works.append(_Work(_context(location, study, other, run, identity), identity.hidden_layers, (trial,)))

@@ -20,13 +20,14 @@ from analysis.specifications import Trial as Vectors
 from jobs.model.batch_size import WITHOUT_GPU
 from jobs.model.models import check_model
 from jobs.sensitivity.grid import FIRST_HALF, UNTRAINED, WHOLE, Specification, Trial
+from jobs.sensitivity.kept import extract_kept
 from jobs.sensitivity.reading import TrialLayout, prepare_trial
 from jobs.sensitivity.table import SpecificationRows, sensitivity_table
 from jobs.stages.compute import BlockReceipt
 from jobs.stages.extract import Block, StatesModel, extract_blocks
 from jobs.stages.prepare import PreparedShard, RunContext
 from jobs.stages.stages import Stages
-from store.commits import CommitRecord
+from store.commits import CommitRecord, Tried
 from store.keys import BlockKey, ChunkKey
 from store.writer import publish_chunk
 
@@ -67,7 +68,12 @@ class ModelOfTrials:
     def __init__(self, context: RunContext, device: str) -> None:
         self._context, self._device = context, device
         self._loaded: tuple[str, StatesModel] | None = None
-        check_model(context.model)
+
+    def kept(
+        self, prepared: PreparedShard, ordinals: Sequence[NDArray[np.int64]], wanted: Collection[BlockKey] | None
+    ) -> Iterator[Block]:
+        """The blocks of marks whose states the study keeps; no model is loaded."""
+        return extract_kept(self._context.location, self._context.run_id, prepared, ordinals, wanted)
 
     def with_weights(self, weights: str, context: str) -> StatesModel:
         """The model, ready for passages or windows."""
@@ -83,6 +89,7 @@ class ModelOfTrials:
         from jobs.model.hidden_states import HiddenStates
 
         model = self._context.model
+        check_model(model)
         return HiddenStates(
             model.name,
             revision=model.revision,
@@ -98,8 +105,12 @@ def extract_trial(
     prepared: PreparedShard,
     wanted: Collection[BlockKey] | None = None,
 ) -> Iterator[Block]:
-    """Yield the blocks of a trial from the model that it asks for."""
-    condition = trials[prepared.outline.shard.name].condition
+    """Yield the blocks of a trial from the model that it asks for, or from the store that keeps its states."""
+    trial, layout = trials[prepared.outline.shard.name], prepared.layout
+    if trial.kept:
+        assert isinstance(layout, TrialLayout)
+        return models.kept(prepared, layout.ordinals, wanted)
+    condition = trial.condition
     model = models.with_weights(condition.weights, "passage" if condition.before is None else "window")
     return extract_blocks(model, prepared, wanted)
 
@@ -172,15 +183,20 @@ def _half(half: str, passages: int) -> NDArray[np.int64]:
 def finish_trial(
     trials: Mapping[str, Trial], context: RunContext, prepared: PreparedShard, receipts: Sequence[BlockReceipt]
 ) -> CommitRecord:
-    """Publish a trial's rows; the record that commits them. It names no book: those are committed with their pairs."""
+    """Publish a trial's rows; the record that commits them, and says what was tried of which text.
+
+    It names no book: those are committed with their pairs.
+    """
+    layout = prepared.layout
+    assert isinstance(layout, TrialLayout)
     shard = prepared.outline.shard
     trial, found = trials[shard.name], sorted(_of_trial(receipts), key=lambda receipt: receipt.key)
     rows = [
         SpecificationRows(
             s,
             trial.condition,
-            prepared.layout.books[0],
-            prepared.layout.classes,
+            layout.book[0],
+            layout.classes,
             tuple(receipt.key.layer for receipt in found),
             [receipt.estimated[s.name].contrasted for receipt in found],
             found[0].estimated[s.name].marks,
@@ -191,7 +207,8 @@ def finish_trial(
     ]
     table = sensitivity_table(rows, context.config.model, context.config.per_class or 0)
     receipt = publish_chunk(context.location, ChunkKey("sensitivity", shard), table, context.run_id)
-    return CommitRecord(shard, (receipt,), (), context.run_id)
+    tried = Tried(*layout.book, tuple(s.name for s in trial.specifications), len(found))
+    return CommitRecord(shard, (receipt,), (), context.run_id, tried=(tried,))
 
 
 def _of_trial(receipts: Sequence[BlockReceipt]) -> Iterator[TrialReceipt]:

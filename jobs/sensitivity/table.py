@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from analysis.inference import infer
-from analysis.specifications import QUANTITIES, Contrasted
+from analysis.specifications import CENTRED, QUANTITIES, Contrasted
 from jobs.sensitivity.grid import Condition, Specification
 from store.columns import SENSITIVITY
 
@@ -40,14 +40,16 @@ def sensitivity_table(specifications: Sequence[SpecificationRows], model: str, s
 
 
 def _rows(part: SpecificationRows) -> Iterator[dict[str, Any]]:
+    """A row a quantity and layer; of centred states, whose separation is not defined, the difference alone."""
     known = _settings(part)
-    for place, quantity in enumerate(QUANTITIES):
+    for place, quantity in enumerate(QUANTITIES[:1] if part.specification.measuring.states == CENTRED else QUANTITIES):
         whole = np.array([each.whole[place] for each in part.contrasted])
-        if not np.isfinite(whole).any():
-            continue
-        by_passage = np.stack([each.by_passage[:, place] for each in part.contrasted], axis=1)
-        found = infer(whole[None], [by_passage], SEED, together=False)
-        for layer, estimate, low, high in zip(part.layers, whole, found.low, found.high, strict=True):
+        lows = highs = np.full(len(whole), np.nan)
+        if np.isfinite(whole).any():
+            by_passage = np.stack([each.by_passage[:, place] for each in part.contrasted], axis=1)
+            found = infer(whole[None], [by_passage], SEED, together=False)
+            lows, highs = found.low, found.high
+        for layer, estimate, low, high in zip(part.layers, whole, lows, highs, strict=True):
             values = {"layer": layer, "estimate": float(estimate), "low": float(low), "high": float(high)}
             yield {**known, "quantity": quantity, **values}
 

@@ -132,7 +132,7 @@ def find_survival(store: Store, first: str, second: str, books: Sequence[str] | 
         return None
     keys = {name: frame[name].astype(str) for name in ("specification", "axis", "kind", "book", "quantity", "states")}
     frame = frame.assign(**keys)
-    counts = frame.groupby("book")["specification"].nunique()
+    counts = frame[frame["estimate"].notna()].groupby("book")["specification"].nunique()
     whole = sorted(counts.index[counts == counts.max()])
     return Survival(
         _over_books(frame[frame["book"].isin(whole)]), tuple(whole), int(frame["sample"].iloc[0]), answer.sql

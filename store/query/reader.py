@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
@@ -19,7 +18,7 @@ import pyarrow as pa
 
 from store.amendments import rows_that_count, taken_again, titles_of
 from store.columns import TABLES
-from store.commits import CommitRecord, FileReceipt, superseded_books
+from store.commits import CommitRecord, FileReceipt, outdated_trials, superseded_books
 from store.encoding import decode
 from store.entries import Amendment
 from store.errors import QueryError, StoreError
@@ -33,9 +32,6 @@ from store.query.sql_views import MAIN, Clipped, Partitions, Place, files_view, 
 from store.study import Study, require_study
 
 STUDY_VIEW = "study"
-
-NAMING_NO_BOOK = ("sensitivity",)
-"""Tables whose rows are of books that other commits hold: their own commits name none."""
 
 _WORD = re.compile(r"\w+")
 
@@ -173,8 +169,7 @@ class Store:
                 study_view(place, self.study)
             else:
                 files, rows = self._book_files() if name == "books" else (self._clipped_files(name), None)
-                wanted = self._of_used_books() if name in NAMING_NO_BOOK else self._wanted
-                files_view(place, self._objects, TABLES[name], files, wanted, rows)
+                files_view(place, self._objects, TABLES[name], files, self._wanted, rows)
         except (duckdb.Error, pa.ArrowException, OSError) as error:
             raise StoreError(
                 f"{self.location}: the files of {name} cannot be read ({reason_of(error).splitlines()[0]});"
@@ -186,20 +181,31 @@ class Store:
         return [
             file
             for record in (self.records if records is None else records)
-            if self._wanted.books is None
-            or table in NAMING_NO_BOOK
-            or any(book.key in self._wanted.books for book in record.books)
+            if self._is_wanted(record)
             for file in record.files
             if file.path.startswith(f"{table}/") and file.rows and self._wanted.include(file.path)
         ]
 
-    def _of_used_books(self) -> Partitions:
-        """What is wanted of a table whose commits name no book: rows of used books, and not of removed ones."""
-        used = {key for record in self.records for key in record.used}
-        return replace(self._wanted, books=frozenset(used if self._wanted.books is None else used & self._wanted.books))
+    def _is_wanted(self, record: CommitRecord) -> bool:
+        """Whether the record has rows of a book that was asked for."""
+        keys = (*(book.key for book in record.books), *(tried.key for tried in record.tried))
+        return self._wanted.books is None or not self._wanted.books.isdisjoint(keys)
+
+    def _clipped_trials(self) -> list[Clipped]:
+        """The files of `sensitivity`, with the books whose rows in them are of a text that is not used now."""
+        outdated = outdated_trials(self.records)
+        groups: dict[frozenset[str], list[CommitRecord]] = {}
+        for record in self.records:
+            without = outdated.get(record.path, frozenset())
+            if any(tried.key not in without for tried in record.tried):
+                groups.setdefault(without, []).append(record)
+        clipped = [Clipped(self._files("sensitivity", of), without) for without, of in groups.items()]
+        return [each for each in clipped if each.files]
 
     def _clipped_files(self, table: str) -> list[Clipped]:
         """The files of a table, with the removed books whose rows are left out of them."""
+        if table == "sensitivity":
+            return self._clipped_trials()
         groups: list[tuple[set[str], list[CommitRecord]]] = [(set(), [r for r in self.records if not r.hidden])]
         hidden = {key for record in self.records for key in record.hidden}
         together: tuple[set[str], list[CommitRecord]] = (hidden, [])

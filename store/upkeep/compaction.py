@@ -20,7 +20,7 @@ import pyarrow as pa
 from store import lock, paths
 from store.amendments import rows_that_count, without_books
 from store.columns import TABLES, Table
-from store.commits import CommitRecord, CommittedBook, FileReceipt, superseded_books
+from store.commits import CommitRecord, CommittedBook, FileReceipt, Tried, outdated_trials, superseded_books
 from store.encoding import decode, order_of
 from store.entries import Note, Verdict
 from store.errors import ChunkDamaged, StoreLocked
@@ -72,7 +72,7 @@ def compact(
         for done, group in enumerate(groups):
             if progress is not None:
                 progress(done, len(groups))
-            generation = _rewrite(objects, group, run, target_bytes, superseded_books(live))
+            generation = _rewrite(objects, group, run, target_bytes, superseded_books(live), outdated_trials(live))
             _publish(held, generation)
             rows += sum(file.rows for file in generation.files)
         removed = remove_replaced(held, objects, grace_s)
@@ -88,7 +88,10 @@ def plan_groups(live: Iterable[CommitRecord], target_bytes: int) -> list[list[Co
     A record that is half as large already is left alone, and so is a group of one, unless it holds rows of a book that
     was removed.
     """
-    small = [record for record in live if record.hidden or _largest_partition([record]) < target_bytes / 2]
+    live = list(live)
+    outdated = outdated_trials(live)
+    clipped = {record.number for record in live if record.hidden or record.path in outdated}
+    small = [record for record in live if record.number in clipped or _largest_partition([record]) < target_bytes / 2]
     groups: list[list[CommitRecord]] = []
     filled: dict[_Partition, int] = {}
     for record in sorted(small, key=lambda record: record.number):
@@ -98,7 +101,7 @@ def plan_groups(live: Iterable[CommitRecord], target_bytes: int) -> list[list[Co
         groups[-1].append(record)
         for partition, size in _partition_bytes([record]).items():
             filled[partition] = filled.get(partition, 0) + size
-    return [group for group in groups if len(group) > 1 or group[0].hidden]
+    return [group for group in groups if len(group) > 1 or group[0].number in clipped]
 
 
 def remove_replaced(held: lock.StoreLock, objects: ObjectStore, grace_s: float) -> int:
@@ -148,6 +151,7 @@ def _rewrite(
     run: str,
     target_bytes: int,
     superseded: dict[str, set[tuple[str, str]]],
+    outdated: dict[str, frozenset[str]],
 ) -> CommitRecord:
     """Publish a generation's files and return its record, to be published by the caller."""
     replaced = tuple(record.number for record in group)
@@ -159,7 +163,8 @@ def _rewrite(
             of_records = [(record, superseded.get(record.path, set())) for record, _ in sources]
             tables = [rows_that_count(rows, *words) for rows, words in zip(tables, of_records, strict=True)]
         else:
-            tables = [without_books(rows, record.hidden) for rows, (record, _) in zip(tables, sources, strict=True)]
+            gone = [outdated.get(r.path, ()) if table == "sensitivity" else r.hidden for r, _ in sources]
+            tables = [without_books(rows, keys) for rows, keys in zip(tables, gone, strict=True)]
         merged = merge(TABLES[table], tables)
         size = sum(file.bytes for _, file in sources)
         for part, rows in enumerate(_pieces(merged, size, 2 * target_bytes)):
@@ -168,7 +173,8 @@ def _rewrite(
             )
     books = tuple(_books_kept(group, superseded))
     shards = tuple(sorted({shard for record in group for shard in record.holds}))
-    return CommitRecord(name, tuple(files), books, run, shards=shards, replaces=replaced)
+    tried = tuple(_trials_kept(group, outdated))
+    return CommitRecord(name, tuple(files), books, run, shards=shards, replaces=replaced, tried=tried)
 
 
 def merge(spec: Table, tables: list[pa.Table]) -> pa.Table:
@@ -227,3 +233,8 @@ def _books_kept(group: list[CommitRecord], superseded: dict[str, set[tuple[str, 
     for record in group:
         hidden = superseded.get(record.path, set())
         yield from (book for book in record.books if (book.key, book.source) not in hidden)
+
+
+def _trials_kept(group: list[CommitRecord], outdated: dict[str, frozenset[str]]) -> Iterator[Tried]:
+    for record in group:
+        yield from (tried for tried in record.tried if tried.key not in outdated.get(record.path, ()))

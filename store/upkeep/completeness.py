@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from itertools import combinations
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 from store.books import BookStatus
 from store.columns import ALL_CLASSES
 from store.keys import BASELINE
-from store.upkeep.contents import BookBlock, Contents, MarkTotals, PairTotals, PassageTotals, TransferTotals
+from store.upkeep.contents import BookBlock, Contents, MarkTotals, PairTotals, PassageTotals, TransferTotals, TriedText
 
 _RELATIVE_TOLERANCE = 1e-9
 """Summation in another order moves the last digits of a mean of 64-bit floats, and not more."""
@@ -24,6 +25,7 @@ def completeness(contents: Contents) -> Iterator[tuple[str, str]]:
         yield books_path, f"book {book} is in the commit record or among the books, and not in both"
     for book, used in contents.used.items():
         yield from _incomplete_book(contents, book, used)
+    yield from _incomplete_trials(contents)
     if contents.used and contents.expected.clusters and "cluster_terms" not in contents.paths:
         yield contents.record.path, "has no file of cluster_terms, which every shard with marks has"
     known = contents.pairs.keys() | contents.summaries.keys() | contents.passage_sums.keys()
@@ -65,7 +67,7 @@ def _incomplete_marks(contents: Contents, layer: int, name: str, book: str, mark
             if found != marks:
                 yield contents.path_of("clusters"), f"{of} has {found} marks in clusters of {whose}; it has {marks}"
     for table, counted in contents.counted.items():
-        if table == "layer_measures" and table not in contents.paths:  # a shard from before there was one
+        if table.startswith("layer_") and table not in contents.paths:  # a shard from before there was one
             continue
         found = counted.get((layer, name, book), 0)
         if found != marks:
@@ -127,6 +129,33 @@ def _incomplete_transfer(contents: Contents, block: BookBlock) -> Iterator[tuple
         totals = contents.transfers.get((block, labels), TransferTotals())
         if not 0 <= totals.wins <= totals.pairs:
             yield path, f"{of} has {totals.wins} wins of {labels} in {totals.pairs} pairs"
+
+
+def _incomplete_trials(contents: Contents) -> Iterator[tuple[str, str]]:
+    """Where the rows of `sensitivity` are not those that the record says were tried, each once.
+
+    A specification has both quantities in every layer; centred on the classes' means, no separation.
+    """
+    path, found = contents.path_of("sensitivity"), dict(contents.tried)
+    by_name = {(text.book, text.specification): text for text in found}
+    for tried in contents.record.tried:
+        for name in tried.specifications if tried.layers else ():
+            text = by_name.get((tried.key, name), TriedText(tried.key, name, ""))
+            rows = found.pop(text, Counter())
+            for quantity in ("difference", "separation"):
+                layers = range(0 if (text.states, quantity) == ("centred", "separation") else tried.layers)
+                held = {layer: count for (of, layer), count in rows.items() if of == quantity}
+                if held != dict.fromkeys(layers, 1):
+                    of = f"book {tried.key} specification {name!r}"
+                    yield (
+                        path,
+                        f"{of} has {sum(held.values())} rows of {quantity}; it was tried in {len(layers)} layers",
+                    )
+    for text in found:
+        yield path, f"book {text.book} has rows of specification {text.specification!r}, which {_UNTRIED}"
+
+
+_UNTRIED = "its record does not say was tried"
 
 
 def _passages_of_pairs(contents: Contents, block: BookBlock) -> tuple[int, int]:

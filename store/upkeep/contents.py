@@ -18,6 +18,9 @@ from store.commits import CommitRecord
 from store.keys import ChunkKey
 from store.study import Study
 
+_COUNTED = ("activations", "layer_measures", "layer_sketches")
+"""Tables whose rows say of how many marks they are."""
+
 
 @dataclass(frozen=True)
 class Expected:
@@ -60,6 +63,14 @@ class BookBlock(NamedTuple):
     mark_class: str
     other: str
     book: str
+
+
+class TriedText(NamedTuple):
+    """One specification of one book, and the form of the states that it looks at."""
+
+    book: str
+    specification: str
+    states: str
 
 
 @dataclass
@@ -158,13 +169,14 @@ class Contents:
         self.marks: dict[tuple[str, str], MarkTotals] = {}
         self.passages: Counter[str] = Counter()
         self.counted: dict[str, Counter[tuple[int, str, str]]] = {
-            name: Counter() for name in ("activations", "layer_measures", "mark_layers")
+            name: Counter() for name in (*_COUNTED, "mark_layers")
         }
         self.summaries: dict[BookBlock, dict[str, dict[str, Any]]] = {}
         self.passage_sums: dict[BookBlock, PassageTotals] = {}
         self.typed: Counter[tuple[str, str, bool, int]] = Counter()
         self.transfers: dict[tuple[BookBlock, str], TransferTotals] = {}
         self.clustered: Counter[tuple[int, str, str, str]] = Counter()
+        self.tried: dict[TriedText, Counter[tuple[str, int]]] = {}
         self.states: dict[tuple[int, str, str], int] = {}
 
     def add(self, key: ChunkKey, path: str, table: pa.Table) -> None:
@@ -181,9 +193,15 @@ class Contents:
                 self.typed[row["class"], row["book"], row["taught"], row["half"]] += row["rows"]
         elif key.table == "passages":
             self.passages.update(table.column("book").to_pylist())
-        elif key.table in ("activations", "layer_measures"):
+        elif key.table in _COUNTED:
             for row in table.select(["layer", "class", "book", "marks"]).to_pylist():
                 self.counted[key.table][row["layer"], row["class"], row["book"]] += row["marks"]
+        elif key.table == "sensitivity":
+            for row in _tried_rows(table):
+                estimated = self.tried.setdefault(
+                    TriedText(row["book"], row["specification"], row["states"]), Counter()
+                )
+                estimated[row["quantity"], row["layer"]] += row["rows"]
         elif key.table == "summaries":
             for row in table.drop_columns(["histogram"]).to_pylist():
                 block = BookBlock(row["layer"], row["class"], row["other"], row["book"])
@@ -237,6 +255,14 @@ def _counted(table: pa.Table, keys: list[str]) -> list[dict[str, Any]]:
     plain = pa.table({key: table.column(key).cast(pa.string()) for key in keys})
     counts = plain.group_by(keys).aggregate([([], "count_all")]).rename_columns([*keys, "rows"])
     return list(counts.to_pylist())
+
+
+def _tried_rows(table: pa.Table) -> list[dict[str, Any]]:
+    """How many rows each specification, book, quantity and layer has."""
+    keys = ["book", "specification", "states", "quantity"]
+    plain = pa.table({key: table.column(key).cast(pa.string()) for key in keys} | {"layer": table.column("layer")})
+    counts = plain.group_by([*keys, "layer"]).aggregate([([], "count_all")])
+    return list(counts.rename_columns([*keys, "layer", "rows"]).to_pylist())
 
 
 def _mark_totals(table: pa.Table) -> list[dict[str, Any]]:

@@ -256,14 +256,15 @@ def _keyed(record: CommitRecord) -> list[tuple[FileReceipt, ChunkKey | None]]:
 
 
 def _double_claims(live: Iterable[CommitRecord]) -> Iterator[Damage]:
-    """Shards and used books that two live records hold: readers would see their rows twice. The first one stands.
+    """Shards, used books and trials that two live records hold: readers would see rows twice. The first one stands.
 
     A shard may be there again where a book of it was removed and taken once more.
     """
     holders: dict[str, CommitRecord] = {}
     for record in live:
         shards = () if any(book.is_removed for book in record.books) else record.holds
-        for held in (*(f"shard {name}" for name in shards), *(f"book {key}" for key in record.used)):
+        trials = (f"{name!r} of book {t.key} ({t.sha256})" for t in record.tried for name in t.specifications)
+        for held in (*(f"shard {name}" for name in shards), *(f"book {key}" for key in record.used), *trials):
             if (first := holders.setdefault(held, record)) is not record:
                 yield Damage(record.path, f"holds {held}, which {first.path} holds too", record.path)
                 break

@@ -9,7 +9,8 @@ import pytest
 
 from store.cookbook import filled, queries
 from store.query.reader import open_store
-from tests.builders import build_store
+from tests.builders import book_checksum, build_store
+from tests.store.test_trials import NAMES, add_trial, trial_rows
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "sql.md").read_text(encoding="utf-8")
 
@@ -17,7 +18,8 @@ PAGE = (Path(__file__).resolve().parents[2] / "docs" / "sql.md").read_text(encod
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
     place = tmp_path_factory.mktemp("cookbook") / "store"
-    build_store(place, books=3, layers=31, marks=12, width=64)
+    study = build_store(place, books=3, layers=31, marks=12, width=64)
+    add_trial(place, study, "book0", book_checksum(0), 3.0, trial_rows("book0", 3.0, NAMES, 31))
     with open_store(place) as store:
         yield store
 

@@ -13,11 +13,13 @@ from jobs import run
 from jobs.config import RunConfig, StudyConfig
 from jobs.errors import UsageError
 from jobs.model.hidden_states import HiddenStates
+from jobs.sensitivity import reading
 from jobs.sensitivity import run as sensitivity
 from jobs.sensitivity.run import Asked
-from jobs.sensitivity.stages import compute_trial
+from jobs.sensitivity.stages import ModelOfTrials, compute_trial
 from reports.data.answer import find_answers
 from reports.data.scope import choose_scope
+from store.amendments import remove
 from store.query.reader import open_store
 from store.upkeep.compaction import compact
 from store.upkeep.verify import verify
@@ -179,6 +181,62 @@ def test_compaction_keeps_the_rows(store):
     assert not verify(store).damages
     assert sensitivity.execute(store, replace(ASKED, quick=True), SERIAL) == 0
     assert table(store) == before
+
+
+def test_a_book_that_was_taken_again_with_another_text_is_tried_again(store, books, config, tmp_path):
+    quick = replace(ASKED, quick=True)
+    assert sensitivity.execute(store, quick, SERIAL) == 0
+    before = set(table(store))
+    remove(store, ["book1"], "pages missing")
+    mended = tmp_path / "book1.txt"
+    mended.write_text(Path(books[1]).read_text() + " And so, at last, it ended. Nobody spoke, and nobody stirred.")
+    assert run.execute([str(mended)], config, replace(SERIAL, retake=("book1",)), store) == 0
+    assert rows(store, "SELECT DISTINCT book FROM sensitivity") == [("book0",)]
+    assert sensitivity.execute(store, quick, SERIAL) == 0
+    after = set(table(store))
+    assert len(after) == len(before)
+    assert {row for row in after & before if "'book1'" in row} != {row for row in before if "'book1'" in row}
+    assert not verify(store).damages
+
+
+@pytest.fixture(scope="module")
+def keeping(tmp_path_factory, books, config) -> str:
+    """The study of one book, with its hidden states."""
+    location = str(tmp_path_factory.mktemp("keeping") / "store")
+    assert run.execute(books[:1], replace(config, keep_hidden_states=True), SERIAL, location) == 0
+    return location
+
+
+def test_kept_states_give_what_the_model_gives(keeping, tried, tmp_path, monkeypatch):
+    """The sample has as many marks as the study, so that both take the same ones."""
+    import shutil
+
+    store, loaded = str(shutil.copytree(keeping, tmp_path / "store")), []
+    load = ModelOfTrials._load
+    monkeypatch.setattr(ModelOfTrials, "_load", lambda self, weights: loaded.append(weights) or load(self, weights))
+    assert sensitivity.execute(store, replace(ASKED, quick=True), SERIAL) == 0
+    assert loaded == ["trained", "untrained"], "other marks, shuffled words and other weights"
+    query = (
+        "SELECT specification, quantity, layer, marks, passages, estimate, low FROM sensitivity WHERE book = 'book0'"
+    )
+    kept, read = ({tuple(row[:5]): row[5:] for row in rows(place, query)} for place in (store, tried))
+    assert len(kept) > 100
+    for key, values in kept.items():
+        np.testing.assert_allclose(values, read[key], rtol=1e-4, atol=1e-6, err_msg=str(key))
+
+
+def test_what_is_kept_needs_no_text_and_a_smaller_sample_is_of_the_kept_marks(keeping, tmp_path, monkeypatch):
+    import shutil
+
+    store = str(shutil.copytree(keeping, tmp_path / "store"))
+    reading._read.cache_clear()
+    monkeypatch.setattr(reading, "read_book", lambda ref, of_run: pytest.fail("the text was read"))
+    with pytest.raises(pytest.fail.Exception):
+        sensitivity.execute(store, replace(ASKED, per_class=6), SERIAL)
+    found = {name for (name,) in rows(store, "SELECT DISTINCT specification FROM sensitivity")}
+    assert {"default", "30 bins", "first half", "8 bins, standardised"} < found
+    assert not any(name.startswith(("selection", "context", "words", "untrained")) for name in found)
+    assert rows(store, "SELECT DISTINCT marks, other_marks FROM sensitivity WHERE half = 'whole'") == [(6, 6)]
 
 
 def test_ray_makes_the_rows_of_the_plain_loop(store, tried, ray_cluster):
