@@ -31,6 +31,7 @@ from reports.sections.clusters import KEY as CLUSTERS
 from reports.sections.clusters import TITLE as CLUSTERS_TITLE
 from reports.sections.clusters import clusters_section
 from reports.sections.comparison import Compared, comparison_section, names_apart, overview_section
+from reports.sections.comparison import facts_of as facts_of_comparisons
 from reports.sections.explorer import explorer_data, triangles
 from reports.sections.layer_measures import KEY as LAYER_MEASURES
 from reports.sections.layer_measures import TITLE as LAYER_MEASURES_TITLE
@@ -94,13 +95,16 @@ def build_report(
     tried = attempt(SENSITIVITY, f"The section {SENSITIVITY_TITLE!r}", lambda: _survival(store, scope))
     survival = None if isinstance(tried, Failure) else tried
     now = facts(store, scope, results, answers) | {"sensitivity": facts_of_survival(survival)}
+    comparisons, compared = _comparisons(store, others, scope)
+    if compared:
+        now |= {"alignment": facts_of_comparisons(compared)}
     return Report(
         title,
         _subtitle(scope),
         store.snapshot,
         _in_short(store, scope, results, survival),
         numbers(store.study.config, scope, _pairs_between(store, scope)),
-        _sections(store, scope, results, survival, others, (before, now)),
+        _sections(store, scope, results, survival, comparisons, (before, now)),
         now,
         (*results.missing, *((tried,) if isinstance(tried, Failure) else ())),
         results.answers.results,
@@ -136,7 +140,7 @@ def _sections(
     scope: Scope,
     results: Numbers,
     survival: Survival | None,
-    others: Sequence[StudyStore],
+    comparisons: Sequence[Section],
     then_and_now: tuple[Mapping[str, Any] | None, Mapping[str, Any]],
 ) -> tuple[Section, ...]:
     """What was found and the evidence for it, then everything else, folded."""
@@ -157,7 +161,7 @@ def _sections(
         ("six-figures", NOTEBOOK_TITLE, lambda: notebook_section(store, scope, results.moments, results.means)),
     ]
     shown = [attempt_section(key, title, make) for key, title, make in makers]
-    shown += _comparisons(store, others, scope)
+    shown += comparisons
     changes = "Since the last report"
     shown.append(attempt_section("changes", changes, lambda: changes_section(*then_and_now, scope.classes)))
     everything_else: list[tuple[str, str, Callable[[], Section]]] = [
@@ -263,8 +267,8 @@ def _layer_section(store: Store, scope: Scope, results: Numbers) -> Section:
     return Section("layers-section", "Every layer", introduction, (table,), explorer)
 
 
-def _comparisons(store: StudyStore, others: Sequence[StudyStore], scope: Scope) -> list[Section]:
-    """A section for each other store, after one that sets all side by side where there are several."""
+def _comparisons(store: StudyStore, others: Sequence[StudyStore], scope: Scope) -> tuple[list[Section], list[Compared]]:
+    """A section for each other store, after one that sets all side by side where there are several; what was found."""
     names = names_apart(store.study.called, [other.study.called for other in others])
     compared: list[Compared] = []
     sections: list[Section] = []
@@ -279,7 +283,7 @@ def _comparisons(store: StudyStore, others: Sequence[StudyStore], scope: Scope) 
     if len(compared) > 1:
         overview = partial(overview_section, compared)
         sections.insert(0, attempt_section("comparison-overview", "Comparison", overview))
-    return sections
+    return sections, compared
 
 
 def _compared(store: StudyStore, other: StudyStore, scope: Scope, name: str) -> Compared:

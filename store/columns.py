@@ -16,6 +16,7 @@ SCHEMA_VERSION = 3
 _STRING = pa.string()
 _KEY = pa.dictionary(pa.int32(), pa.string())
 _DOUBLES = pa.list_(pa.float64())
+_STEPS = pa.list_(pa.int8())
 _COUNTS = pa.list_(pa.int64())
 _BY_CLASS = pa.map_(_STRING, pa.int64())
 _FLOAT_BY_CLASS = pa.map_(_STRING, pa.float32())
@@ -401,6 +402,25 @@ LAYER_MEASURES = Table(
     sorted_by=("layer", "class", "book"),
 )
 
+LAYER_SKETCHES = Table(
+    "layer_sketches",
+    "How each layer lays out up to 64 marks of a class and book, in whatever basis: what the alignment (CKA) of two "
+    "layers, and of two models, follows from",
+    (
+        _LAYER,
+        _CLASS_KEY,
+        _BOOK,
+        Column("marks", pa.int64(), "Marks of the class, of which those that are held are spread evenly", "marks"),
+        Column(
+            "sketch",
+            _STEPS,
+            "Products of each two held marks' states less their mean, U-centred, row by row above the diagonal, in "
+            "127ths of the largest; empty below four marks or where all states are equal",
+        ),
+    ),
+    sorted_by=("layer", "class", "book"),
+)
+
 SENSITIVITY = Table(
     "sensitivity",
     "What becomes of the first two classes' difference and separation under other choices and under controls: an "
@@ -470,6 +490,7 @@ TABLES: dict[str, Table] = {
         CLUSTERS,
         CLUSTER_TERMS,
         LAYER_MEASURES,
+        LAYER_SKETCHES,
         SENSITIVITY,
         HIDDEN_STATES,
     )

@@ -134,7 +134,8 @@ def _ranks(column: pa.ChunkedArray) -> np.ndarray:
 def parquet_options(spec: Table) -> dict[str, Any]:
     """How each column is encoded.
 
-    Text and repeating integers by dictionary. Other integers by their differences, which for sorted keys are 0 or 1.
+    Text, repeating integers and lists of small ones by dictionary. Other integers by their differences, which for
+    sorted keys are 0 or 1.
     Floats split by byte, so that zstd sees signs and exponents together; but not where equal values follow each
     other, since zstd finds whole repeated values and splitting would tear them apart (entropies: 1.5 bytes, not 2.1).
     """
@@ -144,7 +145,11 @@ def parquet_options(spec: Table) -> dict[str, Any]:
     return {
         "compression": "zstd",
         "compression_level": COMPRESSION_LEVEL,
-        "use_dictionary": text + [column.name for column in integers if column.repeats],
+        "use_dictionary": [
+            *text,
+            *(column.name for column in integers if column.repeats),
+            *(_leaf(column) for column in columns if column.type == pa.list_(pa.int8())),
+        ],
         "use_byte_stream_split": [_leaf(c) for c in columns if _is_float(c.type) and not c.repeats],
         "column_encoding": {column.name: "DELTA_BINARY_PACKED" for column in integers if not column.repeats},
         "write_statistics": True,

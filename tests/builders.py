@@ -28,6 +28,7 @@ from jobs.stages.tables import (
     activations_table,
     cluster_terms_table,
     layer_measures_table,
+    layer_sketches_table,
     pairs_table,
     summaries_table,
 )
@@ -145,10 +146,12 @@ def _blocks(study: Study, number: int, layout: Layout) -> Iterator[Block]:
 def _sums(shard: ShardKey, receipts: list[BlockReceipt]) -> Chunks:
     activations = {(r.key.layer, *key): value for r in receipts for key, value in r.activations.items()}
     summaries = {(r.key.layer, *key): value for r in receipts for key, value in r.summaries.items()}
+    measures = {r.key.layer: r.layer for r in receipts}
     return [
         (ChunkKey("activations", shard), activations_table(activations)),
         (ChunkKey("summaries", shard), summaries_table(summaries)),
-        (ChunkKey("layer_measures", shard), layer_measures_table({r.key.layer: r.layer for r in receipts})),
+        (ChunkKey("layer_measures", shard), layer_measures_table(measures)),
+        (ChunkKey("layer_sketches", shard), layer_sketches_table(measures)),
     ]
 
 

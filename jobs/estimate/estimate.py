@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
+from analysis.layer_measures import SKETCHED
 from analysis.pairing import MEASURES, NOTEBOOK
 from jobs.config import StudyConfig
 from jobs.model.batch_size import WITHOUT_GPU
@@ -30,6 +31,7 @@ FILE_BYTES = {
     "activations": 1_600,
     "summaries": 2_800,
     "layer_measures": 2_500,
+    "layer_sketches": 1_000,
     "clusters": 3_600,
     "cluster_terms": 2_100,
     "hidden_states": 900,
@@ -65,6 +67,9 @@ DIMENSION_BYTES = 3.6
 
 LAYER_BYTES, CKA_BYTES = 40.0, 5.5
 """Bytes a row of `layer_measures`, and for each layer that its list of alignments tells of."""
+
+SKETCH_BYTES = 0.9
+"""Bytes a number of `layer_sketches`."""
 
 CLUSTER_BYTES, TERM_BYTES = 2.7, 2.0
 """Bytes a row of `clusters`, of which a mark has two a layer, and bytes of `cluster_terms` a mark and layer.
@@ -225,6 +230,8 @@ def _tables(
     yield "activations", 1, hidden_layers * width * DIMENSION_BYTES * classes_held
     yield "summaries", 1, hidden_layers * measures * summaries
     yield "layer_measures", 1, hidden_layers * (LAYER_BYTES + hidden_layers * CKA_BYTES) * classes_held
+    numbers = sum(PairShape(min(count, SKETCHED)).total for book in shard for count in book.marks)
+    yield "layer_sketches", 1, hidden_layers * numbers * SKETCH_BYTES
     if config.clusters:
         clustered = sum(sum(book.marks[: len(config.named_classes)]) for book in shard)
         yield "clusters", hidden_layers, hidden_layers * 2 * clustered * CLUSTER_BYTES

@@ -80,7 +80,7 @@ def choose_passages(
         return np.arange(grid.count)
     enough = np.array(needed)
     if sample == "spread":
-        return _evenly_spaced(enough, wanted or 0)
+        return evenly_spaced(enough, wanted or 0)
     order = (
         np.arange(grid.count) if sample == "first" else np.argsort(hashes(np.arange(grid.count), salt), kind="stable")
     )
@@ -142,7 +142,7 @@ def hashes(numbers: Positions, salt: bytes) -> NDArray[np.uint64]:
     return mixed
 
 
-def _evenly_spaced(counts: NDArray[np.int64], wanted: int) -> Positions:
+def evenly_spaced(counts: NDArray[np.int64], wanted: int) -> Positions:
     """The smallest number of evenly spaced passages with enough marks of each class; `counts` int [classes, passages].
 
     The search starts at a bound: with the richest passages of a class, fewer than these cannot hold enough.

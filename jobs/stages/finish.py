@@ -16,6 +16,7 @@ from jobs.stages.tables import (
     books_table,
     cluster_terms_table,
     layer_measures_table,
+    layer_sketches_table,
     summaries_table,
 )
 from store.books import BookStatus
@@ -30,12 +31,14 @@ def finish_shard(context: RunContext, prepared: PreparedShard, receipts: Sequenc
     activations = {(r.key.layer, *key): activation for r in receipts for key, activation in r.activations.items()}
     tables = {"books": prepared.books}
     if receipts:
+        measures = {r.key.layer: r.layer for r in receipts}
         tables |= {
             "marks": prepared.marks,
             "passages": prepared.passages,
             "activations": activations_table(activations),
             "summaries": summaries_table(summaries),
-            "layer_measures": layer_measures_table({r.key.layer: r.layer for r in receipts}),
+            "layer_measures": layer_measures_table(measures),
+            "layer_sketches": layer_sketches_table(measures),
         }
         if context.config.clusters:
             labels = {(r.key.layer, key): of_marks for r in receipts for key, of_marks in r.clusters.items()}

@@ -61,7 +61,7 @@ def prepare_stored(location: str, context: RunContext, work: ShardWork) -> Prepa
     started = time.perf_counter()
     keys = [book.key for book in work.books]
     chosen = f"WHERE book IN ({', '.join(map(quoted, keys))})"
-    with _open(location, context.run_id, keys) as stored:
+    with open_books(location, context.run_id, keys) as stored:
         books = stored.sql(f"SELECT * FROM books {chosen}").to_arrow_table().to_pylist()
         marks = stored.sql(f"SELECT * FROM marks {chosen} ORDER BY book, class, i").to_arrow_table().to_pylist()
         passages = stored.sql(f"SELECT * FROM passages {chosen} ORDER BY book, passage").to_arrow_table().to_pylist()
@@ -92,7 +92,7 @@ def extract_stored(
     Raises StoreError where a block has not as many hidden states as marks.
     """
     layout = prepared.layout
-    with _open(states.location, states.run_id, layout.books) as stored:
+    with open_books(states.location, states.run_id, layout.books) as stored:
         for number, key in enumerate(wanted_keys(states.hidden_layers, prepared, wanted)):
             started = time.perf_counter()
             found = _states(stored, key, layout)
@@ -100,7 +100,7 @@ def extract_stored(
             yield Block(key, layout, found, work)
 
 
-def _open(location: str, run_id: str, books: Collection[str]) -> Store:
+def open_books(location: str, run_id: str, books: Collection[str]) -> Store:
     """Open the commits that hold these books, and no others, however large the store is."""
     whole = _whole(location, run_id)
     records = [record for record in whole.records if any(book.key in books for book in record.books)]

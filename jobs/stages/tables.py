@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from analysis.clusters import RULE
 from analysis.explanation import Term
-from analysis.layer_measures import LayerMeasures, alignments
+from analysis.layer_measures import LayerMeasures, alignments, coarse
 from analysis.pairwise import PairStatistics
 from analysis.summaries import MeasureSummary
 from jobs.corpus.references import NamedBook
@@ -26,6 +26,7 @@ from store.columns import (
     CLUSTERS,
     HIDDEN_STATES,
     LAYER_MEASURES,
+    LAYER_SKETCHES,
     MARK_LAYERS,
     MARKS,
     MEASURES,
@@ -268,6 +269,16 @@ def layer_measures_table(measures: Mapping[int, Mapping[tuple[str, str], LayerMe
         for (name, book), of in sorted(by_place.items(), key=lambda item: item[0])
     ]
     return pa.Table.from_pylist(rows, schema=LAYER_MEASURES.schema)
+
+
+def layer_sketches_table(measures: Mapping[int, Mapping[tuple[str, str], LayerMeasures]]) -> pa.Table:
+    """Rows of `layer_sketches`, by layer, class and book."""
+    rows = [
+        {"layer": layer, "class": name, "book": book, "marks": of.marks, "sketch": coarse(of.sketch)}
+        for layer, by_place in sorted(measures.items())
+        for (name, book), of in sorted(by_place.items(), key=lambda item: item[0])
+    ]
+    return pa.Table.from_pylist(rows, schema=LAYER_SKETCHES.schema)
 
 
 def summaries_table(values: Mapping[tuple[int, str, str, str], Mapping[str, MeasureSummary]]) -> pa.Table:

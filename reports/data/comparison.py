@@ -18,8 +18,10 @@ from analysis.inference import Evidence, infer
 from reports.data.answer import BookByBook, read_books
 from reports.data.classes import Classes
 from reports.data.estimates import DIRECTION, Estimate, Key
+from reports.data.model_alignment import ClassAlignment, SharedMarks, align_models, shared_marks
 from reports.data.queries import StudyStore, ask
 from reports.data.scope import SEED
+from store.keys import BASELINE
 
 COMPARED = {
     ("separation", "corr"): "separation (correlation)",
@@ -42,7 +44,8 @@ class Comparison:
     and the first less the second with its interval over all layers at once; see `COLUMNS`. `shared`: the books of both,
     as this store names them; `only_here`, `only_there`: those that have no partner. `same_tokens`: how many of the
     shared books have the same number of tokens in both; `same_marks`: of their marks in either store, the share
-    that both took, at the same token of the text; NaN where no book has the same tokens.
+    that both took, at the same token of the text; NaN where no book has the same tokens. `alignments`: how alike the
+    two stores' layers lay out the marks that both have, by class; empty where too few are the same.
     """
 
     pair: tuple[str, str]
@@ -53,6 +56,7 @@ class Comparison:
     same_tokens: int
     same_marks: float
     sql: tuple[str, ...]
+    alignments: tuple[ClassAlignment, ...] = ()
 
     @property
     def estimator(self) -> str:
@@ -69,9 +73,10 @@ def compare_stores(
     classes = Classes(pair)
     here = read_books(store, classes, list(partners))
     there = read_books(other, classes, list(partners.values()))
-    same_tokens, same_marks = _agreement(store, other, partners, pair, (texts.frame, theirs.frame))
+    same_tokens = _with_as_many_tokens(partners, texts.frame, theirs.frame)
+    shared = shared_marks(store, other, same_tokens, pair)
     frames = [
-        _compared(here, there, partners, Key(quantity, measure, *pair), same_marks == 1)
+        _compared(here, there, partners, Key(quantity, measure, *pair), shared.same == 1)
         for quantity, measure in COMPARED
     ]
     found = [frame for frame in frames if len(frame)]
@@ -81,9 +86,10 @@ def compare_stores(
         tuple(partners),
         only_here,
         only_there,
-        same_tokens,
-        same_marks,
+        len(same_tokens),
+        shared.same,
         (texts.sql, theirs.sql, *here.sql),
+        _alignments(store, other, shared, pair),
     )
 
 
@@ -177,21 +183,18 @@ def _independent(here: Floats, there: Floats) -> Floats:
     return np.concatenate(parts)
 
 
-def _agreement(
-    store: StudyStore,
-    other: StudyStore,
-    partners: Mapping[str, str],
-    pair: tuple[str, str],
-    texts: tuple[pd.DataFrame, pd.DataFrame],
-) -> tuple[int, float]:
-    """How many books have the same number of tokens in both stores, and the share of their marks that are the same."""
-    mine, theirs = (dict(zip(frame["book"].astype(str), frame["tokens"], strict=True)) for frame in texts)
-    same = {here: there for here, there in partners.items() if mine[here] == theirs[there]}
-    if not same:
-        return 0, float("nan")
-    places = ask(store, "mark_places", books=list(same), classes=list(pair)).frame
-    others = ask(other, "mark_places", books=list(same.values()), classes=list(pair)).frame
-    keys = [*places.columns]
-    here = {tuple(map(str, (same[str(row.book)], *row[2:]))) for row in places[keys].itertuples()}
-    there = {tuple(map(str, row[1:])) for row in others[keys].itertuples()}
-    return len(same), len(here & there) / max(1, len(here | there))
+def _with_as_many_tokens(partners: Mapping[str, str], here: pd.DataFrame, there: pd.DataFrame) -> dict[str, str]:
+    """The shared books that both tokenizers cut into as many tokens; see `texts.sql`."""
+    mine, theirs = (dict(zip(frame["book"].astype(str), frame["tokens"], strict=True)) for frame in (here, there))
+    return {ours: other for ours, other in partners.items() if mine[ours] == theirs[other]}
+
+
+def _alignments(
+    store: StudyStore, other: StudyStore, shared: SharedMarks, pair: tuple[str, str]
+) -> tuple[ClassAlignment, ...]:
+    """Over the marks of the two classes, and over random tokens where both stores have them."""
+    named = align_models(store, other, shared, pair)
+    if not all(BASELINE in each.study.class_names for each in (store, other)):
+        return named
+    random = shared_marks(store, other, shared.books, [BASELINE])
+    return (*align_models(store, other, random, [BASELINE]), *named)

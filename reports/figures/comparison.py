@@ -1,19 +1,24 @@
-"""Stores on the same books over relative depth: what each finds, and the paired differences."""
+"""Stores on the same books over relative depth: what each finds, the paired differences, how alike their layers are."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from reports.data.classes import Classes
+from reports.data.model_alignment import ClassAlignment
 from reports.figures.style import (
     INK,
     MARKERS,
+    MI_COLOURS,
     NEUTRAL,
     TYPE_COLOURS,
     WIDTH,
+    class_style,
     cut,
     in_figure,
     legend,
@@ -65,6 +70,36 @@ def differences_by_store(found: Mapping[str, pd.DataFrame], label: str, here: st
             colour = TYPE_COLOURS[place % len(TYPE_COLOURS)]
             _difference(axes, rows, colour, MARKERS[place % len(MARKERS)], f"less {short(name)}")
         legend(axes)
+    return figure
+
+
+def align_layers(alignments: Sequence[ClassAlignment], classes: Classes, here: str, there: str) -> Figure:
+    """Left: the alignment of every two layers over the first class's marks. Right: of layers as deep, by class.
+
+    Dotted, what is reached where marks are matched at random. `here` and `there` name the stores.
+    """
+    first = alignments[0]
+    with report_style():
+        figure = new_figure(WIDTH, 3.2)
+        left, right = figure.subplots(1, 2)
+        edges = [(of[0] - 0.5, of[-1] + 0.5) for of in (first.other_layers, first.layers)]
+        image = left.imshow(
+            np.clip(first.cka, 0, 1), cmap=MI_COLOURS, vmin=0, vmax=1, origin="lower", aspect="auto",
+            extent=(*edges[0], *edges[1]),
+        )  # fmt: skip
+        figure.colorbar(image, ax=left, fraction=0.05)
+        left.set_xlabel(f"layer of {short(there)}", parse_math=False)
+        left.set_ylabel(f"layer of {short(here)}", parse_math=False)
+        panel_title(left, f"Linear CKA: {first.name}")
+        for of_class in alignments:
+            rows, style = of_class.at_depth(), class_style(classes, of_class.name)
+            right.plot(
+                rows["depth"], rows["cka"], color=style.colour, marker=style.marker, markersize=3, linewidth=1.1,
+                label=in_figure(of_class.name),
+            )  # fmt: skip
+        right.axhline(max(of.chance for of in alignments), color=INK, linewidth=0.8, linestyle=":")
+        _axes(right, "linear CKA", "Layers as deep")
+        legend(right)
     return figure
 
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
 from analysis import inference
-from reports.data.classes import quoted
+from reports.data.classes import Classes, quoted
 from reports.data.comparison import COMPARED, Comparison
-from reports.figures.comparison import compare_depths, differences_by_store
+from reports.data.model_alignment import FEWEST, ClassAlignment
+from reports.figures.comparison import align_layers, compare_depths, differences_by_store
 from reports.figures.style import cut
 from reports.page.exhibits import Exhibit, Failure, Section, Table, attempt
+from store.keys import BASELINE
 
 KEY = "comparison"
 TITLE = "Comparison"
@@ -70,6 +74,11 @@ def comparison_section(compared: Compared, number: int = 1) -> Section:
         attempt(f"{key}-quantities", "The table of the comparison", lambda: _table(key, compared, found)),
     )
     parts = parts if len(found.rows) else ()
+    if found.alignments:
+        aligned = attempt(
+            f"{key}-alignment", "The figure of layers", lambda: _aligned(key, compared, found, ANOTHER * number)
+        )
+        parts = (*parts, aligned)
     return Section(f"{key}-section", title, _introduction(found), (*parts, differing))
 
 
@@ -108,7 +117,43 @@ def _introduction(found: Comparison) -> str:
         said.append("The tokenizers cut these texts differently, so the marks are not the same.")
     if len(found.rows):
         said.append(_how(found))
+    if books:
+        said.append(_alike(found.alignments))
     return " ".join(said)
+
+
+def facts_of(compared: Sequence[Compared]) -> list[dict[str, Any]]:
+    """The alignment of this store's layers with each other store's, by class: plain JSON values, null for none."""
+    return [
+        {
+            "store": each.there,
+            "class": of_class.name,
+            "layers": list(of_class.layers),
+            "other_layers": list(of_class.other_layers),
+            "cka": [[_plain(value) for value in row] for row in of_class.cka.tolist()],
+            "chance": _plain(of_class.chance),
+            "books": of_class.books,
+            "marks": list(of_class.marks),
+        }
+        for each in compared
+        for of_class in (each.found.alignments if each.found is not None else ())
+    ]
+
+
+def _plain(value: float) -> float | None:
+    return round(value, 4) if math.isfinite(value) else None
+
+
+def _alike(alignments: tuple[ClassAlignment, ...]) -> str:
+    """How alike layers of the same depth lay out the marks, or why that is not known."""
+    medians = [(of_class.name, of_class.at_depth().query("layer > 0")["cka"].median()) for of_class in alignments]
+    said = [f"{median:.2f} over {name} marks" for name, median in medians if not pd.isna(median)]
+    if said:
+        return f"The alignment (CKA) of layers as deep is {', '.join(said)} in the median; 1 is alike up to a rotation."
+    return (
+        f"How alike the layers are (CKA) is not known: no book has {FEWEST} marks of one class of which both stores "
+        "hold a sketch."
+    )
 
 
 def _how(found: Comparison) -> str:
@@ -135,6 +180,30 @@ def _exhibit(key: str, compared: Compared, found: Comparison, needs: str) -> Exh
         "Relative depth sets models with different numbers of layers beside each other; the other's values are "
         "interpolated between its layers. Correlations do not depend on how many dimensions or bins there are, as "
         "mutual information from histograms does. Layer 0, the embeddings, is left out.",
+        needs,
+    )
+
+
+def _aligned(key: str, compared: Compared, found: Comparison, needs: str) -> Exhibit:
+    first, classes = found.alignments[0], Classes((*found.pair, BASELINE))
+    fewest, most = first.marks
+    marks = f"{most}" if fewest == most else f"{fewest} to {most}"
+    chance = max(of_class.chance for of_class in found.alignments)
+    return Exhibit(
+        f"{key}-alignment",
+        "How alike the layers of the two stores are",
+        f"Linear CKA, unbiased. Left: of every two layers, over {marks} {first.name} marks a book that both stores "
+        f"have taken, the mean of {_books(first.books)}. Right: of layers at the same relative depth, by class. "
+        f"Dotted: {chance:.2f}, below which 95 % of the values lie where marks are matched at random.",
+        "A matrix of the alignment of two stores' layers, and lines of that of layers as deep.",
+        align_layers(found.alignments, classes, compared.here, compared.there),
+        found.sql,
+        {
+            f"{key}-alignment": pd.concat([of_class.rows() for of_class in found.alignments], ignore_index=True),
+            f"{key}-alignment-depth": pd.concat([of_class.at_depth() for of_class in found.alignments]),
+        },
+        "1: the marks lie to each other alike, up to a rotation and a scale; 0: as unrelated ones would. It is blind "
+        "to how far the classes are from each other. Values below 0 are drawn as 0.",
         needs,
     )
 

@@ -32,6 +32,7 @@ MAIN = "main"
 """DuckDB's name for the schema whose views need no name before theirs."""
 
 _SQL_TYPES = {
+    pa.int8(): "TINYINT",
     pa.int16(): "SMALLINT",
     pa.uint16(): "USMALLINT",
     pa.int32(): "INTEGER",

@@ -7,7 +7,17 @@ import itertools
 import numpy as np
 import pytest
 
-from analysis.layer_measures import SKETCHED, alignments, intrinsic_dimension, layer_measures, mean_cosine, sketch
+from analysis.layer_measures import (
+    SKETCHED,
+    alignments,
+    coarse,
+    cross_alignments,
+    intrinsic_dimension,
+    layer_measures,
+    mean_cosine,
+    sketch,
+    sketched_marks,
+)
 
 
 def normal(seed: int, *shape: int) -> np.ndarray:
@@ -112,3 +122,62 @@ def test_one_state_has_a_length_and_nothing_else():
     assert np.isnan(found.anisotropy)
     assert np.isnan(found.intrinsic_dimension)
     assert found.norm > 0
+
+
+ALL = np.arange(SKETCHED)
+
+
+def test_two_models_of_the_same_states_are_aligned_whatever_their_basis_and_scale():
+    x = normal(12, SKETCHED, 100)
+    turned = np.linalg.qr(normal(13, 100, 100))[0]
+    found = cross_alignments(
+        {0: sketch(x), 1: sketch(normal(14, SKETCHED, 100))}, {0: sketch(3 * x @ turned - 7)}, ALL, ALL
+    )
+    assert found.shape == (2, 1)
+    assert found[0, 0] == pytest.approx(1, abs=1e-5)
+    assert abs(found[1, 0]) < 0.1
+
+
+@pytest.mark.parametrize(("marks", "scatter"), [(64, 0.0226), (16, 0.098)])
+def test_independent_models_have_no_alignment_and_scatter_as_said(marks, scatter):
+    here = {seed: sketch(normal(seed, marks, 2000)) for seed in range(20)}
+    there = {seed: sketch(normal(100 + seed, marks, 1500)) for seed in range(20)}
+    found = cross_alignments(here, there, np.arange(marks), np.arange(marks))
+    assert abs(found.mean()) < 0.2 * scatter
+    assert found.std() == pytest.approx(scatter, rel=0.15)
+
+
+def test_the_alignment_over_some_marks_is_that_of_these_marks_alone():
+    x, y = normal(15, SKETCHED, 30) + 4, normal(16, SKETCHED, 20)
+    y[:, :10] += x[:, :10]
+    order = np.random.default_rng(0).permutation(SKETCHED)
+    places = np.sort(np.random.default_rng(1).permutation(SKETCHED)[:23])
+    found = cross_alignments({2: sketch(x)}, {5: sketch(y[order])}, places, np.argsort(order)[places])
+    assert found[0, 0] == pytest.approx(plain_cka(x[places], y[places]), abs=1e-5)
+
+
+def test_a_coarse_sketch_has_the_same_alignments_to_a_hundredth():
+    x = normal(17, SKETCHED, 100)
+    y = x + normal(18, SKETCHED, 100)
+    one_outweighs_all = x.copy()
+    one_outweighs_all[3] *= 40
+    for here, within in ((x, 0.001), (one_outweighs_all, 0.01)):
+        exact = cross_alignments({0: sketch(here)}, {0: sketch(y)}, ALL, ALL)[0, 0]
+        found = cross_alignments({0: coarse(sketch(here))}, {0: coarse(sketch(y))}, ALL, ALL)[0, 0]
+        assert found == pytest.approx(exact, abs=within)
+        itself = cross_alignments({0: coarse(sketch(here))}, {0: coarse(sketch(here))}, ALL, ALL)[0, 0]
+        assert itself == pytest.approx(1, abs=1e-12)
+    assert coarse(np.zeros(0, np.float32)).dtype == np.int8
+
+
+def test_few_marks_and_layers_without_a_sketch_have_no_alignment():
+    here = {0: np.zeros(0, np.float32), 1: sketch(normal(1, 8, 5))}
+    found = cross_alignments(here, {0: here[1]}, np.arange(8), np.arange(8))
+    assert np.isnan(found[0, 0])
+    assert found[1, 0] == pytest.approx(1, abs=1e-6)
+    assert np.isnan(cross_alignments(here, {0: here[1]}, np.arange(3), np.arange(3))).all()
+
+
+def test_a_sketch_holds_marks_of_the_whole_book():
+    assert sketched_marks(10).tolist() == list(range(10))
+    assert np.diff(sketched_marks(250)).max() <= 4

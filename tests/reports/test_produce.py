@@ -164,6 +164,8 @@ def test_stores_side_by_side(three_books, tmp_path):
     page = produced.page.read_text()
     assert "seed: 1 and 7" in page
     assert "Left out, since this store alone has them: book2." in page
+    assert page.count("How alike the layers are (CKA) is not known") == 2, "12 marks of a class are too few"
+    assert json.loads((produced.page.parent / "report.json").read_text())["alignment"] == []
     assert [title for title in re.findall(r"<h2>(.*?)</h2>", page) if "ompar" in title] == [
         "Comparison", "Compared with synthetic (2)", "Compared with synthetic (3)",
     ]  # fmt: skip

@@ -31,7 +31,17 @@ def test_a_finished_shard_names_every_file_and_book(context, work):
         "passage_sums": LAYERS,
         "clusters": LAYERS,
         **dict.fromkeys(
-            ("cluster_terms", "books", "marks", "passages", "activations", "summaries", "layer_measures"), 1
+            (
+                "cluster_terms",
+                "books",
+                "marks",
+                "passages",
+                "activations",
+                "summaries",
+                "layer_measures",
+                "layer_sketches",
+            ),
+            1,
         ),
     }
     assert [(book.key, book.status) for book in record.books] == [(f"book{n}", "used") for n in range(3)]

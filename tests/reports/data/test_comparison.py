@@ -7,8 +7,10 @@ import pandas as pd
 import pytest
 
 from analysis import inference
+from analysis.layer_measures import SKETCHED, coarse, sketch, sketched_marks
 from reports.data.comparison import COMPARED, at_depths, compare_stores, infer_difference, paired_books
 from reports.data.estimates import Estimate
+from reports.data.model_alignment import _aligned, _Sketched
 from store.query.reader import open_store
 from tests.builders import build_store
 
@@ -56,6 +58,62 @@ def test_layers_between_two_are_interpolated():
     found = at_depths(whole, np.array([0.5, 1.0]), np.array([0.1, 0.75, 1.0]))
     np.testing.assert_allclose(found.whole, [1, 2, 3])
     np.testing.assert_allclose(found.pseudo, [[0, 2, 4], [2, 2, 2]])
+
+
+@pytest.fixture(scope="module")
+def marked(tmp_path_factory):
+    """Stores of 24 marks of each class: one, another with other states of the same marks, one with other marks."""
+    folder = tmp_path_factory.mktemp("aligned")
+    for name, marks, seed in (("one", 24, 1), ("other", 24, 2), ("fewer", 20, 1)):
+        build_store(folder / name, books=2, layers=3, marks=marks, width=64, seed=seed, baseline=40, clusters=False)
+    return folder
+
+
+def test_a_store_is_aligned_with_itself_layer_by_layer(marked):
+    with open_store(marked / "one") as store, open_store(marked / "one") as same:
+        found = compare_stores(store, same, PAIR).alignments
+        kept = store.sql(
+            "SELECT cka[3] FROM layer_measures WHERE class = 'terminal' AND layer = 1 ORDER BY book"
+        ).fetchall()
+    assert [of_class.name for of_class in found] == ["baseline", *PAIR]
+    assert [(of_class.books, of_class.marks) for of_class in found] == [(2, (40, 40)), (2, (24, 24)), (2, (24, 24))]
+    for of_class in found:
+        np.testing.assert_allclose(np.diag(of_class.cka), 1, atol=1e-9)
+        np.testing.assert_allclose(of_class.at_depth()["cka"], 1, atol=1e-9)
+        assert of_class.at_depth()["other_layer"].tolist() == [0, 1, 2]
+        assert len(of_class.rows()) == 9
+    assert found[2].cka[1, 2] == pytest.approx(np.mean(kept), abs=0.01), "what the run itself says of two layers"
+
+
+def test_unrelated_states_of_the_same_marks_are_not_aligned(marked):
+    with open_store(marked / "one") as store, open_store(marked / "other") as other:
+        found = compare_stores(store, other, PAIR)
+    assert found.same_marks == 1
+    assert abs(np.mean([of_class.cka.mean() for of_class in found.alignments])) < 0.05
+    for of_class in found.alignments:
+        assert 0 < of_class.chance < 0.5
+        assert (of_class.cka[0] < 2 * of_class.chance).all()
+
+
+def test_of_classes_that_share_few_marks_nothing_is_said(marked):
+    with open_store(marked / "one") as store, open_store(marked / "fewer") as other:
+        found = compare_stores(store, other, PAIR)
+    assert found.shared
+    assert 0 < found.same_marks < 1
+    assert [of_class.name for of_class in found.alignments] == ["baseline"]
+
+
+def test_of_some_shared_marks_those_in_both_sketches_count():
+    """Marks 0, 1, 2, ... of one store are 2, 3, 4, ... of the other, which has twice as many as a sketch holds."""
+    random = np.random.default_rng(0)
+    states = random.standard_normal((SKETCHED * 2, 200))
+    here = _Sketched(50, {0: coarse(sketch(states[2:52]))})
+    there = _Sketched(SKETCHED * 2, {4: coarse(sketch(states[sketched_marks(SKETCHED * 2)]))})
+    found = _aligned(here, there, np.arange(50), np.arange(2, 52))
+    assert found is not None
+    assert (found.layers, found.other_layers, found.marks) == ((0,), (4,), 25)
+    assert found.cka[0, 0] == pytest.approx(1, abs=0.01)
+    assert _aligned(here, there, np.arange(10), np.arange(2, 12)) is None
 
 
 def made_up(generator, books: int, effect: float, *, passages: int = 0, same: bool = False):

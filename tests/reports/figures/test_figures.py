@@ -13,12 +13,13 @@ import pytest
 from matplotlib.colors import to_hex
 from PIL import Image
 
+from reports.data.model_alignment import ClassAlignment
 from reports.data.queries import ask
 from reports.data.statistics import by_class, densities, gaussian_reference, spread_over_books
 from reports.figures.activations import mean_activations
 from reports.figures.books import means_by_book
 from reports.figures.class_pairs import separation_of_pairs
-from reports.figures.comparison import compare_depths, differences_by_store
+from reports.figures.comparison import align_layers, compare_depths, differences_by_store
 from reports.figures.headline import headline
 from reports.figures.layers import distributions_by_layer
 from reports.figures.matrices import pair_matrices
@@ -253,6 +254,19 @@ def test_differences_from_several_studies_have_a_line_and_a_band_each():
     assert [line.get_label() for line in axes.lines[1:]] == ["less b", "less d"]
     np.testing.assert_array_equal(axes.lines[2].get_ydata(), [-0.2, -0.3])
     assert len({line.get_color() for line in axes.lines}) == len(axes.collections) + 1 == 3
+
+
+def test_the_alignment_of_layers_is_a_matrix_and_a_line_a_class():
+    one, other = (
+        ClassAlignment(name, (0, 1, 2), (0, 1), np.array([[1, 0.2], [0.5, np.nan], [-0.1, level]]), 2, (24, 64), 0.1)
+        for name, level in (("internal", 0.9), ("terminal", 0.7))
+    )
+    matrix, lines, _ = align_layers([one, other], TWO, "one study", "another").axes
+    np.testing.assert_allclose(matrix.images[0].get_array()[2], [0, 0.9])
+    assert matrix.images[0].get_extent() == [-0.5, 1.5, -0.5, 2.5]
+    assert (matrix.get_xlabel(), matrix.get_ylabel()) == ("layer of another", "layer of one study")
+    np.testing.assert_allclose(line_of(lines, "terminal").get_ydata(), [1, 0.5, 0.7])
+    assert lines.lines[-1].get_ydata()[0] == 0.1
 
 
 def test_one_class_without_pairs_is_said_and_not_drawn(store, activations, moments):

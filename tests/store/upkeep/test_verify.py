@@ -32,7 +32,7 @@ from tests.builders import RUN, book_chunks, build_store, publish_book, record_o
 
 BOOKS, LAYERS, MARKS = 2, 2, 5
 STUDY = synthetic_study(LAYERS, MARKS)
-FILES = (3 + 3 + 3) * LAYERS + 7
+FILES = (3 + 3 + 3) * LAYERS + 8
 """Of a book: each layer's pairs of and between three classes and two tables of its own; five tables without layers."""
 PAIRS = paths.chunk_path(ChunkKey("pairs", shard_of(STUDY, 0), 1, "internal"), RUN)
 
@@ -226,6 +226,7 @@ INCOMPLETE = {
     "summaries of two classes": (ChunkKey("summaries", SHARD), only_within, "other terminal has no summary"),
     "summary's mean": (ChunkKey("summaries", SHARD), shifted("mean"), "has cov mean"),
     "summary's count": (ChunkKey("summaries", SHARD), shifted("pairs"), "has mi pairs 11; its pairs give 10"),
+    "layer sketches": (ChunkKey("layer_sketches", SHARD), without_last_row, "has 0 marks in layer_sketches"),
     "layer measures": (ChunkKey("layer_measures", SHARD), without_last_row, "has 0 marks in layer_measures"),
     "books": (ChunkKey("books", SHARD), without_last_row, "and not in both"),
 }
@@ -242,7 +243,7 @@ def test_what_does_not_fit_together_is_found(tmp_path, key, change, said):
     assert verify(tmp_path).damages == []
 
 
-MAY_BE_MISSING = {"hidden_states", "layer_measures", "sensitivity", "transfer_sums"}
+MAY_BE_MISSING = {"hidden_states", "layer_measures", "layer_sketches", "sensitivity", "transfer_sums"}
 """Not kept, from before the table was there, of commits of its own, and of classes with several tokens alone."""
 
 
