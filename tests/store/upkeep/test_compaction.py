@@ -214,7 +214,7 @@ class Killed(BaseException):
 def test_killed_before_any_step_it_loses_nothing(tmp_path, monkeypatch):
     """At every single write and removal of a compaction that removes the old files at once.
 
-    Some 20 seconds: 40 stores are compacted twice, verified and read, since any step may be the one that matters.
+    Some 20 seconds: 50 stores are compacted twice, verified and read, since any step may be the one that matters.
     """
     books, layers = 2, 1
     build_store(tmp_path / "reference", books, layers, MARKS, baseline=None)
@@ -250,7 +250,7 @@ def test_killed_before_any_step_it_loses_nothing(tmp_path, monkeypatch):
         assert digest(location) == before
         return True
 
-    files = 3 * layers + 10
+    files = 3 * layers + 11
     # The term; the new files and their entry; the old files between two notes; the checkpoint.
     expected = 1 + files + 1 + (1 + books * files + 1) + 1
     assert [killed_after(steps) for steps in range(expected + 1)] == [True] * expected + [False]
