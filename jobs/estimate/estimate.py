@@ -68,7 +68,7 @@ DIMENSION_BYTES = 3.6
 LAYER_BYTES, CKA_BYTES = 40.0, 5.5
 """Bytes a row of `layer_measures`, and for each layer that its list of alignments tells of."""
 
-SKETCH_BYTES = 0.9
+SKETCH_BYTES = 0.76
 """Bytes a number of `layer_sketches`."""
 
 CLUSTER_BYTES, TERM_BYTES = 2.7, 2.0

@@ -113,15 +113,17 @@ REAL = {
 The means of `activations` were 64-bit floats then: 0.15 MB more a book of the defaults, less of the others.
 """
 
-LAYER_MEASURES = 22_050
-"""Bytes of that table in the store of the sample: its rows are as many for any book."""
+LAYER_MEASURES, LAYER_SKETCHES = 22_050, 143_307
+"""Bytes of these tables in the store of the sample: as many for any book with 64 marks of each of three classes."""
 
 
 def test_summaries_alone_of_books_that_share_a_shard_are_within_a_twentieth_too():
     config = StudyConfig(per_class=20, within="summaries", between="none", clusters=False)
     rows = [(4, 30), (3, 18), (2, 9), (2, 9), (2, 9), (2, 9), (2, 9), (3, 18)]
     books = [BookMarks((20, 20, 64), passages, 512, passages, of_layer) for passages, of_layer in rows]
-    assert cost_of(*books, config=config, together=8).disk_bytes == pytest.approx(2_634_456, rel=0.05)
+    numbers = 31 * (2 * 190 + 2016)  # of the sketches of a book, which came after that run
+    with_sketches = 2_634_456 + 8 * numbers * LAYER_SKETCHES / (31 * 3 * 2016)
+    assert cost_of(*books, config=config, together=8).disk_bytes == pytest.approx(with_sketches, rel=0.05)
 
 
 @pytest.mark.parametrize("name", REAL)
@@ -143,6 +145,7 @@ def test_each_table_is_within_a_sixth_of_what_the_defaults_wrote():
         "activations": 191_604,
         "summaries": 131_795,
         "layer_measures": LAYER_MEASURES,
+        "layer_sketches": LAYER_SKETCHES,
         "clusters": 195_748,
         "cluster_terms": 33_420,
         "records": 48_091 + 247 + 1_439 + 1_348,
