@@ -177,11 +177,12 @@ def _totals(status: Status) -> Table:
     model = status.study.config.get("model", "")
     books = ", ".join(f"{count:,} {name}" for name, count in status.books_by_status.items()) or "none yet"
     rows = ", ".join(f"{count:,} {name}" for name, count in sorted(status.rows.items())) or "none yet"
+    shards = f"{status.shards:,} shard" + ("" if status.shards == 1 else "s")
     for name, value in (
         ("store", status.location),
         ("study", f"{model}, fingerprint {status.study.fingerprint[:12]}"),
         ("books", books),
-        ("committed", f"{status.shards:,} shards, {status.files:,} files, {_size(status.bytes)}"),
+        ("committed", f"{shards}, {status.files:,} files, {_size(status.bytes)}"),
         ("rows", rows),
         *_on_disk_told(status),
         ("running", _running_told(status)),
