@@ -23,6 +23,9 @@ from reports.figures.style import (
 FEW_BOOKS = 8
 WIDE_RANGE = 20
 
+VECTOR_POINTS = 2_000
+"""More points than so many are a bitmap: eight books of 80 layers and 7 classes have twice as many."""
+
 
 def means_by_book(means: pd.DataFrame, spread: pd.DataFrame, classes: Classes) -> Figure:
     """Two panels, mutual information and covariance, over the layers; layer 0, the embeddings, where it is alone.
@@ -73,6 +76,7 @@ def _draw_lines(axes: Axes, means: pd.DataFrame, quantity: str, classes: Classes
                 color=style.colour,
                 linewidth=1,
                 marker=style.marker,
+                rasterized=len(means) > VECTOR_POINTS,
                 markersize=2,
                 alpha=0.8,
                 label=label,

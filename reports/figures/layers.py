@@ -29,6 +29,8 @@ from reports.figures.style import (
 SHARE_OF_A_TAIL = 1e-3
 SMALLEST_COVARIANCE = 1e-6
 WIDE_RANGE = 20
+VECTOR_CURVES = 400
+"""More curves than so many are a bitmap: of 80 layers of 7 classes they would be a megabyte and a half of the page."""
 
 
 def distributions_by_layer(histograms: pd.DataFrame, means: pd.DataFrame, classes: Classes) -> Figure:
@@ -46,6 +48,7 @@ def distributions_by_layer(histograms: pd.DataFrame, means: pd.DataFrame, classe
     shares = shares[~hidden]
     with report_style():
         count = len(classes.names) + 1
+        dense = 2 * len(layers) * len(classes.names) > VECTOR_CURVES
         figure = new_figure(WIDTH, 1.75 * count + 1.9)
         grid = figure.subplots(count, 2, squeeze=False, height_ratios=[*[1.75] * (count - 1), 2.6])
         for column, quantity in zip(grid.T, ("cov", "mi"), strict=True):
@@ -56,7 +59,7 @@ def distributions_by_layer(histograms: pd.DataFrame, means: pd.DataFrame, classe
                     axes.sharey(column[0])
                 chosen = (shares["quantity"] == quantity) & (shares["class"] == mark_class)
                 panel_title(axes, classes.title(mark_class))
-                _draw_densities(axes, shares[chosen], layers, quantity)
+                _draw_densities(axes, shares[chosen], layers, quantity, dense)
                 if not axes.lines:
                     note(axes, why_not_drawn(mine, [mark_class]))
             _fit(list(column[:-1]), shares[shares["quantity"] == quantity], quantity)
@@ -67,7 +70,7 @@ def distributions_by_layer(histograms: pd.DataFrame, means: pd.DataFrame, classe
     return figure
 
 
-def _draw_densities(axes: Axes, frame: pd.DataFrame, layers: list[int], quantity: str) -> None:
+def _draw_densities(axes: Axes, frame: pd.DataFrame, layers: list[int], quantity: str, dense: bool) -> None:
     """One line a layer. Bins of covariance grow with its size, so the line is the share of the pairs in each bin."""
     height = "share" if quantity == "cov" else "density"
     label = "pairs per bin" if quantity == "cov" else "density of pairs"
@@ -76,7 +79,7 @@ def _draw_densities(axes: Axes, frame: pd.DataFrame, layers: list[int], quantity
         return
     for layer, rows in frame.groupby("layer", observed=True):
         centres = (rows["left"] + rows["right"]) / 2
-        axes.plot(centres, rows[height], color=layer_colour(int(layer), layers), linewidth=1)
+        axes.plot(centres, rows[height], color=layer_colour(int(layer), layers), linewidth=1, rasterized=dense)
 
 
 def _fit(panels: list[Axes], frame: pd.DataFrame, quantity: str) -> None:

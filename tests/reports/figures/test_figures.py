@@ -393,3 +393,12 @@ def test_few_pairs_of_classes_have_names_and_bands_and_many_only_lines(pairs):
     (axes,) = separation_of_pairs(rows).axes
     assert len(axes.lines) == pairs + 1
     assert (len(axes.collections), axes.get_legend() is not None) == ((3, True) if pairs == 3 else (0, False))
+
+
+@pytest.mark.parametrize(("layers", "dense"), [(4, False), (150, True)])
+def test_very_many_curves_are_a_bitmap(layers, dense):
+    where = [(quantity, layer, name) for quantity in ("mi", "cov") for layer in range(layers) for name in TWO.names]
+    frame = pd.DataFrame(where, columns=["quantity", "layer", "class"])
+    shares = pd.concat([frame.assign(left=n, right=n + 1, share=0.5, density=0.5) for n in range(2)])
+    figure = distributions_by_layer(shares, frame.assign(mean=1.0, varies=True), TWO)
+    assert {bool(line.get_rasterized()) for axes in figure.axes[:4] for line in axes.lines} == {dense}
