@@ -107,11 +107,14 @@ class Place:
 
     def create(self, relation: duckdb.DuckDBPyRelation, view: str) -> None:
         """Make the view of a relation in the schema: DuckDB makes it in the one that is in use."""
+        if self.schema == MAIN:
+            relation.create_view(view)
+            return
         self.connection.execute(f"USE {quoted_name(self.schema)}")
         try:
             relation.create_view(view)
         finally:
-            self.connection.execute(f"USE {MAIN}")
+            self.connection.execute("RESET search_path")
 
 
 def files_view(

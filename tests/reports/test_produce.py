@@ -115,7 +115,7 @@ def test_a_store_without_pairs_gives_a_page_that_says_so(tmp_path):
     assert produced.findings[0] in produced.page.read_text()
 
 
-@pytest.mark.usefixtures("undrawn")
+@pytest.mark.whole
 def test_a_class_that_no_book_has(tmp_path):
     study = synthetic_study(layers=2, marks=6, width=8, baseline=None)
     record = publish_book(tmp_path / "store", study, 0, marks={"internal": 6, "terminal": 0})

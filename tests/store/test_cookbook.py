@@ -33,7 +33,7 @@ def test_the_store_is_opened_as_the_page_says(store):
 
 def test_two_stores_are_asked_as_the_page_says(store):
     section = PAGE.partition("### Two stores in one query")[2].partition("###")[0]
-    (query,) = re.findall(r"```text\n(.*?)```", section, re.DOTALL)
+    (query,) = re.findall(r"```\n(.*?)```", section, re.DOTALL)
     with open_store(store.location, attach={"second": store.location}) as both:
         rows = both.sql(query).fetchall()
     assert len(rows) == 31
