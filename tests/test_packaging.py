@@ -72,6 +72,7 @@ def test_libraries_whose_private_parts_are_used_have_an_upper_bound():
     assert {name for name in ("ray", "numba", "llvmlite", "torch", "transformers") if "<" not in bounds[name]} == set()
 
 
+@pytest.mark.whole
 def test_a_store_is_queried_and_reported_without_torch_and_ray(tmp_path):
     build_store(tmp_path / "store", books=1, layers=2, marks=6, width=8)
     asked = without_a_run(

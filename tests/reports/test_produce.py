@@ -227,6 +227,7 @@ def test_an_address_is_no_folder_for_reports(three_books, capsys):
     assert "name a folder" in said
 
 
+@pytest.mark.whole
 @pytest.mark.usefixtures("undrawn")
 def test_a_title_of_any_length_and_script_is_published_whole(three_books, tmp_path, capsys):
     title = "紅樓夢 كتاب \U0001f600 \u202e" + "y" * 3000

@@ -53,7 +53,7 @@ def check_against_the_oracle(store: Path, book: str, text: str, config: StudyCon
                     assert cov == pytest.approx(covariance(x, y), rel=1e-6, abs=1e-12)
 
 
-@pytest.mark.parametrize("books_per_shard", [1, 3])
+@pytest.mark.parametrize("books_per_shard", [pytest.param(1, marks=pytest.mark.whole), 3])
 def test_gpt2_on_ray_gives_the_rows_of_the_plain_loop_and_of_the_oracle(
     tmp_path, tiny_gpt2, sample_text, books_per_shard
 ):

@@ -132,6 +132,7 @@ def test_a_model_that_leaves_out_blocks_is_asked_for_them_again(tmp_path, books,
     assert calls.count("compute") == BOOKS * BLOCKS
 
 
+@pytest.mark.whole
 def test_a_book_that_kills_its_workers_is_quarantined_by_name_and_takes_no_other_with_it(
     tmp_path, books, config, undisturbed, calls, capsys
 ):

@@ -239,6 +239,7 @@ def test_what_is_kept_needs_no_text_and_a_smaller_sample_is_of_the_kept_marks(ke
     assert rows(store, "SELECT DISTINCT marks, other_marks FROM sensitivity WHERE half = 'whole'") == [(6, 6)]
 
 
+@pytest.mark.whole
 def test_ray_makes_the_rows_of_the_plain_loop(store, tried, ray_cluster):
     assert sensitivity.execute(store, replace(ASKED, quick=True), RunConfig()) == 0
     assert set(table(store)) < set(table(tried))
