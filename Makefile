@@ -52,7 +52,7 @@ test: $(VENV)/.development ## all tests but those of the three targets below
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TESTERS) --no-loadscope-reorder
 
 test-whole: $(VENV)/.development ## the tests of whole runs, reports and recoveries, ten seconds and more each
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TESTERS) --no-loadscope-reorder -m whole
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TESTERS) --no-loadscope-reorder -m 'whole and not slow'
 
 test-deploy: $(VENV)/.development ## the tests of the files that a cluster is made with
 	$(BIN)/python -m pytest -m deploy
