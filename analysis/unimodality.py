@@ -38,13 +38,13 @@ class Valley(NamedTuple):
 def deepest_valley(values: NDArray[np.floating], beyond: float = -np.inf, smallest: int = 0) -> Valley:
     """The deepest valley of the values, float [n], or on any of several axes, float [n, axes].
 
-    One that leaves fewer than `smallest` values on a side of it is none. Of depth `beyond` where none is deeper, or
-    the values are too few.
+    One that leaves fewer than `smallest` values on a side of it is none. Of depth `beyond`, and nowhere, where none is
+    deeper or the values are too few.
     """
     ordered = np.sort(np.atleast_2d(values.T).astype(np.float64), axis=1)
     n = ordered.shape[1]
-    if n < 2 * SMALLEST_SIDE + 2 or not len(ordered):
-        return Valley(beyond, float(ordered.mean()) if ordered.size else 0.0)
+    if n < 2 * SMALLEST_SIDE + 2:
+        return Valley(beyond, 0.0)
     scales = _scales(n, float(np.floor(4 * beyond) / 4))
     return Valley(*_search_axes(ordered, *scales, beyond, smallest))
 
@@ -103,7 +103,7 @@ def _search_axes(
 ) -> tuple[float, float, int]:
     """Depth, place and axis of the deepest valley of the order statistics [axes, n]: a call an axis would cost more."""
     n = ordered.shape[1]
-    best, place, found = beyond, ordered[0].mean(), 0
+    best, place, found = beyond, 0.0, 0
     for axis in range(len(ordered)):
         x = ordered[axis]
         if x[0] == x[-1]:

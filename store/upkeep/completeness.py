@@ -67,8 +67,6 @@ def _incomplete_marks(contents: Contents, layer: int, name: str, book: str, mark
             if found != marks:
                 yield contents.path_of("clusters"), f"{of} has {found} marks in clusters of {whose}; it has {marks}"
     for table, counted in contents.counted.items():
-        if table.startswith("layer_") and table not in contents.paths:  # a shard from before there was one
-            continue
         found = counted.get((layer, name, book), 0)
         if found != marks:
             yield contents.path_of(table), f"{of} has {found} marks in {table}; it has {marks}"
@@ -152,10 +150,8 @@ def _incomplete_trials(contents: Contents) -> Iterator[tuple[str, str]]:
                         f"{of} has {sum(held.values())} rows of {quantity}; it was tried in {len(layers)} layers",
                     )
     for text in found:
-        yield path, f"book {text.book} has rows of specification {text.specification!r}, which {_UNTRIED}"
-
-
-_UNTRIED = "its record does not say was tried"
+        of = f"book {text.book} has rows of specification {text.specification!r}"
+        yield path, f"{of}, which its record does not say was tried"
 
 
 def _passages_of_pairs(contents: Contents, block: BookBlock) -> tuple[int, int]:
