@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import pandas as pd
 
 from reports.data.answer import Answers
@@ -30,14 +32,14 @@ def parts_of_pairs(answers: Answers, layer: int) -> tuple[Exhibit | Table | Fail
     """The figure and the table; nothing where there is one pair or none."""
     if len(answers.pairs) < 2:
         return ()
+    rows = cache(lambda: compare_pairs(answers))  # once for both: it takes seconds with sixteen classes
     return (
-        attempt("class-pairs-figure", "The figure of all pairs of classes", lambda: _exhibit(answers)),
-        attempt("class-pairs", "The table of all pairs of classes", lambda: _table(answers, layer)),
+        attempt("class-pairs-figure", "The figure of all pairs of classes", lambda: _exhibit(answers, rows())),
+        attempt("class-pairs", "The table of all pairs of classes", lambda: _table(answers, rows(), layer)),
     )
 
 
-def _exhibit(answers: Answers) -> Exhibit:
-    rows = compare_pairs(answers)
+def _exhibit(answers: Answers, rows: pd.DataFrame) -> Exhibit:
     bands = "Bands are 95 % intervals that hold in all layers and for all pairs at once."
     if len(answers.pairs) > MOST_NAMED:
         bands = "They are too many to be named here: the table and the data name each, with its interval."
@@ -52,8 +54,7 @@ def _exhibit(answers: Answers) -> Exhibit:
     )
 
 
-def _table(answers: Answers, layer: int) -> Table:
-    rows = compare_pairs(answers)
+def _table(answers: Answers, rows: pd.DataFrame, layer: int) -> Table:
     here = rows[rows["layer"] == layer].drop(columns="layer").reset_index(drop=True)
     frame = here[["first", "second"]].merge(flagged_layers(rows), on=["first", "second"])
     for name in ("separation", "auc", "r2", "difference"):
