@@ -41,7 +41,9 @@ def layer_panels(frame: pd.DataFrame, classes: Classes, alignment: np.ndarray, l
         _draw_alignment(figure, grid[1, 1], alignment, layers)
         grid[1, 1].set_title(f"Linear CKA of layers: {in_figure(name)}", parse_math=False)
         handles, labels = grid[0, 0].get_legend_handles_labels()
-        grid[1, 2].legend(handles, labels, loc="center", title="marks of")
+        many = {"ncols": 2, "fontsize": 8} if len(labels) > 8 else {}
+        shown = grid[1, 2].legend(handles, labels, loc="center", title="marks of", **many)
+        shown.set_in_layout(False)  # its cell has room for it, and no panel gives way to it
         grid[1, 2].set_axis_off()
     return figure
 
