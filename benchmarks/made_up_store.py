@@ -17,8 +17,16 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from analysis.layer_measures import layer_measures
 from analysis.summaries import summarise
-from jobs.stages.tables import MarkRows, PassageRows, mark_layers_table, passage_sums_table
+from jobs.stages.tables import (
+    MarkRows,
+    PassageRows,
+    layer_measures_table,
+    layer_sketches_table,
+    mark_layers_table,
+    passage_sums_table,
+)
 from store import paths
 from store.books import BookStatus
 from store.columns import PAIRS as PAIRS_TABLE
@@ -98,6 +106,7 @@ def fill(location: str, shape: Shape, progress: Callable[[int, int], None]) -> N
             files.append(_publish(location, "summaries", shard, rows))
             means = [_activation(row) for row in rows if row["measure"] == "mi"]
             files.append(_publish(location, "activations", shard, means))
+            files += _publish_layer_measures(location, shard, shape.layers, books)
             files.append(_publish(location, "marks", shard, [row for name in books for row in _marks(name)]))
             files.append(_publish(location, "passages", shard, [row for name in books for row in _passages(name)]))
             files.append(_publish(location, "books", shard, [_book(name) for name in books]))
@@ -193,6 +202,15 @@ def _publish_layer(location: str, shard: ShardKey, layer: int, sums: list[Passag
     marks = [MarkRows(part.book, part.mark_class, level, nothing, level, level, {}, {}) for part in sums]
     tables = {"passage_sums": passage_sums_table(sums), "mark_layers": mark_layers_table(marks)}
     return [publish_chunk(location, ChunkKey(name, shard, layer), table, RUN) for name, table in tables.items()]
+
+
+def _publish_layer_measures(location: str, shard: ShardKey, layers: int, books: list[str]) -> list[FileReceipt]:
+    """What the layers' states look like: of states at random, the same in every layer and book."""
+    states = np.random.default_rng(0).normal(size=(MARKS, 32)).astype(np.float32)
+    measured = dict.fromkeys([(name, book) for name in CLASSES for book in books], layer_measures(states))
+    measures = dict.fromkeys(range(layers), measured)
+    tables = {"layer_measures": layer_measures_table(measures), "layer_sketches": layer_sketches_table(measures)}
+    return [publish_chunk(location, ChunkKey(name, shard), table, RUN) for name, table in tables.items()]
 
 
 def _publish(location: str, table: str, shard: ShardKey, rows: list[dict[str, object]]) -> FileReceipt:
