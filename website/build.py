@@ -40,6 +40,7 @@ def write_pages(folder: Path) -> None:
         (folder / page.name).write_text(_with_files(page.read_text(encoding="utf-8"), folder), encoding="utf-8")
     for picture in DOCS.glob("*.png"):
         shutil.copy(picture, folder)
+    shutil.copytree(DOCS / "figures", folder / "figures")
     shutil.copy(NOTEBOOK, folder)
     companion = _woven(nbformat.read(NOTEBOOK, as_version=4), folder)
     (folder / "companion.md").write_text(companion, encoding="utf-8")

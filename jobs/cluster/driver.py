@@ -241,7 +241,6 @@ class _Loop:
 
     def _receive_block(self, generator: Any, stream: Stream) -> None:
         """Take the next block of a stream, note its end, or its failure."""
-        unit = Unit(Stage.EXTRACT, stream.shard)
         if not self._has_room():
             return
         try:
@@ -252,29 +251,17 @@ class _Loop:
                 return
             block = next(generator)
         except StopIteration:
-            self._note_progress(stream)
-            self._end_stream(generator, stream)
-            self._watchdog.ended(unit)
-            if stream.outstanding and self._schedule.under_way(stream.shard):
-                self._fail(unit, Failure(Fault.UNIT, f"the model left out {stream.outstanding} blocks"))
-            else:
-                stream.slot.failures = 0
-                self._end(unit)
-            return
+            self._stream_ended(generator, stream)
         except ray.exceptions.TaskCancelledError:
             self._end_stream(generator, stream)
-            self._watchdog.ended(unit)
-            return
+            self._watchdog.ended(Unit(Stage.EXTRACT, stream.shard))
         except Exception as error:
-            failure = self._blame(stream, failure_of(error))
-            self._end_stream(generator, stream)
-            if stream.shard in self._shards:
-                self._shards[stream.shard].failed_on = stream.slot
-            stream.slot.failures += failure.fault is Fault.UNIT
-            if failure.fault is not Fault.RUN and stream.slot.actor is stream.actor:
-                self._extractors.replace(stream.slot)
-            self._fail(unit, failure)
-            return
+            self._stream_failed(generator, stream, error)
+        else:
+            self._take_block(stream, header, block)
+
+    def _take_block(self, stream: Stream, header: Any, block: Any) -> None:
+        """Launch the pairs of a block, unless its shard has been given up."""
         stream.outstanding -= 1
         self._tally.extracted(stream.shard, header.work)
         self._note_progress(stream)
@@ -282,6 +269,29 @@ class _Loop:
         if launch is not None:
             self._shards[stream.shard].blocks[header.key] = (block, header)
             self._launch(launch)
+
+    def _stream_ended(self, generator: Any, stream: Stream) -> None:
+        """A model has said all that it has to say of a shard: every block that it was asked for, or it has failed."""
+        unit = Unit(Stage.EXTRACT, stream.shard)
+        self._note_progress(stream)
+        self._end_stream(generator, stream)
+        self._watchdog.ended(unit)
+        if stream.outstanding and self._schedule.under_way(stream.shard):
+            self._fail(unit, Failure(Fault.UNIT, f"the model left out {stream.outstanding} blocks"))
+        else:
+            stream.slot.failures = 0
+            self._end(unit)
+
+    def _stream_failed(self, generator: Any, stream: Stream, error: Exception) -> None:
+        """Blame the shard, the model or the run, and replace a model that may be at fault."""
+        failure = self._blame(stream, failure_of(error))
+        self._end_stream(generator, stream)
+        if stream.shard in self._shards:
+            self._shards[stream.shard].failed_on = stream.slot
+        stream.slot.failures += failure.fault is Fault.UNIT
+        if failure.fault is not Fault.RUN and stream.slot.actor is stream.actor:
+            self._extractors.replace(stream.slot)
+        self._fail(Unit(Stage.EXTRACT, stream.shard), failure)
 
     def _note_progress(self, stream: Stream) -> None:
         """A model has moved: none of the shards that it was given stands still, those that wait for it neither."""

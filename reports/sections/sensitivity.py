@@ -7,6 +7,7 @@ import pandas as pd
 from reports.data.answer import Answers
 from reports.data.classes import quoted
 from reports.data.sensitivity import CONTROL, DEFAULT, OTHER_MODEL, SURVIVES, Survival
+from reports.figures.choices import Panel, choices_over_layers
 from reports.figures.sensitivity import signs_kept, specification_curve
 from reports.page.exhibits import Exhibit, Section, Table, attempt
 
@@ -24,6 +25,21 @@ _HEADINGS = {
     "separation_turned": "Separation: layers with another sign",
     "separation_ratio": "Separation: median of the default's",
 }
+_AXES = {
+    "bins": "Bins",
+    "outlier_z": "Outlier threshold",
+    "states": "Form of the states",
+    "estimator": "Estimator",
+    "selection": "Which marks",
+    "half": "Half of the passages",
+    "context": "What is read before a mark",
+    "bos": "Beginning of text",
+    "words": "Control: words",
+    "weights": "Control: weights",
+}
+"""The axes that have a panel, and its title."""
+_CONTROLS = ("words", "weights")
+
 NOT_TRIED = "Whether this survives other choices has not been tried; the command interpunct sensitivity does that."
 
 
@@ -55,6 +71,7 @@ def sensitivity_section(survival: Survival | None, first: str, second: str, laye
     both = f"{quoted(first)} and {quoted(second)}"
     makers = (
         ("sensitivity-signs", "The figure of signs", lambda: _signs(survival)),
+        ("sensitivity-axes", "The figure of axes", lambda: _axes(survival, both)),
         ("sensitivity-curve", "The specification curve", lambda: _curve(survival, layer, both)),
         ("sensitivity-table", "The table of specifications", lambda: _table(survival)),
     )
@@ -200,6 +217,35 @@ def _curve(survival: Survival, layer: int, both: str) -> Exhibit:
         (survival.sql,),
         {"sensitivity-curve": rows},
         "A setting whose ticks gather at one end moves the result. Combinations count like single changes.",
+    )
+
+
+def panels_of(survival: Survival, quantity: str, *axes: str) -> list[Panel]:
+    """A panel for each axis that was tried; each has the default's rows too."""
+    rows = survival.rows[survival.rows["quantity"] == quantity]
+    rows = rows[rows["estimate"].notna()]
+    return [
+        Panel(_AXES[axis], f"{quantity} (bits)", rows[(rows["kind"] == DEFAULT) | (rows["axis"] == axis)])
+        for axis in axes
+        if axis in set(rows["axis"])
+    ]
+
+
+def _axes(survival: Survival, both: str) -> Exhibit:
+    choices = panels_of(survival, "difference", *(axis for axis in _AXES if axis not in _CONTROLS))
+    panels = choices + panels_of(survival, "separation", *_CONTROLS)
+    together = pd.concat([panel.rows for panel in panels]) if panels else survival.rows[:0]
+    return Exhibit(
+        "sensitivity-axes",
+        "Every choice over the layers",
+        f"Difference of {both} when one setting is another, and their separation under the controls. Orange, with the "
+        "95 % interval of the passages layer by layer: the default.",
+        "A panel for each setting: lines over the layers, the default with a band.",
+        choices_over_layers(panels),
+        (survival.sql,),
+        {"sensitivity-axes": together.drop_duplicates(["specification", "quantity", "layer"])},
+        "A line on the other side of zero is a finding turned round. A line that leaves the band, and keeps its side, "
+        "changes how large the finding is and not what it says. Layer 0 is left out.",
     )
 
 

@@ -121,7 +121,7 @@ def test_headlines_carry_whether_they_survive(tried):
 
 def test_every_choice_is_drawn_once_with_the_default_marked(tried):
     survival, _ = tried
-    signs, curve, table = sensitivity_section(survival, "internal", "terminal", TRUE).parts
+    signs, _, curve, table = sensitivity_section(survival, "internal", "terminal", TRUE).parts
     estimates = list(curve.figure.axes[0].containers)
     points = sum(len(container.lines[0].get_xdata()) for container in estimates)
     assert points == survival.rows["specification"].nunique()
@@ -131,6 +131,22 @@ def test_every_choice_is_drawn_once_with_the_default_marked(tried):
     assert len(signs.figure.axes) == 2
     assert set(table.frame["kind"]) == {"choice"}
     assert not table.frame["specification"].str.contains(",").any(), "single changes alone"
+
+
+def test_every_single_change_is_a_line_over_the_layers_beside_the_default_and_its_band(tried):
+    survival, _ = tried
+    _, axes, *_ = sensitivity_section(survival, "internal", "terminal", TRUE).parts
+    panels = {panel.get_title(): panel for panel in axes.figure.axes}
+    names = ["Bins", "Outlier threshold", "Form of the states", "Estimator", "Which marks", "Half of the passages"]
+    assert list(panels) == names
+    lines = {line.get_label(): line for line in panels["Outlier threshold"].get_lines()}
+    assert {"default", "threshold 3", "threshold 8", "no threshold"} <= set(lines)
+    default = survival.default("difference").set_index("layer")["estimate"]
+    assert lines["default"].get_ydata() == pytest.approx(default.loc[[ARTEFACT, TRUE]])
+    without = survival.rows.query("specification == 'no threshold' and quantity == 'difference' and layer > 0")
+    assert lines["no threshold"].get_ydata() == pytest.approx(without["estimate"])
+    (band,) = panels["Bins"].collections
+    assert band.get_paths()[0].get_extents().ymin == pytest.approx(survival.default("difference")["low"].loc[1:].min())
 
 
 def test_means_over_books_have_half_widths_as_of_independent_books(tried, place):
