@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
@@ -46,6 +47,8 @@ WARM_UP = 128
 WORDS = ("the", "river", "was", "still", "and", "nobody", "spoke", "for", "a", "while", "until", "dawn")
 
 Chunks = list[tuple[ChunkKey, pa.Table]]
+_CHUNKS: dict[str, Chunks] = {}
+_CHUNKS_KEPT = 200
 
 
 def build_store(
@@ -109,9 +112,19 @@ def record_of(study: Study, number: int, files: list[FileReceipt], run: str = RU
 def book_chunks(study: Study, number: int, marks: Mapping[str, int] | None = None) -> Chunks:
     """The chunks of the n-th book: those of each layer, then one file of each other table.
 
-    `marks`: how many marks the book has of each class, where it is not what `marks_of` says.
+    `marks`: how many marks the book has of each class, where it is not what `marks_of` says. They are computed once a
+    process: hundreds of tests build the same few books.
     """
     marks = marks or marks_of(study)
+    key = json.dumps([study.config, study.model, number, list(marks.items())], sort_keys=True)
+    if key not in _CHUNKS:
+        if len(_CHUNKS) >= _CHUNKS_KEPT:
+            _CHUNKS.pop(next(iter(_CHUNKS)))
+        _CHUNKS[key] = _compute_chunks(study, number, marks)
+    return list(_CHUNKS[key])
+
+
+def _compute_chunks(study: Study, number: int, marks: Mapping[str, int]) -> Chunks:
     shard, book = shard_of(study, number), f"book{number}"
     passages = [passages_of(count) for count in marks.values()]
     layout = layout_of(study.class_names, [book], [passages], [_types_of(study, number, marks)])

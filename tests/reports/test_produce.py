@@ -82,6 +82,7 @@ def test_a_study_can_be_called_otherwise_in_a_report(tmp_path, capsys):
         assert f"Punctuation in {'My model' if name else 'synthetic'}" in page
 
 
+@pytest.mark.whole
 @pytest.mark.usefixtures("undrawn")
 def test_compaction_is_no_change_and_a_report_after_it_shows_the_same(tmp_path):
     location = tmp_path / "store"
@@ -138,6 +139,7 @@ def test_a_single_layer_a_single_pair_and_odd_widths(tmp_path, layers, marks, wi
     assert (produced.page.parent / "report.pdf").read_bytes().startswith(b"%PDF")
 
 
+@pytest.mark.whole
 def test_many_books_get_intervals_over_books_and_bands(tmp_path):
     build_store(tmp_path / "store", books=12, layers=2, marks=4, width=6)
     with open_store(tmp_path / "store") as store:
@@ -155,6 +157,7 @@ def test_only_some_books(three_books, tmp_path):
     assert json.loads((produced.page.parent / "report.json").read_text())["books"] == ["book1"]
 
 
+@pytest.mark.whole
 @pytest.mark.usefixtures("undrawn")
 def test_stores_side_by_side(three_books, tmp_path):
     """Two others of the same name: one of two of the three books, and the store itself, which differs by nothing."""
@@ -243,7 +246,12 @@ def test_a_title_of_any_length_and_script_is_published_whole(three_books, tmp_pa
 @pytest.mark.parametrize(
     ("broken", "says", "place"),
     [
-        ("reports.produce.render_pdf", "report.pdf could not be made: ValueError: broken", "findings"),
+        pytest.param(
+            "reports.produce.render_pdf",
+            "report.pdf could not be made: ValueError: broken",
+            "findings",
+            marks=pytest.mark.whole,
+        ),
         ("reports.build.chance_level", "The level of chance could not be made: ValueError: broken", "findings"),
         ("reports.sections.answer.within_and_between", "The figure of the answer could not be made", "answer"),
         ("reports.build.explorer_data", "The explorer of the layers could not be made", "layers-section"),
@@ -268,6 +276,7 @@ def test_a_part_that_fails_fails_alone(three_books, tmp_path, capsys, monkeypatc
     assert says in re.split(rf'<(?:section|details class="chapter") id="{place}"', page)[1].partition("</section>")[0]
 
 
+@pytest.mark.whole
 @pytest.mark.usefixtures("undrawn")
 def test_a_report_with_a_part_that_failed_is_tried_again_until_it_is_whole(three_books, tmp_path, capsys, monkeypatch):
     def fail(*arguments, **options):

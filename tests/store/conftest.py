@@ -68,6 +68,15 @@ def location(request: pytest.FixtureRequest) -> str:
     return str(request.getfixturevalue("tmp_path") / "store")
 
 
+@pytest.fixture(params=["folder", pytest.param("s3", marks=pytest.mark.whole)])
+def any_location(request: pytest.FixtureRequest) -> str:
+    """An empty place likewise, for tests of many steps: on S3 they take seconds each, and run with `test-whole`."""
+    if request.param == "s3":
+        found: str = request.getfixturevalue("s3_location")
+        return found
+    return str(request.getfixturevalue("tmp_path") / "store")
+
+
 @pytest.fixture
 def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     """botocore's back-off without the waiting; the number of attempts stays."""

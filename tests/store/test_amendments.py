@@ -37,9 +37,9 @@ REASON = "its owner asked for it"
 
 
 @pytest.fixture
-def built(location):
-    build_store(location, BOOKS, LAYERS, MARKS)
-    return location
+def built(any_location):
+    build_store(any_location, BOOKS, LAYERS, MARKS)
+    return any_location
 
 
 def books_in_views(location):
@@ -193,7 +193,8 @@ def test_a_compaction_that_had_read_the_book_brings_nothing_back(built, monkeypa
     assert books_on_disk(built) == {"book0", "book2"}
 
 
-def test_runs_and_compactions_may_be_at_work(location):
+def test_runs_and_compactions_may_be_at_work(any_location):
+    location = any_location
     build_store(location, 2, LAYERS, MARKS)
     writer = StudyWriter.open(location, STUDY)
     with writer.lock(), StoreLock(object_store(location), MAINTENANCE):

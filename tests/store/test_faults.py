@@ -135,7 +135,8 @@ def steps_of_a_run(place: str | Path, failing: Callable[[Failpoint], Any]) -> in
 
 PLACES = ("/pairs/", "/marks/", "/books/", "/_commits/", "/_lock/", "/study.json")
 
-STRIDES = [7, pytest.param(1, marks=pytest.mark.slow)]
+STRIDES = [23, pytest.param(7, marks=pytest.mark.whole), pytest.param(1, marks=[pytest.mark.whole, pytest.mark.slow])]
+"""Every so manieth step: a few in `make test`, more in `test-whole`, all of them in `test-slow`."""
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # a close that fails leaves a file open

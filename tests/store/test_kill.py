@@ -13,10 +13,10 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.parametrize("kills", [3, pytest.param(50, marks=pytest.mark.slow)])
-def test_killed_runs_recover(location, kills):
+def test_killed_runs_recover(any_location, kills):
     """Each dies at a random moment; then everything visible is whole, and a relaunch ends as if nothing had been."""
     finished = subprocess.run(
-        [sys.executable, "-m", "tests.store.kill_loop", location, str(kills), str(kills)],
+        [sys.executable, "-m", "tests.store.kill_loop", any_location, str(kills), str(kills)],
         cwd=ROOT,
         env=os.environ,
         check=False,

@@ -76,11 +76,11 @@ def random_windows(count, seed=0):
 
 @pytest.fixture(scope="module")
 def marks(sample_text, smollm2):
-    """Full windows of 31 tokens around 60 marks of each class of the sample, and SmolLM2's plain states."""
+    """Full windows of 31 tokens around 24 marks of each class of the sample, and SmolLM2's plain states."""
     from jobs.config import StudyConfig
 
     tokens = tokenize(load_tokenizer("smollm2"), sample_text)
-    selection = select(tokens, StudyConfig(per_class=60))
+    selection = select(tokens, StudyConfig(per_class=24))
     offsets = np.arange(-BEFORE, AFTER + 1)
     windows = {name: tokens.ids[c.taken[:, None] + offsets].astype(np.int64) for name, c in selection.classes.items()}
     model = load_model("smollm2")

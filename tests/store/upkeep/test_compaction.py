@@ -28,9 +28,9 @@ STUDY = synthetic_study(LAYERS, MARKS)
 
 
 @pytest.fixture
-def built(location):
-    build_store(location, BOOKS, LAYERS, MARKS)
-    return location
+def built(any_location):
+    build_store(any_location, BOOKS, LAYERS, MARKS)
+    return any_location
 
 
 def snapshot(location):
