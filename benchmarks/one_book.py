@@ -15,12 +15,15 @@ notebook's procedure, which runs on the same model and the same marks, the two s
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import tempfile
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import torch
@@ -37,6 +40,8 @@ from jobs.model.batch_size import WITHOUT_GPU
 from jobs.model.encoder import load_encoder
 from jobs.model.hidden_states import HiddenStates
 from jobs.model.loading import load_tokenizer
+from jobs.stages import compute, finish
+from jobs.stages.clustering import BlockClusters
 from jobs.stages.extract import Block, StatesModel, extract_blocks
 from jobs.stages.prepare import PreparedShard
 from jobs.stages.stages import Stages
@@ -50,10 +55,38 @@ Numbers = dict[tuple[int, str], tuple[NDArray[np.float64], NDArray[np.float64]]]
 
 
 class Meter:
-    """Seconds of the processor that forward passes take: each ends where the first block of a shard comes."""
+    """Seconds of the processor that forward passes take, and that finding and explaining clusters takes.
+
+    A forward pass ends where the first block of a shard comes.
+    """
 
     def __init__(self) -> None:
-        self.forward = 0.0
+        self.forward = self.clusters = 0.0
+
+    @contextmanager
+    def timing_clusters(self) -> Iterator[None]:
+        """Time whatever a job in this process does about clusters."""
+        with ExitStack() as stack:
+            for owner, name in (
+                (BlockClusters, "__init__"),
+                (BlockClusters, "add"),
+                (compute, "clusters_table"),
+                (finish, "explained"),
+            ):
+                stack.enter_context(mock.patch.object(owner, name, self._timed(getattr(owner, name))))
+            yield
+
+    def _timed(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        # By thread: the pairs of several layers are under way at once.
+        @functools.wraps(function)
+        def timed(*arguments: Any, **named: Any) -> Any:
+            started = time.thread_time()
+            try:
+                return function(*arguments, **named)
+            finally:
+                self.clusters += time.thread_time() - started
+
+        return timed
 
     def extract(
         self, model: StatesModel, prepared: PreparedShard, wanted: Collection[BlockKey] | None
@@ -123,13 +156,18 @@ def run_job(book: Path, config: StudyConfig, ray: bool, read: bool) -> tuple[Num
         stages = Stages(load=lambda context, device: model, extract=meter.extract)
     with tempfile.TemporaryDirectory() as folder:
         started, busy = time.perf_counter(), time.process_time()
-        if run.execute([str(book)], config, RunConfig(serial=not ray), folder, stages) != 0:
+        with meter.timing_clusters():
+            left = run.execute([str(book)], config, RunConfig(serial=not ray), folder, stages)
+        if left:
             raise SystemExit("the job left something undone")
         seconds, busy = time.perf_counter() - started, time.process_time() - busy
         if not ray:
             rest = busy - meter.forward
             print(f"processor:            {busy:9.2f} s    forward {meter.forward:.2f} s, all but the forward pass "
                   f"{rest:.2f} s: {rest / meter.forward:.1%} of it")  # fmt: skip
+            print(
+                f"                      clusters {meter.clusters:.2f} s: {meter.clusters / meter.forward:.1%} of it"
+            )
         (record,) = (Path(folder) / "_runs").glob("*.json")
         numbers = read_numbers(folder) if read else {}
         return numbers, seconds, json.loads(record.read_text(encoding="utf-8"))["seconds"]

@@ -113,7 +113,9 @@ def lamps(tmp_path) -> tuple[str, str]:
     return str(tmp_path / "book.txt"), labels_file(tmp_path, *rows, *(f"other{n},1,verb" for n in range(7)))
 
 
-@pytest.mark.parametrize("serial", [True, False], ids=["serial", "ray"])
+@pytest.mark.parametrize(
+    "serial", [pytest.param(True, id="serial"), pytest.param(False, id="ray", marks=pytest.mark.whole)]
+)
 def test_labels_from_the_command_to_the_store(capsys, tmp_path, lamps, model, serial, request):
     if not serial:
         request.getfixturevalue("ray_cluster")

@@ -37,7 +37,7 @@ def test_every_family_alone_gives_the_tokens_of_transformers(tokenizer, sample_t
         assert_same_tokens(Tokenizer.from_str(state), tokenizer, sample_text[:20_000] + "漢字, <file_sep> 3.14. ,,,")
 
 
-@pytest.mark.parametrize("model", ["smollm2", "folder"])
+@pytest.mark.parametrize("model", [pytest.param("smollm2", marks=pytest.mark.whole), "folder"])
 def test_the_second_process_loads_no_library_that_runs_models(model, tiny_gpt2, sample_text):
     name = "smollm2" if model == "smollm2" else str(tiny_gpt2)
     first = load_encoder(name)

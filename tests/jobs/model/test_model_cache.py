@@ -51,7 +51,7 @@ def temporary(tmp_path, monkeypatch) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("trouble", [unwritable, homeless])
+@pytest.mark.parametrize("trouble", [unwritable, pytest.param(homeless, marks=pytest.mark.whole)])
 def test_a_cache_that_cannot_be_written_costs_time_and_nothing_else(
     own_cache, tmp_path, temporary, monkeypatch, trouble
 ):
