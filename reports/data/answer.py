@@ -20,6 +20,7 @@ from analysis.contrasts import Floats
 from analysis.inference import BOOKS_TO_SPEAK_OF_OTHERS, NO_INTERVAL, Evidence, infer
 from reports.data.classes import Classes
 from reports.data.estimates import (
+    CENTRED,
     DIRECTION,
     MEASURES,
     OF_PAIRS,
@@ -113,6 +114,21 @@ class Answers:
         rows = self.of("difference" if self.first != self.second else "likeness", "mi")
         rows = rows[rows["estimate"].notna() & ((rows["layer"] > 0) | (rows["layer"].nunique() == 1))]
         return str(rows["estimator"].iloc[0]) if len(rows) else NO_INTERVAL
+
+    @property
+    def centring_measure(self) -> str:
+        """The measure in which raw and centred differences are held against each other: the first that is stored.
+
+        Correlations come last: their means over pairs within a class are the squared lengths of the classes' means, so
+        that centring takes all of their difference, whatever the marks.
+        """
+        for raw in ("mi", "mi_copula"):
+            if not self._centred(raw).empty and self._centred(raw)["estimate"].notna().any():
+                return raw
+        return "corr"
+
+    def _centred(self, raw: str) -> pd.DataFrame:
+        return self.of("difference", CENTRED[raw])
 
     @property
     def apart(self) -> bool:

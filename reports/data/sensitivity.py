@@ -110,16 +110,6 @@ class Survival:
         frame["ratio"] = table.div(own, axis=1).median(axis=1)
         return frame.reset_index().sort_values(["turned", "specification"], ascending=[False, True], ignore_index=True)
 
-    def survives(self, quantity: str, layer: int) -> tuple[int, int] | None:
-        """How many choices keep the default's sign in a layer, and of how many; None where that was not tried."""
-        if self.default(quantity).empty:
-            return None
-        rows = self.kept(quantity)
-        row = rows[rows["layer"] == layer]
-        if row.empty or not int(row["choices"].iloc[0]):
-            return None
-        return int(row["kept"].iloc[0]), int(row["choices"].iloc[0])
-
 
 def find_survival(store: Store, first: str, second: str, books: Sequence[str] | None = None) -> Survival | None:
     """What the store holds of two classes; None where the default was not tried.

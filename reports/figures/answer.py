@@ -9,8 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from reports.data.answer import Answers
+from reports.data.answer import UNITS, Answers
 from reports.data.classes import Classes
+from reports.data.estimates import CENTRED
 from reports.figures.style import (
     INK,
     NEUTRAL,
@@ -62,23 +63,24 @@ def within_and_between(answers: Answers, classes: Classes) -> Figure:
 
 
 def raw_and_centred(answers: Answers, classes: Classes) -> Figure:
-    """Above: the difference of the classes' mean correlations, raw and centred. Below: the placebo, on its own scale.
+    """Above: the difference of the classes, raw and centred, in one measure. Below: the placebo, on its own scale.
 
     Above there are centred values only where the study measures them.
     """
+    measure = answers.centring_measure
     with report_style():
         figure = new_figure(WIDTH, 5.8)
         above, below = figure.subplots(2, 1, sharex=True, height_ratios=(1.5, 1))
-        above.set(ylabel="difference of correlation")
+        above.set(ylabel=f"difference ({UNITS.get(measure, 'of correlation')})")
         above.axhline(0, color=INK, linewidth=0.8)
-        draw_line(above, answers.of("difference", "corr"), INK, "raw", marker="o")
-        draw_line(above, answers.of("difference", "corr_centred"), "#cc79a7", "centred", marker="s")
+        draw_line(above, answers.of("difference", measure), INK, "raw", marker="o")
+        draw_line(above, answers.of("difference", CENTRED[measure]), "#cc79a7", "centred", marker="s")
         legend(above)
         below.set(ylabel="difference of halves")
         below.axhline(0, color=INK, linewidth=0.8)
         for name in (answers.first, answers.second):
             style = class_style(classes, name)
-            rows = answers.of_class("halves_difference", "corr", name)
+            rows = answers.of_class("halves_difference", measure, name)
             draw_line(below, rows, style.colour, f"{name}: second half of the book less first", marker=style.marker)
         legend(below)
         _finish(below, above)

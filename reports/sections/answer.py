@@ -128,15 +128,15 @@ def _of_difference(answers: Answers) -> str:
 
 def _share_of_means(answers: Answers, layer: int) -> str:
     """How much of the difference the class's mean vector makes, where that is measured and there is a difference."""
-    raw, part = (answers.of(name, "corr").set_index("layer") for name in ("difference", "difference_of_means"))
-    if layer not in part.index or pd.isna(part.loc[layer, "estimate"]):
+    measure = answers.centring_measure
+    raw, part = (answers.of(name, measure).set_index("layer") for name in ("difference", "difference_of_means"))
+    if measure == "corr" or layer not in part.index or pd.isna(part.loc[layer, "estimate"]):
         return ""
     if not (raw.loc[layer, "low"] > 0 or raw.loc[layer, "high"] < 0):
         return ""
     share = part.loc[layer, "estimate"] / raw.loc[layer, "estimate"]
-    if share > 1:
-        return "; in correlation, the classes' mean vectors make all of it there"
-    return f"; in correlation, the classes' mean vectors make {share:.0%} of it there"
+    by = " by the Gaussian copula" if measure == "mi_copula" else ""
+    return f", of which the classes' mean vectors make {f'{share:.0%}' if share <= 1 else 'all'}{by}"
 
 
 def _of_whom(answers: Answers) -> str:
@@ -195,18 +195,20 @@ def _main_exhibit(answers: Answers, classes: Classes) -> Exhibit:
 
 def _difference_exhibit(answers: Answers, classes: Classes) -> Exhibit:
     first, second = quoted(answers.first), quoted(answers.second)
+    measured = {"mi": "mutual information", "mi_copula": "the Gaussian copula's mutual information"}
     return Exhibit(
         "raw-and-centred",
         f"Which class is more alike: {second} minus {first}",
-        "Above: difference of mean correlation, as it is and after each mark is centred on the mean of its class. What "
-        "lies between the lines is made by the class's mean vector. Below: the placebo, a class against itself.",
+        f"Above: difference in {measured.get(answers.centring_measure, 'mean correlation')}, as it is and after each "
+        "mark is centred on the mean of its class: what centring takes away, the class's mean vector made. Below: the "
+        "placebo, a class against itself.",
         "Line chart over the layers of the raw and the centred difference; below, the first half of the passages "
         "of each class against the second.",
         raw_and_centred(answers, classes),
         answers.sql,
         {"answer-differences": answers.results[answers.results["quantity"].str.contains("difference")]},
-        "For correlations the difference is one of dispersion: the mean squared distance of two marks of a class is "
-        "twice 1 less their correlation, so a class that is more alike is a tighter one. The mean is taken over the "
+        "In correlations centring would leave nothing whatever the marks are, since their mean within a class is the "
+        "squared length of the class's mean; bits have more in them than that. The mean is taken over the "
         "other half of the book's passages, so that no mark is in its own. A book drifts: the first half of a class "
         "may differ from the second, and then a difference of that size says nothing of classes.",
     )

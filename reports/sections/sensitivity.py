@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 
 from reports.data.answer import Answers
@@ -106,37 +107,50 @@ def facts_of(survival: Survival | None) -> list[dict[str, object]]:
 
 
 def _mark(answers: Answers, survival: Survival, quantity: str) -> str:
-    """Whether the sentence's numbers survive: of a separation in all layers, of a difference where it is sure."""
+    """Whether the sentence's numbers survive: of a separation in all layers, of a difference where it is sure.
+
+    A layer counts where the trial's sample is sure by itself and has the sign that the sentence says.
+    """
     rows = answers.of(quantity, "mi")
     rows = rows[(rows["layer"] > 0) & rows["estimate"].notna()] if rows["layer"].nunique() > 1 else rows
-    if rows.empty:
-        return ""
-    largest = None
-    if quantity == "difference":
-        sure = rows[(rows["low"] > 0) | (rows["high"] < 0)]
-        rows = rows if sure.empty else sure
-        largest = int(rows.loc[rows["estimate"].abs().idxmax(), "layer"])
-    found = {int(layer): survival.survives(quantity, int(layer)) for layer in rows["layer"]}
-    tried = {layer: counts for layer, counts in found.items() if counts is not None}
-    if not tried or len(tried) < len(found):
+    sure = rows[(rows["low"] > 0) | (rows["high"] < 0)]
+    rows = (rows if sure.empty else sure).set_index("layer")
+    if rows.empty or survival.default(quantity).empty:
         return "[Not tried under other choices.]"
-    survived = sum(kept >= SURVIVES * choices for kept, choices in tried.values())
-    layer = min(tried, key=lambda at: tried[at][0] / tried[at][1]) if largest is None else largest
-    kept, choices = tried[layer]
-    if survived == len(tried) > 1:
-        return f"[Survives in all {survived} of these layers: {kept} of {choices} other choices or more keep the sign.]"
-    word = "Survives" if kept >= SURVIVES * choices else "Does not survive"
-    said = f"[{word} in layer {layer}: {kept} of {choices} other choices give the same sign"
-    return f"{said}; survives in {survived} of these {len(tried)} layers.]" if len(tried) > 1 else f"{said}.]"
+    kept = survival.kept(quantity).set_index("layer").reindex(rows.index)
+    if not (kept["choices"] > 0).all():
+        return "[Not tried under other choices.]"
+    shown = kept[kept["sure"].astype(bool) & (np.sign(kept["estimate"]) == np.sign(rows["estimate"]))]
+    sample = f"{survival.sample} marks of each class of {_books(survival)}"
+    if shown.empty:
+        return f"[Not shown to survive other choices: {sample} alone are sure of it in no layer.]"
+    survived = int((shown["share"] >= SURVIVES).sum())
+    if len(shown) < len(rows):
+        found = f"these alone are sure of it in {len(shown)} of the {len(rows)} layers, and it survives in {survived}"
+    elif survived < len(rows):
+        found = f"survives in {survived} of {len(rows)} layers"
+    else:
+        found = f"survives in all {len(rows)} layers" if len(rows) > 1 else "survives"
+    said = f"[Tried under other choices on {sample}: {found}"
+    if quantity != "difference":
+        return f"{said}.]"
+    largest = int(rows["estimate"].abs().idxmax())
+    if largest not in shown.index:
+        return f"{said}; layer {largest} is not among them.]"
+    row = shown.loc[largest]
+    return f"{said}; in layer {largest}, {int(row['kept'])} of {int(row['choices'])} choices give the same sign.]"
+
+
+def _books(survival: Survival) -> str:
+    return survival.books[0] if len(survival.books) == 1 else f"{len(survival.books)} books"
 
 
 def _tried(survival: Survival) -> str:
     choices = len(survival.choices("difference")) + len(survival.choices("difference", raw=False))
-    books = survival.books[0] if len(survival.books) == 1 else f"{len(survival.books)} books"
     return (
-        f"The study was tried under {choices} other choices, on {survival.sample} marks of each class of {books}. "
-        "A choice that leaves the states as they are (bins, threshold, estimator, marks, context) should not turn a "
-        f"finding round; a sign survives where at least {SURVIVES:.0%} of these keep it."
+        f"The study was tried under {choices} other choices, on {survival.sample} marks of each class of "
+        f"{_books(survival)}. A choice that leaves the states as they are (bins, threshold, estimator, marks, context) "
+        f"should not turn a finding round; a sign survives where at least {SURVIVES:.0%} of these keep it."
     )
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from analysis import inference
 from reports.data.answer import BOOK_COLUMNS, COLUMNS, Answers
+from reports.data.estimates import CENTRED
 from reports.sections.answer import facts_of, sentences
 
 
@@ -21,8 +22,9 @@ def answers(
     estimator: str = inference.OVER_BOOKS,
     placebo: tuple[float, float, float] = (0.01, -0.1, 0.1),
     of_means: float = np.nan,
+    centred_in: str = "mi_copula",
 ) -> Answers:
-    """Made-up results over layers 1, 2, ...: (estimate, low, high) each."""
+    """Made-up results over layers 1, 2, ...: (estimate, low, high) each, raw and centred in one measure."""
     layers = range(1, len(separation) + 1)
     rows = []
 
@@ -33,8 +35,12 @@ def answers(
 
     add("separation", "mi", "and", "but", separation)
     add("difference", "mi", "and", "but", difference)
-    add("difference", "corr", "and", "but", difference)
-    add("difference_of_means", "corr", "and", "but", [(of_means, np.nan, np.nan) for _ in layers])
+    for measure in dict.fromkeys(("corr", centred_in)):
+        if measure != "mi":
+            add("difference", measure, "and", "but", difference)
+        centred = [(estimate - of_means, np.nan, np.nan) for estimate, _, _ in difference]
+        add("difference", CENTRED[measure], "and", "but", centred)
+        add("difference_of_means", measure, "and", "but", [(of_means, np.nan, np.nan) for _ in layers])
     for name in ("and", "but"):
         add("halves_difference", "mi", name, name, [placebo for _ in layers])
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
@@ -91,10 +97,23 @@ def test_a_difference_is_counted_where_its_interval_leaves_out_zero(difference, 
     assert said in sentences(answers(APART, difference), "gpt2")[1]
 
 
-@pytest.mark.parametrize(("of_means", "said"), [(0.24, "make 80% of it there"), (0.33, "make all of it there")])
-def test_the_share_of_the_mean_vectors_is_said_of_a_difference_that_is_there(of_means, said):
-    assert said in sentences(answers(APART, APART, of_means=of_means), "gpt2")[1]
+@pytest.mark.parametrize(
+    ("centred_in", "of_means", "said"),
+    [
+        ("mi_copula", 0.24, "0.400), of which the classes' mean vectors make 80% by the Gaussian copula."),
+        ("mi_copula", 0.33, "of which the classes' mean vectors make all by the Gaussian copula."),
+        ("mi", 0.24, "0.400), of which the classes' mean vectors make 80%."),
+    ],
+)
+def test_the_share_of_the_mean_vectors_is_said_of_a_difference_that_is_there(centred_in, of_means, said):
+    assert said in sentences(answers(APART, APART, of_means=of_means, centred_in=centred_in), "gpt2")[1]
     assert "mean vectors" not in sentences(answers(APART, NOT, of_means=of_means), "gpt2")[1]
+
+
+def test_of_correlations_no_share_of_the_mean_vectors_is_said_for_it_is_all_by_definition():
+    found = answers(APART, APART, of_means=0.24, centred_in="corr")
+    assert found.centring_measure == "corr"
+    assert "mean vectors" not in sentences(found, "gpt2")[1]
 
 
 @pytest.mark.parametrize(

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from analysis.specifications import Trial, contrasted
 from jobs.config import StudyConfig
 from jobs.sensitivity.grid import trials_of
 from jobs.sensitivity.table import SpecificationRows, sensitivity_table
-from reports.data.answer import find_answers
+from reports.data.answer import BOOK_COLUMNS, COLUMNS, Answers, find_answers
 from reports.data.classes import Classes
 from reports.data.sensitivity import find_survival
 from reports.sections.answer import sentences
@@ -116,7 +117,35 @@ def test_headlines_carry_whether_they_survive(tried):
     found = marked(said, answers, survival)
     assert len(found) == len(said)
     assert all(sentence.startswith(plain) for sentence, plain in zip(found, said, strict=True))
-    assert all("other choices" in sentence for sentence in found[:2])
+    assert f"[Tried under other choices on {MARKS} marks of each class of 2 books: survives" in found[0]
+    assert f"[Not shown to survive other choices: {MARKS} marks" in found[1], "and the sentence claims nothing"
+
+
+def headline(layer: int, estimate: float) -> Answers:
+    """Results of which the difference is sure in one layer alone."""
+    row = dict.fromkeys(COLUMNS, np.nan) | {"first": "internal", "second": "terminal", "measure": "mi"}
+    rows = [
+        row
+        | {"quantity": quantity, "layer": layer, "estimate": estimate, "low": estimate - 0.01, "high": estimate + 0.01}
+        for quantity in ("separation", "difference")
+    ]
+    none = pd.DataFrame(columns=list(BOOK_COLUMNS))
+    return Answers("internal", "terminal", ("book0",), 8, pd.DataFrame(rows), none, ())
+
+
+@pytest.mark.parametrize(
+    ("layer", "sign", "said"),
+    [
+        (TRUE, 1, "2 books: survives; in layer 2, {choices} of {choices} choices give the same sign.]"),
+        (ARTEFACT, 1, "survives in 0 of 1 layers; in layer 1, {kept} of {choices} choices give the same sign.]"),
+        (TRUE, -1, "alone are sure of it in no layer.]"),
+    ],
+)
+def test_a_headline_survives_where_the_trial_is_sure_of_it_by_itself(tried, layer, sign, said):
+    survival, _ = tried
+    (row,) = survival.kept("difference").query(f"layer == {layer}").to_dict("records")
+    _, marked_difference = marked(("apart.", "alike."), headline(layer, sign * row["estimate"]), survival)
+    assert said.format(**row) in marked_difference
 
 
 def test_every_choice_is_drawn_once_with_the_default_marked(tried):
