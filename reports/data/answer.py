@@ -48,6 +48,12 @@ NO_UNIT = "none"
 WITHOUT_UNIT = ("auc", "r2", "dispersion", "transfer", "transfer_control", "transfer_gain")
 """Quantities that are shares or chances, whatever their measure."""
 
+SHARES = ("auc", "r2", "transfer", "transfer_control")
+"""Quantities between 0 and 1, whose intervals end there."""
+
+_LEAST_SPREAD = 1e-9
+"""An interval narrower than this is none: where all observations say the same, how sure they are is not known."""
+
 CHANCE = {"auc": 0.5, "transfer": 0.5, "transfer_control": 0.5}
 """What a quantity is where there is nothing to find, if that is not 0."""
 
@@ -255,6 +261,10 @@ class BookByBook:
         values = {name: getattr(found, name).reshape(shape) for name in _VALUES}
         for name in ("estimate", "low", "high"):
             values[name] = values[name] + chance
+        no_spread = values["high"] - values["low"] < _LEAST_SPREAD
+        for name in ("low", "high"):
+            bounded = np.clip(values[name], 0, 1) if family[0].quantity in SHARES else values[name]
+            values[name] = np.where(no_spread, np.nan, bounded)
         if family[0].quantity in WITHOUT_P:
             values["p"] = np.full(shape, np.nan)
         for place, key in enumerate(family):

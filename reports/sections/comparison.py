@@ -237,7 +237,10 @@ _HEADINGS = {
     "interval": "95 % interval",
 }
 _COLUMNS = ["quantity", "above", "below", "layers", "layer", "difference", "interval"]
-_COUNTS = "In how many layers the interval lies above zero (more here) and below it (more there), and the most."
+_COUNTS = (
+    "In how many layers the interval lies above zero (more here) and below it (more there), and the most; empty where "
+    "there is no interval. Correlations are over the dimensions that each study's outlier threshold leaves."
+)
 
 
 def _table(key: str, compared: Compared, found: Comparison) -> Table:
@@ -266,10 +269,11 @@ def _most(found: Comparison) -> pd.DataFrame:
         if of.empty:
             continue
         most = of.loc[of["difference"].abs().idxmax()]
-        above, below = int((of["low"] > 0).sum()), int((of["high"] < 0).sum())
+        known = bool(of["low"].notna().any())
+        above, below = (int(found_here.sum()) if known else None for found_here in (of["low"] > 0, of["high"] < 0))
         interval = "" if pd.isna(most["low"]) else f"{most['low']:.3f} to {most['high']:.3f}"
         rows.append((name, above, below, len(of), int(most["layer"]), most["difference"], interval))
-    return pd.DataFrame(rows, columns=_COLUMNS)
+    return pd.DataFrame(rows, columns=_COLUMNS).astype({"above": "Int64", "below": "Int64"})
 
 
 def _books(count: int) -> str:

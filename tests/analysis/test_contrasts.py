@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 
 from analysis import contrasts
 from analysis.bootstrap import half_widths_over_books
@@ -284,3 +285,12 @@ def test_auc_of_a_known_shift_and_of_none():
     assert contrasts.auc_of_histograms(low, high) == pytest.approx(0.9214, abs=2e-3)
     assert contrasts.auc_of_histograms(low, low) == pytest.approx(0.5)
     assert np.isnan(contrasts.auc_of_histograms(low * 0, high))
+
+
+@pytest.mark.parametrize("width", [0.1, 0.25, 0.5])
+def test_wide_bins_do_not_draw_the_auc_towards_a_half(width):
+    """Ties counted half would be off by 0.004 with bins of half a standard deviation."""
+    edges = np.arange(-6, 8, width)
+    low, high = (np.rint(1e7 * np.diff(norm.cdf(edges, m, 1))).astype(np.int64) for m in (0, 2))
+    assert contrasts.auc_of_histograms(low, high) == pytest.approx(norm.cdf(np.sqrt(2)), abs=3e-4)
+    assert contrasts.auc_of_histograms(high, low) == pytest.approx(norm.cdf(-np.sqrt(2)), abs=3e-4)

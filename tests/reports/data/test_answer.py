@@ -11,10 +11,10 @@ import pytest
 from analysis import inference
 from analysis.contrasts import PairSums
 from analysis.inference import infer
-from reports.data.answer import COLUMNS, EMBEDDINGS, Answers, find_answers
+from reports.data.answer import COLUMNS, EMBEDDINGS, Answers, BookByBook, find_answers
 from reports.data.class_pairs import compare_pairs, flagged_layers
 from reports.data.classes import Classes
-from reports.data.estimates import DIRECTION, MEASURES, Key, estimates_of_book, touching_passages
+from reports.data.estimates import DIRECTION, MEASURES, Estimate, Key, estimates_of_book, touching_passages
 from store.query.reader import open_store
 from tests.builders import build_store
 from tests.reports.classes import TWO, WITH_BASELINE
@@ -237,3 +237,18 @@ def test_more_pairs_of_classes_raise_no_more_false_alarms():
         found = infer(generator.normal(size=(8, 30)))
         flagged += bool(found.flagged.any())
     assert 2 <= flagged <= 20
+
+
+def test_intervals_of_shares_end_at_nought_and_one_and_are_none_where_nothing_varies():
+    """Of two mark types few of which are there, transfer is near 1 in one layer and 1 in every passage of another."""
+    whole = np.array([0.8, 0.97, 1.0])
+    pseudo = whole + np.array([0.3, 0.1, 0.0]) * np.array([-1.0, 1, 1, -1, 1, -1])[:, None]
+    key = Key("transfer", DIRECTION, "internal", "terminal")
+    reading = BookByBook(
+        TWO, books=["book0"], passages=[6], layers=(0, 1, 2), estimates={key: {0: Estimate(whole, pseudo)}}
+    )
+    rows = reading.answers().of("transfer", DIRECTION)
+    assert rows["estimate"].tolist() == pytest.approx(whole)
+    assert rows["low"][1] < 0.97
+    assert rows["high"][1] == 1
+    assert rows[["low", "high"]].iloc[2].isna().all()
