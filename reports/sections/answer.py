@@ -143,8 +143,8 @@ def _of_whom(answers: Answers) -> str:
     books, estimator = len(answers.books), answers.estimator
     flagged, cases = _placebo_flags(answers)
     placebo = (
-        f" The placebo, one half of a class's passages against the other half, finds something in {flagged} of {cases} "
-        "comparisons."
+        f" The placebo, a class against itself (its first half of passages and the second, and random halves), finds "
+        f"something in {flagged} of {cases} comparisons."
         if cases
         else ""
     )
@@ -287,7 +287,7 @@ def _layer_table(answers: Answers) -> Table:
         frame,
         {name: heading for name, heading in headings.items() if name in frame},
         reading="R² is that of PERMANOVA on 1 less the correlation; dispersion is 1 less the mean correlation within a "
-        "class. docs/statistics.md defines each number.",
+        "class. The section Method says how each number is made.",
         apart="Layer 0 holds the embeddings: marks of one token are equal there, whatever their context.",
         decimals=dict.fromkeys(frame.columns[1:], 3),
     )

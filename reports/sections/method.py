@@ -61,8 +61,8 @@ def _steps_table(study: Mapping[str, Any], scope: Scope, answers: Answers | None
     return Table(
         "method-steps",
         "What was done, step by step",
-        "Made from the settings of this study: what it did not do is not in the list. docs/statistics.md of the "
-        "project defines each number.",
+        "Made from the settings of this study: what it did not do is not in the list. Formulas and units: Interpunct's "
+        "documentation, page Statistics.",
         pd.DataFrame(rows, columns=["step", "what", "source"]),
         {"what": "what was done"},
     )
