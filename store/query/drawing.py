@@ -6,6 +6,7 @@ import contextlib
 import io
 import os
 from collections.abc import Callable, Iterator
+from itertools import chain
 
 import duckdb
 from rich.cells import cell_len
@@ -42,13 +43,13 @@ def draw(relation: duckdb.DuckDBPyRelation, write: Callable[[str], object]) -> N
     kinds = [for_terminal(str(kind).lower()) for kind in relation.types]
     to_right = [str(kind.id) in _RIGHT for kind in relation.types]
     batches = _cells(relation)
-    first = next(batches, [])
+    first = _first_rows(batches)
     widths = [max(map(cell_len, column)) for column in zip(names, kinds, *first, strict=True)]
     write(_border(widths, "┌┬┐"))
     for head in (names, kinds):
         write(_line([_centred(cell, width) for cell, width in zip(head, widths, strict=True)]))
     write(_border(widths, "├┼┤"))
-    for rows in (first, *batches):
+    for rows in chain([first], batches):
         for row in rows:
             write(_line([_aligned(*cell) for cell in zip(row, widths, to_right, strict=True)]))
     write(_border(widths, "└┴┘"))
@@ -71,8 +72,16 @@ def _plan(relation: duckdb.DuckDBPyRelation) -> str:
     return "".join(f"{lines_for_terminal(value)}\n" for _, value in relation.fetchall())
 
 
+def _first_rows(batches: Iterator[list[list[str]]]) -> list[list[str]]:
+    """The rows that decide the columns' widths: whole batches until there are so many."""
+    rows: list[list[str]] = []
+    while len(rows) < _MEASURED_ROWS and (batch := next(batches, None)) is not None:
+        rows += batch
+    return rows
+
+
 def _cells(relation: duckdb.DuckDBPyRelation) -> Iterator[list[list[str]]]:
-    """Batches of rows as text. The first decides widths."""
+    """Batches of rows as text, which may be as small as a file of the store is."""
     columns = [f"#{n}::VARCHAR AS c{n}" for n in range(1, len(relation.columns) + 1)]
     for batch in relation.project(", ".join(columns)).to_arrow_reader(_MEASURED_ROWS):
         values = [["NULL" if cell is None else for_terminal(cell) for cell in c.to_pylist()] for c in batch.columns]

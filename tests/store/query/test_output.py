@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from store.errors import QueryError, StoreUnavailable
-from store.query import output
+from store.query import drawing, output
 from store.query.output import format_of, print_result, write_result
 from store.query.reader import open_store
 from tests.builders import build_store
@@ -93,6 +93,32 @@ def test_a_table_is_aligned_by_what_is_seen(store, capsys):
         "│ a       │          NULL │\n"
         "└─────────┴───────────────┘\n"
     )
+
+
+def test_a_later_file_s_wider_rows_widen_the_columns(store, capsys):
+    """A batch of a result ends where a file of the store does; a width must not be that of the first file's rows."""
+    print_result(store.sql("SELECT book, repeat('wide ', i * (book = 'book1')::INT) AS title FROM marks"), "table")
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2 * 10 + 5
+    assert len({len(line) for line in lines}) == 1
+
+
+def test_rows_behind_those_that_are_measured_stream(store, monkeypatch):
+    """Later batches are drawn one by one, in columns of the width that the first ones have."""
+    monkeypatch.setattr(drawing, "_MEASURED_ROWS", 5)
+    drawn: list[str] = []
+    batches, ahead = drawing._cells, []
+
+    def watched(relation):
+        for batch in batches(relation):
+            ahead.append(len(drawn))
+            yield batch
+
+    monkeypatch.setattr(drawing, "_cells", watched)
+    drawing.draw(store.sql("SELECT i, 'row' AS name FROM range(20000) r(i)"), drawn.append)
+    assert len(drawn) == 20_000 + 5
+    assert ahead == sorted(set(ahead))
+    assert len(ahead) > 2
 
 
 def test_a_table_holds_nothing_that_a_terminal_obeys(store, capsys):
