@@ -23,6 +23,7 @@ import reports.commands
 import store.commands
 from jobs.installed import OF_A_RUN, REMEDY
 from store import streams
+from store.errors import did_you_mean
 from store.foreign_text import lines_for_terminal
 from store.objects.public_names import without_secrets
 
@@ -140,9 +141,42 @@ def _own_streams() -> set[int] | None:
     return closed
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser that takes no abbreviations, and tells a wrong word under the usage of the command that it is in.
+
+    The parsers of the commands are of this class too: argparse makes them like the one they are added to.
+    """
+
+    def __init__(self, **words: Any) -> None:
+        super().__init__(**words, allow_abbrev=False)
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
+        """Parse, and end with an error where anything is left over, in the parser whose command it stands behind."""
+        words = sys.argv[1:] if args is None else list(args)
+        if self._subparsers is None:  # a command's own; what is missing is told only after what is not known
+            self._refuse_unknown(words)
+        known, others = super().parse_known_args(words, namespace)
+        if others:
+            self.error(f"unrecognized arguments: {' '.join(others)}")
+        return known, others
+
+    def _refuse_unknown(self, words: list[str]) -> None:
+        options = words[: words.index("--")] if "--" in words else words
+        for option in (word.partition("=")[0] for word in options if word.startswith("--")):
+            if option not in self._option_string_actions and " " not in option:
+                self.error(f"unrecognized option {option}{did_you_mean(option, self._option_string_actions)}")
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        try:
+            super()._check_value(action, value)
+        except argparse.ArgumentError as error:
+            error.message += did_you_mean(str(value), map(str, action.choices or ()))
+            raise
+
+
 def build_parser() -> argparse.ArgumentParser:
     """The whole command line. Importing this module and building the parser loads neither torch nor ray."""
-    parser = argparse.ArgumentParser(
+    parser: argparse.ArgumentParser = _Parser(
         prog="interpunct",
         description=_DESCRIPTION,
         epilog=_EXAMPLES,

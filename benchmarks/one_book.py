@@ -165,9 +165,7 @@ def run_job(book: Path, config: StudyConfig, ray: bool, read: bool) -> tuple[Num
             rest = busy - meter.forward
             print(f"processor:            {busy:9.2f} s    forward {meter.forward:.2f} s, all but the forward pass "
                   f"{rest:.2f} s: {rest / meter.forward:.1%} of it")  # fmt: skip
-            print(
-                f"                      clusters {meter.clusters:.2f} s: {meter.clusters / meter.forward:.1%} of it"
-            )
+            print(f"                      clusters {meter.clusters:.2f} s: {meter.clusters / meter.forward:.1%} of it")
         (record,) = (Path(folder) / "_runs").glob("*.json")
         numbers = read_numbers(folder) if read else {}
         return numbers, seconds, json.loads(record.read_text(encoding="utf-8"))["seconds"]

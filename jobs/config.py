@@ -8,7 +8,7 @@ A **study** setting changes the numbers, so it is stored with them and binds eve
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from typing import Any
 from jobs.classes import BASELINE, NO_CLASS, TokenClass, check_names, parse_classes, plain_classes
 from jobs.errors import UsageError
 from jobs.settings import as_json, read_all, setting, settings_of, typed_settings_of
+from store.errors import did_you_mean
 from store.objects.public_names import public_name
 from store.teaching import teaching_types
 
@@ -284,13 +285,17 @@ def resolve(
     study, run = (typed_settings_of(config) for config in (StudyConfig, RunConfig))
     for name in merged:
         if name not in study and name not in run:
-            raise UsageError(f"unknown setting {name!r}; `interpunct run --help` lists them all")
+            raise UsageError(_unknown(name, study | run))
     if merged.get("labels") is not None:
         merged.setdefault("classes", ())
     resolved = StudyConfig(**{name: value for name, value in merged.items() if name in study}, **settled)
     if not resolved.named_classes and merged.get("labels") is None:
         raise UsageError(NO_CLASS)
     return resolved, RunConfig(**{name: value for name, value in merged.items() if name in run})
+
+
+def _unknown(name: str, known: Iterable[str], where: str = "") -> str:
+    return f"unknown setting {name!r}{where}{did_you_mean(name, known)}; `interpunct run --help` lists them all"
 
 
 def _read_file(path: Path) -> dict[str, Any]:
@@ -318,7 +323,7 @@ def _read_tables(values: dict[str, Any]) -> dict[str, Any]:
     for where, found, declared in places:
         for name, value in found.items():
             if name not in declared:
-                raise UsageError(f"unknown setting {name!r}{where}; `interpunct run --help` lists them all")
+                raise UsageError(_unknown(name, declared, where))
             if name in read:
                 raise UsageError(f"{name} is set twice, at the top level and{where}; keep one")
             read[name] = declared[name].read(value)

@@ -28,6 +28,7 @@ from reports.figures.style import to_pdf, to_png, to_svg
 from reports.page.exhibits import Exhibit, Report
 from reports.page.paper import paper_files, standalone
 from reports.sections.notebook import KEYS, notebook_makers
+from store.errors import did_you_mean
 from store.query.reader import open_store
 
 MEASURED_HERE = "the marks measured"
@@ -178,7 +179,9 @@ def _every_layer(measured: Measured) -> pd.DataFrame:
 
 def _no_such(name: str, titles: Mapping[str, str], whose: str = "") -> ReportUsageError:
     listed = "\n".join(f"  {key}: {title}" for key, title in titles.items())
-    return ReportUsageError(f"there is no figure {name!r}; the figures{whose} are\n{listed}")
+    return ReportUsageError(
+        f"there is no figure {name!r}{did_you_mean(name, titles)}; the figures{whose} are\n{listed}"
+    )
 
 
 def _on_paper(drawn: Figure) -> Figure:

@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 
 class StoreError(Exception):
     """The store refuses. The message names the place, what was found and the remedy."""
@@ -66,3 +69,13 @@ class QueryError(StoreError):
     """A query that DuckDB cannot run, or that a store does not allow."""
 
     exit_code = 2
+
+
+def did_you_mean(given: str, known: Iterable[str]) -> str:
+    """What to put behind a name that is not known: the known one that is most like it, or nothing.
+
+    >>> did_you_mean("per_clas", ["per_class", "seed"]), did_you_mean("x", ["seed"])
+    (' (did you mean per_class?)', '')
+    """
+    near = difflib.get_close_matches(given, list(known), n=1, cutoff=0.7)
+    return f" (did you mean {near[0]}?)" if near else ""

@@ -1,4 +1,4 @@
-"""What is told at the end of a run or a plan about classes and labels that found nothing: one line each."""
+"""What is told at the end of a run or a plan about classes and labels: their tokens, and those that found nothing."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from jobs.marks.labels import Labels
 
 LISTED = 5
 """Names in one line, at most; a count stands for the others."""
+MOST_TOKENS = 10
+"""Tokens of a class in one line, likewise."""
 
 
 def class_notices(
@@ -17,7 +19,15 @@ def class_notices(
     """All lines of a run or a plan: `books` are the keys that it knows, `marks` what it takes anew, by class."""
     yield from unknown_books(labels, books)
     if any(marks.values()):
+        yield from tokens_told(config)
         yield from missing_classes(config, marks)
+
+
+def tokens_told(config: StudyConfig) -> Iterator[str]:
+    """A line with the tokens of each class, so that one whose `;` or `?` the shell has taken is seen."""
+    if config.classes:
+        told = (f"{of.name} ({_listed(list(of.tokens), MOST_TOKENS, ' ')})" for of in config.classes)
+        yield f"classes: {'; '.join(told)}"
 
 
 def unknown_books(labels: Labels, books: Collection[str]) -> Iterator[str]:
@@ -36,6 +46,6 @@ def missing_classes(config: StudyConfig, marks: Mapping[str, int]) -> Iterator[s
         yield f"no book of this run has a usable mark of the {what} {_listed(missing)}; `reason` in books says why"
 
 
-def _listed(names: list[str]) -> str:
-    more = f" and {len(names) - LISTED:,} more" if len(names) > LISTED else ""
-    return ", ".join(names[:LISTED]) + more
+def _listed(names: list[str], most: int = LISTED, between: str = ", ") -> str:
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return between.join(names[:most]) + more

@@ -228,9 +228,10 @@ def test_a_run_tells_the_notebook_s_counts_of_a_new_book_and_of_a_finished_one(c
     options = ["--store", str(store), "--serial", "--model", config.model, "--preset", "notebook", "--per-class", "4"]
     marks = find_marks(read_text(books[0]), config.model, preset="notebook", per_class=4)
     behind = marks.counts["behind_start"]
-    for _ in range(2):
+    for again in range(2):
         code, said = interpunct_says(capsys, "run", books[0], *options)
         assert code == 0
+        assert ("classes: internal (,); terminal (.)" in said) == (not again), "of what was taken in this run"
         assert (
             f"book0: {marks.tokens:,} tokens, {marks.unique_tokens:,} of them different; behind token 400: "
             f"{behind[0]:,} internal, {behind[1]:,} terminal; used: 4 internal, 4 terminal"

@@ -118,6 +118,7 @@ def test_labels_are_classes_of_the_plan_too(tmp_path, shelf, tiny_gpt2, sample_t
     assert 2 <= book.used["lamp"] <= len(rows)
     assert report.notices == (
         "the labels file names 1 book that this run does not have: nowhere",
+        "classes: dots (.)",
         "no book of this run has a usable mark of the class rare; `reason` in books says why",
     )
 

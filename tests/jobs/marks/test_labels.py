@@ -14,7 +14,7 @@ from jobs.config import RunConfig, StudyConfig
 from jobs.errors import UsageError
 from jobs.marks import tokens
 from jobs.marks.labels import BookLabels, Labels, labels_of, read_labels, settle_labels, token_positions
-from jobs.marks.notices import missing_classes, unknown_books
+from jobs.marks.notices import missing_classes, tokens_told, unknown_books
 from jobs.marks.selection import NO_TOKEN, OTHER_CLASS, SECOND_LABEL, select
 from jobs.marks.tokens import tokenize, vocabulary_of
 
@@ -214,3 +214,10 @@ def test_what_found_nothing_is_told_in_a_line(tmp_path):
         "no book of this run has a usable mark of the class noun; `reason` in books says why"
     ]
     assert list(missing_classes(study(), {"internal": 4, "terminal": 3, "verb": 2, "noun": 2})) == []
+
+
+def test_the_tokens_of_each_class_are_told_so_that_a_lost_one_is_seen():
+    """A shell reads `--class internal , ; :` as far as the semicolon."""
+    config = StudyConfig(classes=[["internal", [",", ";", ":"]], ["numbers", [str(n) for n in range(12)]]])
+    assert list(tokens_told(config)) == ["classes: internal (, ; :); numbers (0 1 2 3 4 5 6 7 8 9 and 2 more)"]
+    assert list(tokens_told(StudyConfig(classes=(), label_classes=("verb",), labels_sha256="0" * 64))) == []
