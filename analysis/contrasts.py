@@ -225,7 +225,8 @@ def _slopes(counts: NDArray[np.integer]) -> Floats:
     """The slope of the density in each bin, for a mean of 1, from the counts of its neighbours: -2 to 2."""
     padded = np.pad(counts.astype(np.float64), 1)
     slopes = np.divide(padded[2:] - padded[:-2], 2.0 * counts, out=np.zeros(len(counts)), where=counts > 0)
-    return np.clip(slopes, -2.0, 2.0)
+    clipped: Floats = np.clip(slopes, -2.0, 2.0)
+    return clipped
 
 
 def _marks_of(pairs: NDArray[np.number] | np.number) -> Floats:
