@@ -12,10 +12,15 @@ The p values of all features, clusters, layers and sets of classes of a book are
 (Benjamini and Hochberg 1995, doi:10.1111/j.2517-6161.1995.tb02031.x): `q` is the share of false discoveries among the
 terms that are no less sure. A cluster is named after the term that divides it best from the other marks, among those
 with q at most `LARGEST_Q`; where none divides it well, it is **not explained by what is known of the marks**.
+
+A mark type (`mark`) may stand in the vocabulary several times: with and without a space before it, capitalised. Then
+the `token` is a feature too; where each type has one token it would be `mark` once more, and is left out.
 """
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -34,6 +39,9 @@ LEAST_INSIDE = 0.5
 
 LEAST_DIFFERENCE = 0.3
 """And for a share of the other marks that is less by at least this."""
+
+TOKEN_SAYS_MORE = 0.05
+"""A name has the token where it divides the cluster better than its mark type or class does, by at least this."""
 
 WORDS_NAMED = 3
 """Words that a name lists; those that follow are counted."""
@@ -61,15 +69,20 @@ _PHRASES = {
 }
 """How a feature is said in a name: of a yes or more, and of a no or less."""
 
+_KINDS = ("class", "mark", "token")
+"""The features that say what a mark is; all others say where it stands."""
+
+_ONE_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"')
+
 
 class Term(NamedTuple):
     """One feature of one cluster.
 
-    `value`: what the cluster has more of: words, `yes` or `no`, `higher` or `lower`. `inside` and `outside`: the shares
-    of the cluster's marks and of all others that have it; of a number, the share of marks that lie on the cluster's
-    side of the best divide. `told_by_previous_word`: of the clusters of all marks, what part of the errors of guessing
-    the largest is spared by guessing from the other marks with the same previous word; 1: the clusters are the previous
-    word's. NaN where it is not known. `name`: the cluster's, the same in all of its terms.
+    `value`: what the cluster has more of: words, tokens in quotes, `yes` or `no`, `higher` or `lower`. `inside` and
+    `outside`: the shares of the cluster's marks and of all others that have it; of a number, the share of marks that
+    lie on the cluster's side of the best divide. `told_by_previous_word`: of the clusters of all marks, what part of
+    the errors of guessing the largest is spared by guessing from the other marks with the same previous word; 1: the
+    clusters are the previous word's. NaN where it is not known. `name`: the cluster's, the same in all of its terms.
     """
 
     cluster: int
@@ -87,7 +100,7 @@ class Term(NamedTuple):
 def explain(labels: Labels, features: Features) -> list[Term]:
     """The terms of each cluster of `labels`, int64 [N], by `features`, each with N values; none for one cluster.
 
-    Values are bool, numbers or texts; an empty text is not a word.
+    Values are bool, numbers or texts; an empty text is not a word. `token` counts where a `mark` has several of them.
 
     >>> labels = np.array([0] * 30 + [1] * 10)
     >>> words = ["on", "river", "it"] * 10 + ["mr", "mrs"] * 5
@@ -127,7 +140,7 @@ class FeatureTests:
     """The features of N marks, made ready to be tested against many clusterings of these marks."""
 
     def __init__(self, features: Features) -> None:
-        columns = {name: np.asarray(values) for name, values in features.items()}
+        columns = _distinct({name: np.asarray(values) for name, values in features.items()})
         self._numbers = {name: _Number(v) for name, v in columns.items() if v.dtype.kind in "iuf" and name != "passage"}
         self._words = _Words({name: v for name, v in columns.items() if name not in self._numbers})
 
@@ -145,6 +158,15 @@ class FeatureTests:
             for name, cluster, value, inside, outside, effect, p in compared
         ]
         return sorted(found, key=lambda term: (term.cluster, term.p, term.feature))
+
+
+def _distinct(columns: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """The features without `token` where each mark type has one token."""
+    if "mark" in columns and "token" in columns:
+        marks = columns["mark"].tolist()
+        if len(set(zip(marks, columns["token"].tolist(), strict=True))) == len(set(marks)):
+            return {name: values for name, values in columns.items() if name != "token"}
+    return columns
 
 
 _Comparison = tuple[str, float, float, float, float]
@@ -222,6 +244,8 @@ class _Words:
 
     def _said(self, place: int, chosen: NDArray[np.int64]) -> str:
         words = [self._values[value] for value in chosen]
+        if self._names[place] == "token":  # Its white space has to be seen.
+            words = [json.dumps(word, ensure_ascii=False) for word in words]
         if self._yes_or_no[place]:
             return {"True": "yes", "False": "no"}[words[0]] if words else ""
         rest = len(words) - WORDS_NAMED
@@ -269,17 +293,36 @@ def _name(terms: Sequence[Term], cluster: int) -> str:
     holds = [t for t in sure if t.inside >= LEAST_INSIDE and t.inside - t.outside >= LEAST_DIFFERENCE]
     if not holds:
         return UNEXPLAINED
-    ranked = sorted(holds, key=lambda term: (-round(term.inside - term.outside, 2), term.p))
-    kinds = [term for term in ranked if term.feature == "class"] or [t for t in ranked if t.feature == "mark"]
-    others = [term for term in ranked if term.feature not in ("class", "mark")]
+    ranked = sorted(holds, key=lambda term: (-_lead(term), term.p))
+    kinds = _kinds(ranked)
+    others = [term for term in ranked if term.feature not in _KINDS or term in kinds[1:]]
     # The words say more than that they are abbreviations.
     if others and others[0].feature == "abbreviation" and others[0].value == "yes":
         others = [term for term in others if term.feature == "previous_word"] or others
     return ", ".join(_phrase(term) for term in (*kinds[:1], *others[:1]))
 
 
+def _kinds(ranked: Sequence[Term]) -> list[Term]:
+    """What the marks are: their class, and behind it the token if it says more; else their token or mark type."""
+    of = {term.feature: term for term in ranked}
+    said = of.get("class") or of.get("mark")
+    token = of.get("token")
+    if said is None or token is None:
+        return [term for term in (said, token) if term]
+    if round(_lead(token) - _lead(said), 2) < TOKEN_SAYS_MORE:
+        return [said]
+    return [said, token] if said.feature == "class" else [token]
+
+
+def _lead(term: Term) -> float:
+    """By how much more of the cluster's marks it holds than of the others, to two decimals."""
+    return round(term.inside - term.outside, 2)
+
+
 def _phrase(term: Term) -> str:
     """The term as a name says it."""
+    if term.feature == "token":
+        return f"the token{'' if _ONE_TOKEN.fullmatch(term.value) else 's'} {term.value}"
     yes, no = _PHRASES.get(term.feature, (f"{term.feature} {{}}", ""))
     return no if term.value in ("no", "lower") and no else yes.format(term.value)
 

@@ -111,7 +111,7 @@ class TextMarks:
 
     def features(self, name: str) -> Mapping[str, NDArray[Any]]:
         """What the text says of the marks of a class, as `interpunct.explain` takes it."""
-        known = ("class", "i", "token", "position", "token_id", "before", "after")
+        known = ("class", "i", "position", "token_id", "before", "after")
         rows = self.frame[self.frame["class"] == name]
         return {feature: rows[feature].to_numpy() for feature in rows.columns if feature not in known}
 

@@ -23,6 +23,7 @@ Labels = NDArray[np.int64]
 
 FEATURES = (
     "mark",
+    "token",
     "previous_word",
     "next_word",
     "place",

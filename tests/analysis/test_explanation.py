@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from scipy.stats import fisher_exact, mannwhitneyu
 
+from analysis.clusters import find_clusters
 from analysis.explanation import UNEXPLAINED, FeatureTests, explain, explain_all, false_discovery_rates
 
 N = 250
@@ -64,6 +65,62 @@ def test_clusters_of_one_class_are_told_apart_by_what_else_holds():
 def test_clusters_of_nothing_known_are_not_explained():
     labels = np.random.default_rng(9).integers(0, 2, N)
     assert {term.name for term in explain(labels, _features())} == {UNEXPLAINED}
+
+
+def _two_tokens() -> dict[str, np.ndarray]:
+    """The known features, and one mark type in two tokens: with a space before it, and without."""
+    token = np.where(np.random.default_rng(2).random(N) < 0.7, " and", "and")
+    return _features() | {"mark": np.full(N, "and"), "token": token}
+
+
+def test_clusters_of_the_tokens_of_one_mark_type_say_which():
+    features = _two_tokens()
+    terms = explain((features["token"] == "and").astype(np.int64), features)
+    assert {term.cluster: term.name for term in terms} == {0: 'the token " and"', 1: 'the token "and"'}
+    (token,) = (term for term in terms if term.cluster == 0 and term.feature == "token")
+    assert (token.value, token.inside, token.outside) == ('" and"', 1.0, 0.0)
+
+
+def test_the_groups_of_two_tokens_are_found_and_named_and_shuffled_tokens_name_nothing():
+    """Made-up states, in which the two tokens of one mark type are the two groups."""
+    random = np.random.default_rng(7)
+    features = _two_tokens()
+    states = random.standard_normal((N, 64))
+    states[features["token"] == "and", :8] += 3
+    labels = find_clusters(states.astype(np.float32)).labels
+    assert {term.name for term in explain(labels, features)} == {'the token " and"', 'the token "and"'}
+    features["token"] = random.permutation(features["token"])
+    assert {term.name for term in explain(labels, features)} == {UNEXPLAINED}
+
+
+def test_tokens_are_named_together_and_only_where_they_say_more_than_the_mark_type():
+    token = np.random.default_rng(4).permutation([" and"] * 120 + ["and"] * 50 + ["And"] * 40 + [" And"] * 40)
+    features = _features() | {"token": token, "mark": np.char.strip(token)}
+    names = {term.cluster: term.name for term in explain((token != " and").astype(np.int64), features)}
+    assert names == {0: 'the token " and"', 1: 'the tokens "and", " And", "And"'}
+    names = {term.cluster: term.name for term in explain((features["mark"] == "And").astype(np.int64), features)}
+    assert names == {0: "and", 1: "And"}
+
+
+def test_a_token_stands_behind_its_class_where_it_says_more():
+    token = np.array([" and"] * 90 + ["and"] * 60 + [" but"] * 100)
+    features = {"token": token, "mark": np.char.strip(token), "class": np.char.add("word-", np.char.strip(token))}
+    labels = np.array([1] * 90 + [2] * 60 + [0] * 100)
+    names = {term.cluster: term.name for term in explain(labels, features)}
+    assert names == {0: "word-but", 1: 'word-and, the token " and"', 2: 'word-and, the token "and"'}
+
+
+def test_tokens_with_quotes_and_line_breaks_are_one_line():
+    token = np.array(['."'] * 125 + [".\n"] * 125)
+    names = {term.cluster: term.name for term in explain(np.repeat([0, 1], 125), {"token": token})}
+    assert names == {0: r'the token ".\""', 1: r'the token ".\n"'}
+
+
+def test_nothing_changes_where_each_mark_type_has_one_token():
+    features = _features()
+    features["mark"] = np.where(np.arange(N) % 3 == 0, "?", ".")
+    labels = (features["mark"] == "?").astype(np.int64) + 2 * features["in_quotation"]
+    assert explain(labels, features | {"token": np.char.add(" ", features["mark"])}) == explain(labels, features)
 
 
 def test_one_cluster_has_nothing_to_be_explained():

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from analysis.explanation import explain
 from jobs.errors import UsageError
 from jobs.one_text import find_marks, read_text
 
@@ -51,6 +52,16 @@ def test_a_row_a_mark_in_the_study_s_order(marks):
     assert set(frame.loc[frame["class"] == "internal", "mark"]) == {","}
     assert (marks.tokenization.ids[frame["position"]] == frame["token_id"]).all()
     assert {"previous_word", "place", "mark", "passage"} <= set(marks.features("terminal"))
+
+
+def test_the_tokens_of_a_class_are_features_that_explain_clusters(sample_text: str):
+    """With the tokenizer itself: "and" stands in the sample with a space before it, without, and capitalised."""
+    marks = find_marks(sample_text, classes=[["and", ["and", "And"]]], per_class=100, baseline=None)
+    features = marks.features("and")
+    assert {" and", "and", "And"} <= set(features["token"])
+    spaced = features["token"] == " and"
+    names = {term.cluster: term.name for term in explain((~spaced).astype(np.int64), features)}
+    assert names[0].startswith('the token " and"')
 
 
 def test_the_preset_takes_the_notebook_s_marks(sample_text: str):

@@ -100,6 +100,20 @@ def test_what_sets_a_cluster_apart_is_read_from_the_marks_by_book_class_and_ordi
     assert {(row["layer"], row["among"], row["book"]) for row in table} == {(2, "terminal", "a")}
 
 
+def test_a_cluster_is_explained_by_its_tokens_where_a_mark_type_has_several(block):
+    labels = {(2, ClusterKey("terminal", "a")): np.repeat([0, 1], [40, 20])}
+    rows = [
+        {"book": "a", "class": name, "i": i, "mark": "and", "token": "and" if i >= 40 else " and"}
+        for name, count in (("internal", INTERNAL), ("terminal", TERMINAL))
+        for i in range(count)
+    ]
+    table = cluster_terms_table(explained(_marks(rows), block.layout, labels)).to_pylist()
+    assert {row["cluster"]: row["name"] for row in table} == {0: 'the token " and"', 1: 'the token "and"'}
+    one_token = [row | {"token": "and"} for row in rows]
+    table = cluster_terms_table(explained(_marks(one_token), block.layout, labels)).to_pylist()
+    assert "token" not in {row["feature"] for row in table}
+
+
 def _marks(rows: list[dict]) -> pa.Table:
     plain = {pa.string(): "", pa.bool_(): False}
     empty = {
