@@ -13,8 +13,8 @@ The p values of all features, clusters, layers and sets of classes of a book are
 terms that are no less sure. A cluster is named after the term that divides it best from the other marks, among those
 with q at most `LARGEST_Q`; where none divides it well, it is **not explained by what is known of the marks**.
 
-A mark type (`mark`) may stand in the vocabulary several times: with and without a space before it, capitalised. Then
-the `token` is a feature too; where each type has one token it would be `mark` once more, and is left out.
+A mark type (`mark`) may stand in the vocabulary several times, with and without a space before it. Then the `token` is
+a feature too; where each type has one token it would be `mark` once more, and is left out.
 """
 
 from __future__ import annotations

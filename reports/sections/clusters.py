@@ -235,6 +235,7 @@ def _terms(store: StudyStore, scope: Scope, found: Answer, name: str, layer: int
     shown = answer.frame[list(_TERMS)].copy()
     shown["q"] = [f"{q:.1g}" for q in shown["q"]]
     told = found.frame.loc[found.frame["layer"] == layer, "told"].iloc[0]
+    quoted = " Tokens are in quotes, with the space that is part of them." if "token" in set(shown["feature"]) else ""
     more = "" if pd.isna(told) else f" The previous word alone tells {max(0.0, float(told)):.0%} of the division."
     return Table(
         f"{KEY}-terms-{_slug(name)}",
@@ -245,7 +246,7 @@ def _terms(store: StudyStore, scope: Scope, found: Answer, name: str, layer: int
         (answer.sql,),
         "In the cluster, elsewhere: the share of marks that have it; of a number, the share on the cluster's side of "
         "the best divide. Effect: Cramer's V, of a number the rank-biserial correlation. False discoveries: Benjamini "
-        "and Hochberg's q over all features, clusters, layers and classes of the book.",
+        f"and Hochberg's q over all features, clusters, layers and classes of the book.{quoted}",
         nothing="Nothing that is known of the marks sets these clusters apart.",
         decimals=_DECIMALS,
     )
