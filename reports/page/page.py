@@ -124,7 +124,9 @@ def to_csv(frame: pd.DataFrame) -> bytes:
     """
     safe = frame.rename(columns=for_spreadsheet)
     for column in safe.columns[[not pd.api.types.is_numeric_dtype(kind) for kind in safe.dtypes]]:
-        safe[column] = safe[column].map(lambda value: for_spreadsheet(value) if isinstance(value, str) else value)
+        codes, values = pd.factorize(safe[column], use_na_sentinel=False)  # few texts, each in many rows
+        written = [for_spreadsheet(value) if isinstance(value, str) else value for value in values]
+        safe[column] = pd.Series(written, dtype=object).to_numpy()[codes]
     buffer = io.BytesIO()
     pyarrow.csv.write_csv(pyarrow.Table.from_pandas(safe, preserve_index=False), buffer)
     return buffer.getvalue()
