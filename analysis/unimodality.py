@@ -169,10 +169,13 @@ def _mark_sparse(
         if v + a >= n:
             break
         other = x[a:] - x[:-a]
-        before, after = sparse[0, a : n - v], sparse[1, : n - v - a]
+        # Slices, so that every index counts from 0: with sums of two the loops would not become vector code.
+        before, width_behind = sparse[0, a : n - v], width[a:]
+        after, other_behind = sparse[1, : n - v - a], other[v:]
         for k in range(n - v - a):
-            before[k] |= width[a + k] * own >= other[k] * others
-            after[k] |= width[k] * own >= other[v + k] * others
+            before[k] |= width_behind[k] * own >= other[k] * others
+        for k in range(n - v - a):
+            after[k] |= width[k] * own >= other_behind[k] * others
     found = False
     for left in range(n):
         found |= sparse[0, left] & sparse[1, left]
