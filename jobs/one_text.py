@@ -5,6 +5,7 @@ What a run does with a book, by the same functions, without a store and without 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -27,12 +28,18 @@ from jobs.model.batch_size import WITHOUT_GPU, settle_passages
 from jobs.model.encoder import beginning_of_text, load_encoder
 from jobs.model.hidden_states import HiddenStates
 from jobs.model.models import identify_model
-from jobs.run import bundled
+from jobs.run import SAMPLE, bundled
 from jobs.settle import check_with_tokenizer
 from jobs.stages.prepare import mark_rows, reading_of
+from store.errors import did_you_mean
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_NAME = re.compile(
+    r"(gutenberg:|https?://|s3://|hf://).{1,300}|.{1,300}\.(txt|gz|zip|zst|jsonl?|csv|tsv|parquet|html?)"
+)
+"""A line that is nothing but the name of a file or an address."""
 
 
 def read_text(book: str | PathLike[str]) -> str:
@@ -54,8 +61,9 @@ def find_marks(text: str, model: str = "smollm2", preset: str | None = None, **s
     """The tokens and the marks of a text, as a run of these settings would take them.
 
     `settings` are those of `interpunct run` that concern a study: `per_class=100`, `classes=[["and", ["and"]]]`.
-    Raises UsageError for a model that is not there and for settings that do not fit.
+    Raises UsageError for a model that is not there, for settings that do not fit and for a name in a text's place.
     """
+    _refuse_name(text)
     config, _ = resolve({**settings, "model": model}, preset=preset)
     config = settle_passages(config, identify_model(model, config.revision))
     check_with_tokenizer(config)
@@ -110,7 +118,13 @@ class TextMarks:
         return rows.drop(columns="book").sort_values("class", key=lambda names: names.map(places), kind="stable")
 
     def features(self, name: str) -> Mapping[str, NDArray[Any]]:
-        """What the text says of the marks of a class, as `interpunct.explain` takes it."""
+        """What the text says of the marks of a class, as `interpunct.explain` takes it.
+
+        Raises UsageError for a class that is not there.
+        """
+        classes = self.selection.classes
+        if name not in classes:
+            raise UsageError(f"class {name!r}{did_you_mean(str(name), classes)} is not one of {', '.join(classes)}")
         known = ("class", "i", "position", "token_id", "before", "after")
         rows = self.frame[self.frame["class"] == name]
         return {feature: rows[feature].to_numpy() for feature in rows.columns if feature not in known}
@@ -135,6 +149,17 @@ class TextMarks:
         states[:, order] = ordered
         stops = np.cumsum([of.taken.size for of in self.selection.classes.values()])[:-1]
         return dict(zip(self.selection.classes, np.split(states, stops, axis=1), strict=True))
+
+
+def _refuse_name(text: object) -> None:
+    """Raise UsageError where a text is what `read_text` takes: a path, an address, `sample`."""
+    if not isinstance(text, str):
+        raise UsageError(f"the text is {text!r}; pass a string, as read_text(...) gives it")
+    name = text.strip()
+    if name == SAMPLE or (len(name.splitlines()) == 1 and _NAME.fullmatch(name)):
+        raise UsageError(
+            f"the text is {name!r} alone, which looks like a name: read_text({name!r}) reads what it names"
+        )
 
 
 def _texts(found: Source | BookRef, run: RunConfig) -> list[BookRef]:

@@ -49,6 +49,8 @@ def figure(
     Raises ReportUsageError for a name, a layer or a book that is not there; the message lists those that are.
     """
     if isinstance(source, Measured):
+        if book is not None:
+            raise ReportUsageError(f"book is {book!r}, and {MEASURED_HERE} are of no book; leave it out")
         return _of_measured(source, name, layer)
     if isinstance(source, str | PathLike):
         with open_store(Path(source) if isinstance(source, PathLike) else source) as store:

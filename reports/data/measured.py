@@ -14,7 +14,7 @@ from analysis.pairwise import PairStatistics, cross_statistics, pair_statistics
 from analysis.summaries import MeasureSummary, correlation, summarise
 from reports.data.classes import Classes
 from reports.data.likeness import QUANTITIES, varying
-from reports.data.scope import SEED
+from reports.data.scope import SEED, check_layer
 from reports.errors import ReportUsageError
 
 States = Mapping[str, NDArray[np.float32]]
@@ -26,9 +26,14 @@ def measure(states: States, bins: int = 15, outlier_z: float | None = 5.0) -> Me
     `states`: float32 [layers, marks, D] by class, as `interpunct.find_marks(...).states()` gives them, or [marks, D]
     for a single layer. `bins`, `outlier_z`: as `interpunct.pair_statistics` takes them.
 
-    Raises ReportUsageError where the classes have other layers or dimensions, ValueError for states that are no finite
-    float32 numbers.
+    Raises ReportUsageError for anything but arrays by class, and where the classes have other layers or dimensions;
+    ValueError for states that are no finite float32 numbers.
     """
+    if not isinstance(states, Mapping) or not all(isinstance(x, np.ndarray) for x in states.values()):
+        raise ReportUsageError(
+            f"states are {_kind(states)}; pass a dict with a float32 array [layers, marks, D] for each class, such as "
+            "find_marks(...).states()"
+        )
     deep = {name: x[None] if x.ndim == 2 else x for name, x in states.items()}
     shapes = {name: (x.shape[0], x.shape[2]) if x.ndim == 3 else x.shape for name, x in deep.items()}
     if not deep or any(x.ndim != 3 for x in deep.values()) or len(set(shapes.values())) != 1:
@@ -40,6 +45,14 @@ def measure(states: States, bins: int = 15, outlier_z: float | None = 5.0) -> Me
         for name, x in deep.items()
     }
     return Measured(deep, pairs, bins, outlier_z)
+
+
+def _kind(states: object) -> str:
+    if isinstance(states, np.ndarray):
+        return f"an array {list(states.shape)}"
+    if isinstance(states, Mapping):
+        return ", ".join(f"{name}: {type(x).__name__}" for name, x in states.items())
+    return f"a {type(states).__name__}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +81,7 @@ class Measured:
 
     def of(self, layer: int) -> pd.DataFrame:
         """The pairs of one layer. Raises ReportUsageError for a layer that is not there."""
+        check_layer(layer)
         if layer not in self.layers:
             raise ReportUsageError(f"layer {layer} was not measured; there are layers 0 to {self.layers[-1]}")
         frames = []

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from numbers import Integral
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,7 @@ import pandas as pd
 from reports.data.classes import Classes
 from reports.data.queries import Answer, StudyStore, ask
 from reports.errors import ReportUsageError
+from store.errors import did_you_mean
 
 MATRIX_MARKS = 500
 """Matrices and one layer's scatter show pairs among the first so many marks of a class in a book."""
@@ -27,6 +29,8 @@ GRID_BOOKS = 4
 SPREAD_BOOKS = 2_000
 """Histograms and mean activations are summed over at most so many books, chosen by the seed."""
 SEED = 0
+_BOOKS_NAMED = 5
+"""An error that lists books names so many."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +116,7 @@ def choose_scope(store: StudyStore, layer: int | None = None, books: tuple[str, 
 
     Raises ReportUsageError for a layer or a book that the store does not have.
     """
+    check_layer(layer)
     layer_rows = ask(store, "layers")
     book_rows = ask_books(store)
     layers = tuple(sorted({int(row) for row in layer_rows.frame.loc[layer_rows.frame["pairs"] > 0, "layer"]}))
@@ -145,11 +150,19 @@ def choose_scope(store: StudyStore, layer: int | None = None, books: tuple[str, 
     )
 
 
+def check_layer(layer: object) -> None:
+    """Raise ReportUsageError for a layer that is no whole number, such as "15"; None, for the middle one, will do."""
+    if layer is not None and (isinstance(layer, bool) or not isinstance(layer, Integral)):
+        raise ReportUsageError(f"layer is {layer!r}; pass a whole number, such as layer=15")
+
+
 def _check_books(books: tuple[str, ...], known: pd.DataFrame) -> None:
     unknown = sorted(set(books) - set(known["book"]))
     if unknown:
-        shown = ", ".join(list(known["book"])[:5]) or "none yet"
-        raise ReportUsageError(f"book {unknown[0]!r} is not in the store; its books are: {shown}, ...")
+        shown = ", ".join(list(known["book"])[:_BOOKS_NAMED]) or "none yet"
+        more = ", ..." if len(known) > _BOOKS_NAMED else ""
+        like = did_you_mean(unknown[0], known["book"])
+        raise ReportUsageError(f"book {unknown[0]!r} is not in the store{like}; its books are: {shown}{more}")
 
 
 def _by_typicality(book_means: pd.DataFrame, layer: int) -> list[str]:

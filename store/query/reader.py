@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
+from numbers import Integral
 from pathlib import Path
 from types import TracebackType
 
@@ -48,7 +49,8 @@ def open_store(
 
     `limits` says how much memory, disk and time a query may take. `attach` opens other stores beside it, all of each:
     with `{"other": location}` their views are `other.pairs`, `other.books` and so on. Raises NoStore where there is
-    none, StoreError where a record is damaged or a class does not exist, QueryError where a name cannot be attached.
+    none, StoreError where a record is damaged or a layer or class does not exist, QueryError where a name cannot be
+    attached.
     """
     wanted = Partitions(
         layers=None if layers is None else frozenset(layers),
@@ -57,12 +59,22 @@ def open_store(
     )
     objects = object_store(location)
     study = require_study(objects)
-    unknown = sorted((wanted.classes or frozenset()) - set(study.class_names))
-    if unknown:
-        raise StoreError(f"class {unknown[0]!r} is not one of {', '.join(study.class_names)}")
+    _check_named(wanted, study)
     state = CommitLog.read(objects).require_sound()
     attached = {sandbox.schema_name(name): open_store(other) for name, other in (attach or {}).items()}
     return Store(objects, study, state.live(), wanted, limits, state.amendments.values(), attached)
+
+
+def _check_named(wanted: Partitions, study: Study) -> None:
+    """Raise StoreError for a class or a layer that the study does not have."""
+    unknown = sorted((wanted.classes or frozenset()) - set(study.class_names))
+    if unknown:
+        raise StoreError(f"class {unknown[0]!r} is not one of {', '.join(study.class_names)}")
+    deep = study.model.get("hidden_layers")
+    if isinstance(deep, int):
+        for layer in wanted.layers or ():
+            if not isinstance(layer, Integral) or not 0 <= int(layer) < deep:
+                raise StoreError(f"layer {layer!r} is not one of the study's, the whole numbers 0 to {deep - 1}")
 
 
 class Store:

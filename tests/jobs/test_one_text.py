@@ -64,6 +64,27 @@ def test_the_tokens_of_a_class_are_features_that_explain_clusters(sample_text: s
     assert names[0].startswith('the token " and"')
 
 
+def test_a_class_that_is_not_there_is_told_with_those_that_are(marks):
+    with pytest.raises(UsageError, match=r"'terminel' \(did you mean terminal\?\) is not one of internal, terminal$"):
+        marks.features("terminel")
+
+
+@pytest.mark.parametrize("name", ["sample", "books/my book.txt", "gutenberg:219", "https://example.org/a", "x.zip\n"])
+def test_a_name_in_a_text_s_place_is_told_what_reads_it(name):
+    with pytest.raises(UsageError, match=r"looks like a name: read_text\('.*'\) reads what it names"):
+        find_marks(name)
+
+
+def test_a_path_in_a_text_s_place_is_no_text(tmp_path: Path):
+    with pytest.raises(UsageError, match="pass a string, as read_text"):
+        find_marks(tmp_path)
+
+
+def test_short_texts_are_texts():
+    for text in ("He saw sample.txt, and left it.", "One line,\nand a last word like a.txt", "A stop."):
+        assert find_marks(text, per_class=5, baseline=None).tokens > 2
+
+
 def test_the_preset_takes_the_notebook_s_marks(sample_text: str):
     """The first marks behind token 400 with 20 tokens before and 10 after, decimal points left out, written anew."""
     marks = find_marks(sample_text, preset="notebook", per_class=25)

@@ -77,6 +77,9 @@ def test_a_name_that_is_not_there_lists_those_that_are(store):
         figure(store, "mutual information", layer=LAYER)
     with pytest.raises(ReportUsageError, match="layer 9 is not in the store"):
         figure(store, "mutual-information", layer=9)
+    for layer in ("2", 2.0, True):
+        with pytest.raises(ReportUsageError, match=rf"layer is {layer!r}; pass a whole number"):
+            figure(store, "mutual-information", layer=layer)
 
 
 def test_the_command_of_the_page_makes_a_figure_for_a_column_of_a_paper(three_books, tmp_path, capsys):
@@ -173,8 +176,28 @@ def test_live_results_say_what_they_cannot_draw(measured, states):
         figure(measured, "forest")
     with pytest.raises(ReportUsageError, match="layer 4 was not measured; there are layers 0 to 3"):
         figure(measured, "mutual-information", layer=4)
+    with pytest.raises(ReportUsageError, match="layer is '2'; pass a whole number, such as layer=15"):
+        figure(measured, "mutual-information", layer="2")
+    with pytest.raises(ReportUsageError, match="book is 'x', and the marks measured are of no book; leave it out"):
+        figure(measured, "mutual-information", book="x")
+    with pytest.raises(ReportUsageError, match=r"no figure 'covarance' \(did you mean covariance\?\)"):
+        figure(measured, "covarance")
+    assert figure(measured, "covariance", layer=np.int64(2))
     with pytest.raises(ReportUsageError, match=r"states are internal \[4, 12, 16\], terminal \[3, 12, 16\]"):
         measure({"internal": states["internal"], "terminal": states["terminal"][1:]})
+
+
+@pytest.mark.parametrize(
+    ("wrong", "found"),
+    [
+        (np.zeros((4, 12, 16), np.float32), r"an array \[4, 12, 16\]"),
+        ([1, 2], "a list"),
+        ({"internal": [[1.0]]}, "internal: list"),
+    ],
+)
+def test_what_is_no_states_by_class_is_told_what_to_pass(wrong, found):
+    with pytest.raises(ReportUsageError, match=rf"states are {found}; pass a dict with a float32 array"):
+        measure(wrong)
 
 
 def test_rows_of_queries_fit_the_figures(store):

@@ -189,7 +189,8 @@ def test_stores_side_by_side(three_books, tmp_path):
     [
         (["--layer", "9"], "layer 9 is not in the store; it has layers 0 to 3"),
         (["--layer", "-1"], "layer -1 is not in the store"),
-        (["--books", "nosuch"], "book 'nosuch' is not in the store; its books are: book0, book1, book2"),
+        (["--books", "nosuch"], "book 'nosuch' is not in the store; its books are: book0, book1, book2\n"),
+        (["--books", "bok1"], "book 'bok1' is not in the store (did you mean book1?); its books are"),
         (["--compare", "/nowhere/at/all"], "holds no store"),
     ],
 )

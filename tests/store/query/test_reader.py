@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pyarrow.compute as pc
 import pytest
 
@@ -110,7 +111,6 @@ def test_only_the_partitions_asked_for(built):
         assert found == [(2, "terminal")], view
         assert len(rows(built, layers.format(view), layers=[0, 1])) == 4
     assert rows(built, "SELECT DISTINCT class FROM marks", classes=["internal"]) == [("internal",)]
-    assert rows(built, "SELECT count(*) FROM pairs", layers=[77]) == [(0,)]
 
 
 def test_only_the_books_asked_for(built):
@@ -124,6 +124,13 @@ def test_only_the_books_asked_for(built):
 def test_a_class_that_does_not_exist_is_named(built):
     with pytest.raises(StoreError, match="class 'comma' is not one of internal, terminal"):
         open_store(built, classes=["comma"])
+
+
+@pytest.mark.parametrize("layers", [[99], [0, -1], ["1"], [1.0]])
+def test_a_layer_that_does_not_exist_is_named_with_those_that_do(built, layers):
+    with pytest.raises(StoreError, match=rf"layer {layers[-1]!r} is not one of the study's, the whole numbers 0 to 2$"):
+        open_store(built, layers=layers)
+    assert rows(built, "SELECT DISTINCT layer FROM pairs", layers=[np.int64(1)]) == [(1,)]
 
 
 def test_a_query_on_one_layer_and_class_opens_only_their_files(tmp_path):
