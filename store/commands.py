@@ -76,14 +76,17 @@ def _answer(store: Store, query: str, form: str, output: Path | None) -> None:
     from store.errors import QueryError
     from store.query.output import print_result, write_result
 
-    results = store.results(query)
-    if len(results) > 1 and (output is not None or form != "table"):
-        raise QueryError(f"{len(results)} statements have as many results, and {form} holds one; ask one at a time")
-    for result in results:
-        if output is None:
+    if output is None and form == "table":
+        for result in store.results(query):
             print_result(result, form)
-        else:
-            write_result(result, form, output, store.location, *(other.location for other in store.attached.values()))
+        return
+    first, *others = store.results(query)
+    if others:
+        raise QueryError(f"{1 + len(others)} statements have as many results, and {form} holds one; ask one at a time")
+    if output is None:
+        print_result(first, form)
+    else:
+        write_result(first, form, output, store.location, *(other.location for other in store.attached.values()))
 
 
 def _attached(given: list[str]) -> dict[str, str]:
@@ -188,9 +191,13 @@ def execute_compact(arguments: argparse.Namespace) -> int:
 
     with _Progress("compacting", "groups") as progress:
         report = compact(arguments.store, arguments.target_mb << 20, arguments.grace, progress)
+    removed = f"; {report.removed:,} files of earlier generations removed"
+    if not report.generations:
+        print(f"nothing to compact: {report.files_after:,} files{removed if report.removed else ''}")
+        return 0
     print(
         f"compacted: {report.files_before:,} files into {report.files_after:,}, {report.rows:,} rows rewritten in"
-        f" {report.generations} generations; {report.removed:,} files of earlier generations removed"
+        f" {report.generations} generations{removed}"
     )
     return 0
 

@@ -16,7 +16,7 @@ from store.commits import CommitRecord, committed, live_records, load_records
 from store.encoding import decode
 from store.errors import NoStore, StoreError, StoreUnavailable
 from store.objects.base import ObjectStore
-from store.objects.locations import object_store
+from store.objects.locations import is_remote, object_store
 from store.study import read_study
 
 MOST_LEVELS = 8
@@ -74,6 +74,8 @@ def list_stores(root: str | Path) -> Iterator[Listed]:
         except StoreError as error:
             yield Listed(location, problem=str(error))
     if not found:
+        if not is_remote(root) and not Path(root).exists():
+            raise NoStore(f"{object_store(root).location} does not exist; name a folder that holds stores")
         raise NoStore(f"no store was found in {object_store(root).location}, {MOST_LEVELS} folders deep")
 
 

@@ -17,7 +17,7 @@ from rich.text import Text
 
 from store import documents, lock, paths
 from store.books import BookStatus
-from store.commits import CommittedBook, committed, live_records, load_records
+from store.commits import CommitRecord, CommittedBook, committed, live_records, load_records
 from store.errors import StoreError, StoreUnavailable
 from store.foreign_text import for_terminal
 from store.objects.base import ObjectStore
@@ -29,6 +29,12 @@ _SHOWN_PROBLEMS = 20
 _WATCH_EVERY_S = 2.0
 ENDED = "ended without a word"
 """The state of a run that was killed: its record says that it runs, and no process does."""
+
+_LOST = (
+    "shards of it were dropped since, by `interpunct verify --fix`; run the same `interpunct run` command again to"
+    " recompute them"
+)
+"""What stands in place of a run's progress where that was taken back."""
 
 _PROGRESS = (("shards_committed", "shards", "shards"), ("sequences", "sequences_expected", "sequences"))
 
@@ -52,6 +58,8 @@ class Status:
     latest_run_name: str = ""
     damaged_run: str | None = None
     """What is wrong with the latest run's record, where it cannot be read."""
+    lost: bool = False
+    """Whether shards that the latest run committed are committed no more: `verify --fix` dropped them."""
 
     @property
     def books_by_status(self) -> dict[str, int]:
@@ -81,6 +89,7 @@ class Status:
             "bytes_by_table": dict(sorted(self.table_bytes.items())),
             "running": None if self.running is None else asdict(self.running),
             "latest_run": {"name": self.latest_run_name, "state": self.state, "damage": self.damaged_run}
+            | {"shards_dropped_since": self.lost}
             | {name: value for name, value in self.latest_run.items() if name != "state"},
             "books_without_results": [
                 {"book": book.key, "status": str(book.status), "reason": book.reason, "source": book.source}
@@ -118,6 +127,7 @@ def read_status(location: str | Path) -> Status:
         latest_run=run,
         latest_run_name=run_name,
         damaged_run=damage,
+        lost=_lost(run_name, run, live),
     )
 
 
@@ -164,6 +174,18 @@ def _latest_run(objects: ObjectStore) -> tuple[str, dict[str, Any], str | None]:
         raise
     except StoreError as error:
         return Path(path).stem, {}, str(error)
+
+
+def _lost(run_name: str, run: dict[str, Any], live: list[CommitRecord]) -> bool:
+    """Whether less stands of a run than it says it committed; what was compacted may be anyone's."""
+    may_be_its = [record for record in live if record.run == run_name or record.is_generation]
+    shards = sum(len(record.holds) for record in may_be_its)
+    gave_pairs = (BookStatus.USED, BookStatus.REMOVED)
+    books = sum(book.status in gave_pairs for record in may_be_its for book in record.books)
+    found = {"shards_committed": shards}
+    if not any(record.tried for record in may_be_its):  # those of `sensitivity` name no books
+        found["books_used"] = books
+    return any(isinstance(run.get(name), int) and run[name] > count for name, count in found.items())
 
 
 def _drawn(status: Status) -> Group:
@@ -213,7 +235,7 @@ def _run_told(status: Status) -> Iterator[tuple[str, str]]:
     elif run:
         when = f", last word {run['updated']}" if isinstance(run.get("updated"), str) else ""
         yield "latest run", f"{status.latest_run_name}: {status.state or 'no state'}{when}"
-        told = ", ".join(_progress_told(run, status.state))
+        told = _LOST if status.lost else ", ".join(_progress_told(run, status.state))
         if told:
             yield "progress", told
         retries, seconds = run.get("retries"), run.get("elapsed_seconds")

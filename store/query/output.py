@@ -39,6 +39,12 @@ _PLAIN = {
 }  # fmt: skip
 """Types that CSV and JSON have a notation for."""
 
+_TIME_IS_OUT = "exceeded maximum execution time"  # DuckDB's words, in an error of its own or of Arrow's stream
+_OUT_OF_TIME = (
+    "the query took longer than it may, 1h unless --time-limit says otherwise; allow more, such as --time-limit 6h,"
+    " or 0 for no limit"
+)
+
 
 def format_of(path: Path) -> str:
     """The format that a file's suffix stands for. Raises QueryError for any other suffix."""
@@ -221,7 +227,8 @@ def _explained() -> Iterator[None]:
         yield
     except duckdb.IOException as error:
         raise QueryError(f"{reason_of(error)}; if a compaction removed the file meanwhile, ask again") from error
-    except duckdb.Error as error:
-        raise QueryError(reason_of(error)) from error
+    except (duckdb.Error, QueryError) as error:
+        said = reason_of(error)
+        raise QueryError(_OUT_OF_TIME if _TIME_IS_OUT in said else said) from error
     except (pa.ArrowException, UnicodeDecodeError) as error:
         raise QueryError(f"the result cannot be written: {error}") from error

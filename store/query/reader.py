@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from numbers import Integral
 from pathlib import Path
 from types import TracebackType
@@ -136,17 +136,22 @@ class Store:
         Columns of the same name are told apart as `class`, `class_1`. Of several statements, the last one's result.
         Raises QueryError with DuckDB's own words for a query that is wrong, or that does anything but read the store.
         """
-        return self.results(query)[-1]
+        return list(self.results(query))[-1]
 
-    def results(self, query: str) -> list[duckdb.DuckDBPyRelation]:
-        """The result of each statement of a query, as `sql` gives it. All must be right before any is computed."""
+    def results(self, query: str) -> Iterator[duckdb.DuckDBPyRelation]:
+        """The result of each statement of a query, as `sql` gives it, one after the other up to one that is wrong.
+
+        All must be statements that only read before the first result is given.
+        """
         connection = self._open_connection()
         statements = sandbox.readable_statements(connection, query)
         self._make_views(query)
-        try:
-            return [_with_unique_names(connection.sql(statement)) for statement in statements]
-        except duckdb.Error as error:
-            raise QueryError(reason_of(error)) from error
+        for statement in statements:
+            try:
+                result = _with_unique_names(connection.sql(statement))
+            except duckdb.Error as error:
+                raise QueryError(reason_of(error)) from error
+            yield result
 
     def _own_views(self) -> list[str]:
         kept = self.study.config.get("keep_hidden_states") or self._files("hidden_states")

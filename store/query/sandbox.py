@@ -85,7 +85,10 @@ def readable_statements(connection: duckdb.DuckDBPyConnection, query: str) -> li
     for statement in statements:
         act = _act_of(connection, statement)
         if act is not None:
-            raise QueryError(f"a store is read-only and refuses {act}; use SELECT, or -o FILE to write a result")
+            raise QueryError(
+                f"a store is read-only and refuses {act}; use SELECT, whose result `interpunct sql -o FILE` writes, and"
+                " .df().to_csv(FILE) in Python"
+            )
     return [statement.query for statement in statements]
 
 

@@ -193,7 +193,7 @@ def test_no_setting_can_be_changed(place, folder, tmp_path, bare):
 def test_every_refusal_comes_before_anything_is_executed(place):
     with (
         open_store(place["store"]) as store,
-        pytest.raises(QueryError, match="a store is read-only and refuses COPY; use SELECT, or -o FILE"),
+        pytest.raises(QueryError, match="a store is read-only and refuses COPY; use SELECT, whose result"),
     ):
         store.sql(f"SELECT 1; COPY (SELECT 1) TO '{place['store']}/out.csv'")
 
