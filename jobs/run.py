@@ -36,6 +36,7 @@ from jobs.stages.partition import ShardWork, is_left_out, plan_shards
 from jobs.stages.prepare import RunContext
 from jobs.stages.stages import Stages
 from jobs.stopping import listen, stoppable
+from store import commits
 from store.books import BookStatus
 from store.commits import Committed
 from store.objects.locations import object_store
@@ -67,6 +68,7 @@ def execute(books: Sequence[str], config: StudyConfig, run: RunConfig, store: st
     location, model = object_store(store).location, RecordedModel.of(identity)
     context = RunContext(location, config, run, study.fingerprint, new_run_id(), model)
     sources = list(expand_sources(map(bundled, books), run))
+    _refuse_absent(sources, context, existing)
     return carry_out(context, study, stages, identity.hidden_layers, lambda committed: sources)
 
 
@@ -316,6 +318,18 @@ def _is_recorded(book: NamedBook, why: tuple[BookStatus, str], committed: Commit
 def _is_settled(book: NamedBook, why: tuple[BookStatus, str], committed: Committed) -> bool:
     """Whether an earlier run has said this of the book and trying again cannot change it: it counts as done."""
     return why[0].settled and _is_recorded(book, why, committed)
+
+
+def _refuse_absent(sources: Sequence[Source | BookRef], context: RunContext, existing: Study | None) -> None:
+    """Raise UsageError where the arguments name nothing that could be read, before a store is locked or written."""
+    refs = [source for source in sources if isinstance(source, BookRef) and source.wrong_use]
+    if len(refs) < len(sources) or context.run.retake:
+        return
+    done = Committed(frozenset(), {})
+    if existing is not None:
+        records = commits.load_records(object_store(context.location))
+        done = commits.committed(commits.live_records(records))
+    _refuse_useless(_plan(name_books(refs, done.books), context, done))
 
 
 def _refuse_useless(plan: Plan) -> None:

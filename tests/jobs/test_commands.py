@@ -193,6 +193,19 @@ def test_a_store_of_another_configuration_refuses_and_stays_as_it_was(capsys, tm
     assert {path: path.stat().st_mtime_ns for path in store.rglob("*") if "_runs" not in path.parts} == before
 
 
+@pytest.mark.parametrize("named", ["nosuch", "empty"])
+def test_a_run_of_nothing_that_exists_leaves_the_store_as_it_was(capsys, tmp_path, small, named):
+    books, config, store = small
+    assert run(books[:1], config, store, stages(Calls(tmp_path / "calls")), serial=True) == 0
+    (tmp_path / "empty").mkdir()
+    before = {path: path.stat().st_mtime_ns for path in store.rglob("*")}
+    capsys.readouterr()
+    code, said = interpunct_says(capsys, "run", str(tmp_path / named), "--store", str(store), "--serial")
+    assert code == 2
+    assert ("does not exist" if named == "nosuch" else "holds no book") in said
+    assert {path: path.stat().st_mtime_ns for path in store.rglob("*")} == before, "no record, no lock, no entry"
+
+
 def test_more_books_take_the_settings_of_the_store(capsys, tmp_path, small):
     """Nothing need be said again; a setting that is said again as it is does no harm, and another one is refused."""
     books, config, store = small
