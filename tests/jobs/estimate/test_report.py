@@ -26,8 +26,8 @@ def printed(report: PlanReport, width: int = 80) -> str:
 
 
 def wide_lines(text: str) -> list[str]:
-    """Lines wider than a terminal; reasons are on one line, to be copied."""
-    return [line for line in text.split("\n") if len(line) > 80 and not line.startswith("refused: ")]
+    """Lines wider than a terminal; reasons, and the tokens of classes, are on one line, to be copied."""
+    return [line for line in text.split("\n") if len(line) > 80 and not line.startswith(("refused: ", "classes: "))]
 
 
 def test_two_classes_fit_a_terminal_and_lose_no_number(shelf, tiny_gpt2):
@@ -64,6 +64,7 @@ def test_sixteen_classes_have_a_row_each(shelf, tiny_gpt2):
     report = planned([str(shelf / "a.txt")], tiny_gpt2, classes=MANY, per_class=20)
     text, book = printed(report), report.books[0]
     assert wide_lines(text) == []
+    assert "classes: letter-a (re:a+); letter-b (re:b+);" in text
     rows = re.findall(r"(letter-\w) +(\S+) +(\S+) +(\S+)", text.partition("The run")[0])
     expected = [(name, *(f"{of[name]:,}" for of in (book.found, book.eligible, book.used))) for name in MANY]
     assert rows == expected
@@ -75,6 +76,7 @@ def test_a_skipped_start_adds_the_notebook_s_own_count(shelf, tiny_gpt2):
     report = planned([str(shelf / "a.txt")], tiny_gpt2, skip_tokens=400, baseline=None)
     text, book = printed(report), report.books[0]
     assert wide_lines(text) == []
+    assert "classes: letter-a (re:a+); letter-b (re:b+);" in text
     rows = re.findall(r"(internal|terminal) +(\S+) +(\S+) +(\S+) +(\S+)", text.partition("The run")[0])
     counts = (book.found, book.behind_start, book.eligible, book.used)
     assert rows == [(name, *(f"{of[name]:,}" for of in counts)) for name in ("internal", "terminal")]
