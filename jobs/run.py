@@ -14,6 +14,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from analysis.engine.compilation import is_cold
 from jobs.account.console import say, show
 from jobs.account.counts import MOST_BOOKS, told_counts, told_files
 from jobs.account.display import listener_for, summary_table
@@ -210,7 +211,8 @@ class _Job:
         if self._context.run.address is not None:
             join(self._context.run.address)
         else:
-            self._listener.line("starting ray on this machine")
+            cold = "; the first pairs wait up to a minute for their kernels, compiled once" if is_cold() else ""
+            self._listener.line(f"starting ray on this machine{cold}")
             start_local()
         self._ray_started = True
         listen()  # Ray has put a handler of its own in place, which aborts the process

@@ -58,6 +58,12 @@ def announced(after: float = 3.0) -> Iterator[None]:
         timer.cancel()
 
 
+def is_cold() -> bool:
+    """Whether none has been compiled from these sources on this machine, so that the first pairs wait for it."""
+    folder = Path(_settings.CACHE_DIR or cache_folder())
+    return not (folder.is_dir() and any(folder.iterdir()))
+
+
 @functools.cache
 def cache_folder() -> Path:
     """A folder of this user for these very sources, where Numba is not told another by NUMBA_CACHE_DIR.

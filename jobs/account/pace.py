@@ -46,6 +46,8 @@ def pace_of(tally: Tally) -> Pace:
 def forecast(tally: Tally) -> Forecast | None:
     """How long the rest will take at the pace so far; None before a shard is prepared and a model has done some work.
 
+    And None where the model has nothing left to do and the pairs have shown no pace yet.
+
     Shards that are not prepared yet count like those that are. Where there are more shards to come, the models work on
     the next one while pairs of the last are computed, so that the slower stage sets the time.
     """
@@ -55,6 +57,8 @@ def forecast(tally: Tally) -> Forecast | None:
     share = min(1.0, tally.shards_prepared / tally.shards)
     forward = max(0.0, tally.sequences_expected / share - tally.sequences) / pace.sequences
     left = tally.pairs_expected / share - tally.pairs
+    if pace.pairs is None and left > 0 and forward < 1:
+        return None  # what is left is of unknown length, and "at least nothing" says less than that
     if pace.pairs is None:
         return Forecast(forward, at_least=left > 0)
     pairs = max(0.0, left) / pace.pairs

@@ -95,6 +95,16 @@ def test_a_cache_folder_is_found_where_home_cannot_be_written(tmp_path):
     assert folder.parent.stat().st_mode & 0o077 == 0
 
 
+def test_it_is_known_whether_kernels_were_compiled(tmp_path):
+    code = """
+from analysis.engine import compilation
+print(compilation.is_cold())
+(compilation.cache_folder() / "kernel.nbi").touch()
+print(compilation.is_cold())
+"""
+    assert run(code, NUMBA_CACHE_DIR="", XDG_CACHE_HOME=str(tmp_path)).stdout.split() == ["True", "False"]
+
+
 def test_importing_the_engine_changes_no_setting_of_numba():
     code = "import numba; from analysis import pairwise; print(repr(numba.config.CACHE_DIR))"
     assert run(code, NUMBA_CACHE_DIR="").stdout.strip() == "''"

@@ -71,6 +71,14 @@ def test_no_share_is_told_while_the_pairs_have_shown_no_pace():
     assert share_done(tally) is None
 
 
+def test_when_the_model_has_ended_and_no_pair_is_there_it_says_nothing():
+    """The first pairs on a machine wait for their kernels: "at least 0:00:00" says less than nothing."""
+    tally = after(81.0, shards=1, model=0.5, pairs=100.0)
+    tally.pairs, tally.seconds["pairs"] = 0, 0.0
+    assert tally.sequences == tally.sequences_expected
+    assert forecast(tally) is None
+
+
 def test_before_anything_was_done_it_says_nothing():
     assert forecast(Tally()) is None
     assert share_done(Tally(shards=3)) is None
