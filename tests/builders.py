@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
@@ -49,6 +50,9 @@ WORDS = ("the", "river", "was", "still", "and", "nobody", "spoke", "for", "a", "
 Chunks = list[tuple[ChunkKey, pa.Table]]
 _CHUNKS: dict[str, Chunks] = {}
 _CHUNKS_KEPT = 200
+_TEMPLATES = tempfile.TemporaryDirectory(prefix="interpunct-stores-")
+_BUILT: dict[str, Path] = {}
+"""Where stores were built from these settings, to be copied: publishing flushes each file to the disk."""
 
 
 def build_store(
@@ -60,13 +64,27 @@ def build_store(
     seed: int = 0,
     **settings: Any,
 ) -> Study:
-    """A committed store of `books` shards of one book each; see `synthetic_study` for what is in it."""
+    """A committed store of `books` shards of one book each; see `synthetic_study` for what is in it.
+
+    In an empty folder it is a copy of one that this process has made before, where it has.
+    """
     study = synthetic_study(layers, marks, width, seed, **settings)
+    if "://" in str(location) or (Path(location).is_dir() and any(Path(location).iterdir())):
+        _commit_books(location, study, books)
+        return study
+    key = json.dumps([study.config, study.model, books], sort_keys=True)
+    if key not in _BUILT:
+        _BUILT[key] = Path(_TEMPLATES.name) / str(len(_BUILT))
+        _commit_books(_BUILT[key], study, books)
+    shutil.copytree(_BUILT[key], location, copy_function=shutil.copyfile, dirs_exist_ok=True)
+    return study
+
+
+def _commit_books(location: str | Path, study: Study, books: int) -> None:
     writer = StudyWriter.open(location, study)
     with writer.lock():
         for number in range(books):
             writer.commit(publish_book(location, study, number))
-    return study
 
 
 def synthetic_study(layers: int = 4, marks: int = 12, width: int = 16, seed: int = 0, **settings: Any) -> Study:
