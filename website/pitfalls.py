@@ -1,6 +1,6 @@
 """The figures of `docs/pitfalls.md`, drawn from a real study: what each artefact does, beside the study's own numbers.
 
-interpunct run pg219.txt pg1342.txt --store study          Heart of Darkness; Pride and Prejudice
+interpunct run pg219.txt pg1342.txt pg98.txt --store study
 interpunct sensitivity --store study
 python -m website.pitfalls study                           writes docs/figures/
 """
@@ -8,7 +8,7 @@ python -m website.pitfalls study                           writes docs/figures/
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -86,14 +86,10 @@ def abbreviations(store: Store) -> Figure:
 def dependence(store: Store) -> Figure:
     """The difference of a class's own halves, with the interval of pairs and that of passages."""
     classes = Classes.of(store.study)
-    answers = find_answers(store, classes, [BOOK])
     with report_style():
         figure = new_figure(WIDTH, 3.0)
         panels = figure.subplots(1, 2, sharey=True)
-        for axes, name in zip(panels, (FIRST, SECOND), strict=True):
-            of_pairs = store.sql(HALVES_OF_PAIRS.format(book=BOOK, name=name)).df()
-            of_passages = answers.of_class("halves_difference", "mi", name)
-            of_passages = of_passages[of_passages["layer"] > 0]
+        for axes, (name, of_pairs, of_passages) in zip(panels, _halves(store, BOOK), strict=True):
             axes.axhline(0, color=INK, linewidth=0.8)
             colour = class_style(classes, name).colour
             axes.fill_between(
@@ -115,16 +111,21 @@ def dependence(store: Store) -> Figure:
 
 def flagged(store: Store, book: str) -> pd.DataFrame:
     """By class: in how many layers the halves differ surely, by pairs and by passages, of how many."""
-    answers = find_answers(store, Classes.of(store.study), [book])
     rows = []
-    for name in (FIRST, SECOND):
-        of_pairs = store.sql(HALVES_OF_PAIRS.format(book=book, name=name)).df()
-        of_passages = answers.of_class("halves_difference", "mi", name)
-        of_passages = of_passages[of_passages["layer"] > 0]
+    for name, of_pairs, of_passages in _halves(store, book):
         by_pairs = int((np.abs(of_pairs["estimate"]) > NORMAL_95 * of_pairs["error"]).sum())
         by_passages = int(((of_passages["low"] > 0) | (of_passages["high"] < 0)).sum())
         rows.append({"class": name, "pairs": by_pairs, "passages": by_passages, "layers": len(of_passages)})
     return pd.DataFrame(rows)
+
+
+def _halves(store: Store, book: str) -> Iterator[tuple[str, pd.DataFrame, pd.DataFrame]]:
+    """Each class, and the difference of its halves by layer: from pairs with `error`, from passages with bounds."""
+    answers = find_answers(store, Classes.of(store.study), [book])
+    for name in (FIRST, SECOND):
+        of_passages = answers.of_class("halves_difference", "mi", name)
+        of_pairs = store.sql(HALVES_OF_PAIRS.format(book=book, name=name)).df()
+        yield name, of_pairs, of_passages[of_passages["layer"] > 0]
 
 
 def _survival(store: Store, book: str) -> Survival:

@@ -62,15 +62,16 @@ def s3_location(s3_environment: dict[str, str]) -> str:
 @pytest.fixture(params=["folder", "s3"])
 def location(request: pytest.FixtureRequest) -> str:
     """An empty place for a store, on a local folder and on S3."""
-    if request.param == "s3":
-        found: str = request.getfixturevalue("s3_location")
-        return found
-    return str(request.getfixturevalue("tmp_path") / "store")
+    return _empty_place(request)
 
 
 @pytest.fixture(params=["folder", pytest.param("s3", marks=pytest.mark.whole)])
 def any_location(request: pytest.FixtureRequest) -> str:
     """An empty place likewise, for tests of many steps: on S3 they take seconds each, and run with `test-whole`."""
+    return _empty_place(request)
+
+
+def _empty_place(request: pytest.FixtureRequest) -> str:
     if request.param == "s3":
         found: str = request.getfixturevalue("s3_location")
         return found
